@@ -1,0 +1,1 @@
+"""Flask: the thin HTTP door."""

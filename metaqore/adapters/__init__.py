@@ -1,0 +1,1 @@
+"""The outside world: Redis, HTTP, logs, metrics."""

@@ -1,0 +1,1 @@
+"""The embedded default: Valkey and all processes in one command."""

@@ -1,0 +1,1 @@
+"""Find repeated work and train small specialists for it."""

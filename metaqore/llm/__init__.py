@@ -1,0 +1,1 @@
+"""LLM Gateway: assemble, batch, route and settle model calls."""

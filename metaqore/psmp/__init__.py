@@ -1,0 +1,1 @@
+"""Govern artifacts: versions, conflicts, lifecycles."""

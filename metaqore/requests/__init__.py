@@ -1,0 +1,1 @@
+"""Accept requests (T1) and decide them (T2)."""

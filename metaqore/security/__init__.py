@@ -1,0 +1,1 @@
+"""SecureGateway: classify, route, veto."""

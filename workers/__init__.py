@@ -1,0 +1,1 @@
+"""Celery: the thin worker door."""
