@@ -16,10 +16,10 @@ _fast = msgspec.json.Encoder(order="sorted")
 def _is_simple(value: Any) -> bool:
     """True where msgspec's sorted output is byte-equal to RFC 8785: no floats, no big integers, ASCII keys."""
     kind = type(value)
-    if kind is str or value is None or kind is bool:
+    if value is None or kind is str or kind is bool:
         return True
     if kind is int:
-        return -9007199254740991 <= value <= 9007199254740991
+        return bool(-9007199254740991 <= value <= 9007199254740991)
     if kind is dict:
         return all(type(k) is str and k.isascii() and _is_simple(v) for k, v in value.items())
     if kind is list or kind is tuple:
