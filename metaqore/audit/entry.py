@@ -1,0 +1,146 @@
+"""The bytes of one audit entry, and the hash under which they enter the Merkle tree.
+
+An entry is one RFC 8785 object. Its top level is exactly what the columns of ``audit_entries`` repeat for queries;
+whatever has no column is under ``about``, where absent things are left out::
+
+    {"about": {"commitment", "details", "outcome", "policy", "subject"},
+     "actor", "organization", "project", "request", "seq", "tag", "ts", "v"}
+
+``about`` sorts first, so the columns are one contiguous tail of the bytes: ``metaqore.audit.verify`` compares them
+without parsing JSON. The bytes are stored as they were hashed and are never made a second time.
+
+One Merkle tree per organization, over its gapless sequence from 1: an organization can prove that its own log is
+complete without seeing anything of another's, and the writers of two organizations never wait for one another. An
+order between organizations is not needed for any proof.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+import msgspec
+
+from metaqore.errors import InvalidInput
+
+Scalar: TypeAlias = str | int | bool | None
+
+#: The version of the layout above, field ``v``.
+VERSION = 1
+#: An entry fits the 16-bit length of a C2SP tlog-tiles entry bundle.
+MAX_BODY_BYTES = 65_535
+
+_MAX_SAFE_INTEGER = 9_007_199_254_740_991
+_SCALARS = frozenset((str, int, bool, type(None)))
+
+# canonical_json() walks the value to see whether msgspec's output is RFC 8785; here the shape is known and only
+# ``details`` has to be looked at, which makes this path five times cheaper. A test holds the two to the same bytes.
+_encode = msgspec.json.Encoder(order="sorted").encode
+_sha256 = hashlib.sha256
+
+
+class Entry(NamedTuple):
+    """One audit entry: ``body`` is what is stored and hashed, ``leaf_hash`` its 32-byte RFC 9162 leaf hash."""
+
+    seq: int
+    tag: str
+    body: bytes
+    leaf_hash: bytes
+
+
+def leaf_hash(body: bytes) -> bytes:
+    """Return ``SHA-256(0x00 || body)``, 32 bytes (RFC 9162 §2.1.1)."""
+    return _sha256(b"\x00" + body).digest()
+
+
+def make_entry(
+    *,
+    organization: str,
+    seq: int,
+    tag: str,
+    actor: str,
+    ts_ms: int,
+    project: str | None = None,
+    request: str | None = None,
+    subject: str | None = None,
+    outcome: str | None = None,
+    policy_digest: str | None = None,
+    details: Mapping[str, Scalar] | None = None,
+    commitment: str | None = None,
+) -> Entry:
+    """Return the canonical bytes and the leaf hash of one entry.
+
+    No argument may hold personal data: ids, digests, counts and codes only. What was said about a person is named by
+    ``commitment`` (see ``commit_to``) and kept apart.
+
+    Args:
+        seq: the organization's next number, from 1, without gaps.
+        tag: one of ``metaqore.audit.tags.Tag``.
+        ts_ms: milliseconds since the epoch, not before the previous entry's.
+        details: mapping of ASCII name → string, integer, boolean or None. Floats have no place in hashed bytes.
+
+    Raises:
+        InvalidInput: a detail is not such a scalar, a string is not valid Unicode, or the entry is over 65,535 bytes.
+    """
+    about: dict[str, Any] = {}
+    if commitment is not None:
+        about["commitment"] = commitment
+    if details:
+        _check(details)
+        about["details"] = dict(details)
+    if outcome is not None:
+        about["outcome"] = outcome
+    if policy_digest is not None:
+        about["policy"] = policy_digest
+    if subject is not None:
+        about["subject"] = subject
+    try:
+        body = _encode(
+            {
+                "about": about,
+                "actor": actor,
+                "organization": organization,
+                "project": project,
+                "request": request,
+                "seq": seq,
+                "tag": tag,
+                "ts": ts_ms,
+                "v": VERSION,
+            }
+        )
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"audit entry {tag} number {seq} holds text that is not Unicode: {error}") from error
+    if len(body) > MAX_BODY_BYTES:
+        raise InvalidInput(
+            f"audit entry {tag} number {seq} has {len(body)} bytes, at most {MAX_BODY_BYTES}: "
+            "record an id or a digest instead of the content"
+        )
+    return Entry(seq, tag, body, _sha256(b"\x00" + body).digest())
+
+
+def commit_to(payload: bytes, salt: bytes) -> str:
+    """Return the commitment to a payload kept outside the log: ``hmac-sha256:<64 hex digits>``.
+
+    Without ``salt`` (32 random bytes, one per record, destroyed on erasure) nothing can be learned from it by trying
+    likely payloads.
+
+    Args:
+        payload: the canonical JSON (RFC 8785) of what is committed to.
+    """
+    return "hmac-sha256:" + hmac.digest(salt, payload, "sha256").hex()
+
+
+def _check(details: Mapping[str, Scalar]) -> None:
+    if not "".join(details).isascii():
+        raise InvalidInput(f"audit details {sorted(details)}: use ASCII names")
+    for name, value in details.items():
+        kind = type(value)
+        if kind is int:
+            if not -_MAX_SAFE_INTEGER <= value <= _MAX_SAFE_INTEGER:  # type: ignore[operator]
+                raise InvalidInput(f"audit detail {name!r} is beyond ±(2^53 - 1): write it as a string")
+        elif kind not in _SCALARS:
+            raise InvalidInput(
+                f"audit detail {name!r} is a {kind.__name__}: use a string, an integer, a boolean or None"
+            )

@@ -1,0 +1,91 @@
+"""What an audit entry is about: one vocabulary, ``feature:subject:action``, past tense.
+
+A tag is part of the hashed bytes of an entry: never rename or reuse one, add a new one.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Tag(StrEnum):
+    """Every kind of audit entry; the value is stored and greppable."""
+
+    REQUEST_ACCEPTED = "requests:request:accepted"
+    REQUEST_DECIDED = "requests:request:decided"
+    REQUEST_FAILED = "requests:request:failed"
+    REQUEST_CANCELLED = "requests:request:cancelled"
+    REQUEST_RETRIED = "requests:request:retried"
+    REQUEST_DEAD = "requests:request:dead"
+
+    ARTIFACT_ADMITTED = "psmp:artifact:admitted"
+    ARTIFACT_BLOCKED = "psmp:artifact:blocked"
+    ARTIFACT_MERGED = "psmp:artifact:merged"
+    ARTIFACT_CHANGED = "psmp:artifact:changed"
+    ARTIFACT_DEPRECATED = "psmp:artifact:deprecated"
+    ARTIFACT_DELETED = "psmp:artifact:deleted"
+    TASK_CREATED = "psmp:task:created"
+    TASK_CHANGED = "psmp:task:changed"
+    CONFLICT_OPENED = "psmp:conflict:opened"
+    CONFLICT_RESOLVED = "psmp:conflict:resolved"
+    PROPOSAL_OFFERED = "psmp:proposal:offered"
+    PROPOSAL_APPLIED = "psmp:proposal:applied"
+    PROJECT_CREATED = "psmp:project:created"
+    PROJECT_CHANGED = "psmp:project:changed"
+    PROJECT_ARCHIVED = "psmp:project:archived"
+    PROJECT_DELETED = "psmp:project:deleted"
+    CHECKPOINT_CREATED = "psmp:checkpoint:created"
+    CHECKPOINT_RESTORED = "psmp:checkpoint:restored"
+    CHECKPOINT_DELETED = "psmp:checkpoint:deleted"
+
+    DECISION_APPROVED = "security:decision:approved"
+    DECISION_VETOED = "security:decision:vetoed"
+    PAYLOAD_DECLASSIFIED = "security:payload:declassified"
+    APPROVAL_REQUESTED = "security:approval:requested"
+    APPROVAL_GRANTED = "security:approval:granted"
+    APPROVAL_REFUSED = "security:approval:refused"
+    POLICY_CHANGED = "security:policy:changed"
+    POLICY_REPLAYED = "security:policy:replayed"
+    ORGANIZATION_CREATED = "security:organization:created"
+    ORGANIZATION_CHANGED = "security:organization:changed"
+    PRINCIPAL_CREATED = "security:principal:created"
+    PRINCIPAL_CHANGED = "security:principal:changed"
+    KEY_CREATED = "security:key:created"
+    KEY_ROTATED = "security:key:rotated"
+    KEY_REVOKED = "security:key:revoked"
+    LOGIN_FAILED = "security:login:failed"
+
+    CALL_PREPARED = "llm:call:prepared"
+    CALL_SETTLED = "llm:call:settled"
+    CALL_REFUSED = "llm:call:refused"
+    CALL_LOST = "llm:call:lost"
+    BUDGET_CHANGED = "llm:budget:changed"
+    BUDGET_EXCEEDED = "llm:budget:exceeded"
+
+    PATTERN_PROPOSED = "hmcp:pattern:proposed"
+    PATTERN_DISMISSED = "hmcp:pattern:dismissed"
+    SPECIALIST_PROPOSED = "hmcp:specialist:proposed"
+    SPECIALIST_TRAINED = "hmcp:specialist:trained"
+    SPECIALIST_REFUSED = "hmcp:specialist:refused"
+    SPECIALIST_ACTIVATED = "hmcp:specialist:activated"
+    SPECIALIST_RETIRED = "hmcp:specialist:retired"
+    SPECIALIST_ROUTED = "hmcp:specialist:routed"
+    SPECIALIST_DRIFTED = "hmcp:specialist:drifted"
+
+    ENDPOINT_CREATED = "delivery:endpoint:created"
+    ENDPOINT_CHANGED = "delivery:endpoint:changed"
+    ENDPOINT_DELETED = "delivery:endpoint:deleted"
+    ENDPOINT_DISABLED = "delivery:endpoint:disabled"
+    DELIVERY_DELIVERED = "delivery:delivery:delivered"
+    DELIVERY_FAILED = "delivery:delivery:failed"
+    DELIVERY_REPLAYED = "delivery:delivery:replayed"
+
+    EXPORT_MADE = "audit:export:made"
+    REPORT_MADE = "audit:report:made"
+    SIGNING_KEY_ROTATED = "audit:signing_key:rotated"
+    SUBJECT_ERASED = "privacy:subject:erased"
+    SUBJECT_EXPORTED = "privacy:subject:exported"
+    RETENTION_CHANGED = "privacy:retention:changed"
+    RETENTION_APPLIED = "privacy:retention:applied"
+    HOLD_PLACED = "privacy:hold:placed"
+    HOLD_RELEASED = "privacy:hold:released"
