@@ -12,6 +12,7 @@
     ├── RateLimited              429
     ├── Unavailable              503: nothing was stored, safe to repeat
     └── Retryable                the executor tries again later
+        └── Contention           another writer got there first; repeat the transaction
 
 The docstring of a class is its default message. HTTP statuses belong to ``api/errors.py``.
 """
@@ -96,3 +97,9 @@ class Retryable(MetaQoreError):
     """A passing fault; the executor will try again."""
 
     code = "retryable"
+
+
+class Contention(Retryable):
+    """Another writer got there first; the transaction was rolled back and can be repeated."""
+
+    code = "contention"

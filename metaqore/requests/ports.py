@@ -1,0 +1,92 @@
+"""What accepting and deciding need from the outside: a store, a place for results, a bell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from metaqore.audit.entry import Entry
+from metaqore.messages import Request, Write
+from metaqore.requests.model import Finished, Idempotency, OpenRequest, Settled
+
+
+class RequestRows(Protocol):
+    """The requests table inside a transaction (or, for ``peek``, outside of one)."""
+
+    def peek(self, queue: str, kinds: Sequence[str], after: int, limit: int) -> list[OpenRequest]:
+        """Return open requests of ``queue`` with ``seq`` above ``after``, by rising ``seq``."""
+
+    def confirm(self, queue: str, batch: Sequence[Request]) -> list[Request]:
+        """Return those of ``batch`` that nobody else has claimed since; they stay ours until the commit."""
+
+    def insert(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert accepted requests: (id, organization, project, principal, kind, queue, ordering_key, payload,
+        created_at)."""
+
+    def lease(self, batch: Sequence[Request], owner: str, until: int) -> None:
+        """Mark as running under a lease, with the attempt and fence that ``batch`` already carries."""
+
+    def extend(self, batch: Sequence[Request], until: int) -> int:
+        """Extend the leases that are still ours; return how many are."""
+
+    def still_mine(self, batch: Sequence[Request]) -> list[Request]:
+        """Return those of ``batch`` that still run under the fence they were claimed with."""
+
+    def settle(self, rows: Sequence[Settled]) -> None:
+        """Write new states. Raises Contention unless every row still had its old fence."""
+
+    def find_keys(
+        self, keys: Sequence[tuple[str, str, str, str]]
+    ) -> Mapping[tuple[str, str, str, str], tuple[str, list[str]]]:
+        """Return (organization, principal, route, key) → (fingerprint, request ids) for the keys that exist."""
+
+    def insert_keys(self, rows: Sequence[tuple[str, str, Idempotency, list[str], int]]) -> None:
+        """Insert idempotency keys: (organization, principal, key, request ids, created_at)."""
+
+
+class Transaction(Protocol):
+    """One write transaction: it commits as a whole or not at all."""
+
+    @property
+    def requests(self) -> RequestRows:
+        """The requests table."""
+
+    def reads(self, feature: str) -> Any:
+        """Return the look-ups of a feature, inside this transaction."""
+
+    def apply(self, writes: Sequence[Write]) -> None:
+        """Apply effects in the order in which they came, in bulk where neighbours are of a kind."""
+
+    def next_numbers(self, wanted: Mapping[str, tuple[int, int]]) -> Mapping[str, tuple[int, int]]:
+        """Reserve gapless numbers: organization → (n audit, n events); returns the first of each."""
+
+    def append_audit(self, organization: str, entries: Sequence[tuple[Entry, str, str | None, str | None, int]]) -> None:
+        """Append audit entries: (entry, actor, project, request id, time)."""
+
+    def append_events(self, rows: Sequence[tuple[Any, ...]]) -> int:
+        """Append events and a delivery for each endpoint that wants them; return how many deliveries."""
+
+
+class Store(Protocol):
+    """The database."""
+
+    def read(self) -> AbstractContextManager[Transaction]:
+        """Look-ups only."""
+
+    def write(self) -> AbstractContextManager[Transaction]:
+        """One write transaction."""
+
+
+class Results(Protocol):
+    """The result backend: a cache, and the announcement to those who wait. Must not raise."""
+
+    def publish(self, finished: Sequence[Finished], organizations: frozenset[str]) -> None:
+        """Store results, announce them, and say that these organizations have new events."""
+
+
+class Bell(Protocol):
+    """Rings a queue. Must not block and must not raise: the sweep repairs a lost ring."""
+
+    def ring(self, queue: str, ids: Sequence[str]) -> None:
+        """Say that ``queue`` has open requests."""

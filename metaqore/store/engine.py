@@ -1,0 +1,195 @@
+"""One database: SQLite (WAL, ``synchronous=FULL``) or PostgreSQL, behind the same two doors.
+
+``read()`` gives a connection for look-ups, ``write()`` one inside a write transaction. On SQLite each write
+transaction is taken under a cross-process advisory lock: SQLite's own busy handler sleeps up to 100 ms and does not
+queue, so the busier process would win again and again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, OperationalError
+
+from metaqore.errors import Contention, SettingsError, Unavailable
+
+#: Before this release a WAL database could be corrupted (sqlite.org/wal.html#walresetbug).
+SAFE_SQLITE = (3, 51, 3)
+
+
+def sqlite_module() -> ModuleType:
+    """Return ``sqlite3``, or ``pysqlite3`` where the linked SQLite has the WAL reset bug."""
+    if sqlite3.sqlite_version_info >= SAFE_SQLITE:
+        return sqlite3
+    try:
+        import pysqlite3
+    except ImportError:
+        return sqlite3
+    module: ModuleType = pysqlite3.dbapi2
+    return module
+
+
+class Database:
+    """An engine with the right pragmas, locks and placeholders.
+
+    Args:
+        dsn: SQLAlchemy URL, ``sqlite:///path`` or ``postgresql://…``.
+
+    Raises:
+        SettingsError: the URL cannot be used.
+    """
+
+    def __init__(self, dsn: str) -> None:
+        url = _parse(dsn)
+        self.dsn = dsn
+        self.is_sqlite = url.get_backend_name() == "sqlite"
+        self._placeholders: dict[str, str] = {}
+        self._thread_lock = threading.Lock()
+        self._lock_fd: int | None = None
+        self._pid = os.getpid()
+        if self.is_sqlite:
+            path = Path(url.database or "")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock_path = path.with_name(path.name + ".lock")
+            self.engine = _sqlite_engine(url)
+        else:
+            self.engine = create_engine(
+                url, pool_size=8, max_overflow=24, pool_pre_ping=False, pool_timeout=5,
+                connect_args={"connect_timeout": 5, "prepare_threshold": 3},
+            )  # fmt: skip
+        # Shares the pool; look-ups need no transaction.
+        self._reader = self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+        if self._lock_fd is not None:
+            os.close(self._lock_fd)
+            self._lock_fd = None
+
+    def version(self) -> str:
+        """Return e.g. ``SQLite 3.53.4 (WAL, synchronous=FULL)`` or ``PostgreSQL 18.4``."""
+        with self.read() as connection:
+            if self.is_sqlite:
+                number = connection.exec_driver_sql("SELECT sqlite_version()").scalar()
+                return f"SQLite {number} (WAL, synchronous=FULL)"
+            return f"PostgreSQL {connection.exec_driver_sql('SHOW server_version').scalar()}"
+
+    def sql(self, text: str) -> str:
+        """Return ``text`` (written with ``?``) in the placeholder style of the driver."""
+        if self.is_sqlite:
+            return text
+        found = self._placeholders.get(text)
+        if found is None:
+            found = self._placeholders[text] = text.replace("%", "%%").replace("?", "%s")
+        return found
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Give a connection in autocommit mode for look-ups.
+
+        Raises:
+            Unavailable: the database cannot be reached.
+        """
+        with self._connect(self._reader) as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Give a connection inside one write transaction; commit on success, roll back on any exception.
+
+        Raises:
+            Contention: a unique constraint or a serialization failure; rolled back, can be repeated.
+            Unavailable: the database cannot be reached or is full; nothing was stored.
+        """
+        try:
+            if self.is_sqlite:
+                with self._connect(self.engine) as connection, self._file_lock():
+                    yield from self._sqlite_transaction(connection)
+            else:
+                with self._connect(self.engine) as connection, connection.begin():
+                    yield connection
+        except IntegrityError as error:
+            raise Contention(f"a unique constraint was hit: {error.orig}") from error
+        except OperationalError as error:
+            # PostgreSQL: 40001 serialization failure, 40P01 deadlock: repeating is the documented answer.
+            if getattr(error.orig, "sqlstate", None) in ("40001", "40P01"):
+                raise Contention(f"the database asks to repeat: {error.orig}") from error
+            raise Unavailable(f"the database cannot commit: {error.orig}") from error
+
+    @staticmethod
+    def _sqlite_transaction(connection: Connection) -> Iterator[Connection]:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            connection.exec_driver_sql("COMMIT")
+        except BaseException:
+            with contextlib.suppress(DBAPIError):
+                connection.exec_driver_sql("ROLLBACK")
+            raise
+
+    @contextlib.contextmanager
+    def _connect(self, engine: Engine) -> Iterator[Connection]:
+        try:
+            connection = engine.connect()
+        except (DBAPIError, TimeoutError) as error:
+            raise Unavailable(f"the database cannot be reached: {type(error).__name__}") from error
+        with connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def _file_lock(self) -> Iterator[None]:
+        with self._thread_lock:
+            if self._lock_fd is None or self._pid != os.getpid():
+                # A descriptor inherited over fork() would share the parent's lock.
+                self._lock_fd = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                self._pid = os.getpid()
+            fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
+
+
+def _parse(dsn: str) -> URL:
+    try:
+        url = make_url(dsn)
+        backend = url.get_backend_name()
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise SettingsError(f"METAQORE_STORAGE_DSN={dsn!r}: not a database URL ({error})") from error
+    if backend not in ("sqlite", "postgresql"):
+        raise SettingsError(f"METAQORE_STORAGE_DSN: {backend!r} is not supported. Allowed: sqlite, postgresql")
+    if backend == "sqlite" and url.database in (None, "", ":memory:"):
+        raise SettingsError("METAQORE_STORAGE_DSN: SQLite needs a file, e.g. sqlite:///metaqore.db")
+    return url
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    engine = create_engine(
+        url, module=sqlite_module(), pool_size=8, max_overflow=56, pool_timeout=10,
+        connect_args={"check_same_thread": False, "timeout": 10},
+    )  # fmt: skip
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _record: object) -> None:
+        # Transactions are begun by hand, so that a write takes its lock at once.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON",
+            "cache_size=-16000", "temp_store=MEMORY", "wal_autocheckpoint=2000",
+        ):  # fmt: skip
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    return engine

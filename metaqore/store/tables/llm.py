@@ -1,0 +1,37 @@
+"""Model calls: the ledger that makes an outside call happen once and be paid once."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, ForeignKey, Index, Table, Text, UniqueConstraint
+
+from metaqore.store.tables.base import key, metadata, number, text
+
+llm_calls = Table(
+    "llm_calls",
+    metadata,
+    key(),
+    text("organization"),
+    text("project", null=True),
+    text("principal"),
+    text("request_id"),
+    # No decision, no call: SecureGateway's veto is a matter of schema, not of care.
+    Column("decision_id", Text, ForeignKey("decisions.id"), nullable=False),
+    text("provider"),
+    text("model"),
+    text("label"),
+    text("prefix_hash"),
+    text("batch_id", null=True),
+    #: prepared, settled or failed.
+    text("state"),
+    #: JSON of the command as it was sent: what specialists may later be trained on.
+    text("command"),
+    text("response", null=True),
+    text("error", null=True),
+    number("prompt_tokens", default=0),
+    number("completion_tokens", default=0),
+    number("cached_tokens", default=0),
+    number("prepared_at"),
+    number("settled_at", null=True),
+    UniqueConstraint("request_id"),
+)
+Index("ix_llm_calls_organization", llm_calls.c.organization, llm_calls.c.settled_at)
