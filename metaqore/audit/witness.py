@@ -1,0 +1,58 @@
+"""The witness file: checkpoints remembered outside the database, so that it cannot forget what it once signed.
+
+Append only, one JSON object per line: ``{"ts": <ms since the epoch>, "checkpoint": "<signed note>"}``. Keep it under
+another operating-system user, on another disk, or on another machine: whoever can write both it and the database can
+change both. Write the checkpoint of size 0 when an organization is created, so that even entry 1 has a lower bound in
+time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+
+class WitnessLine(NamedTuple):
+    """One remembered checkpoint: when it was written down (ms since the epoch) and the signed note."""
+
+    number: int
+    ts_ms: int
+    note: str
+
+
+def append_witness(path: Path, note: str, ts_ms: int) -> None:
+    """Write a checkpoint to the end of the file and to the disk (fsync). The file is made with mode 0600.
+
+    A line that a crash left unfinished is ended first, so that it spoils nothing but itself.
+    """
+    line = json.dumps({"ts": ts_ms, "checkpoint": note}, ensure_ascii=False).encode() + b"\n"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        size = os.fstat(descriptor).st_size
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+            line = b"\n" + line
+        if os.write(descriptor, line) != len(line):
+            raise OSError(f"{path}: the disk took only a part of the line")
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_witness(path: Path, unreadable: Callable[[int], None]) -> Iterator[WitnessLine]:
+    """Yield the remembered checkpoints in file order.
+
+    Args:
+        unreadable: called with the number of each line that is none, such as a write that a crash cut off.
+    """
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                value = json.loads(line)
+                found = WitnessLine(number, int(value["ts"]), str(value["checkpoint"]))
+            except (ValueError, KeyError, TypeError, RecursionError):
+                unreadable(number)
+            else:
+                yield found
