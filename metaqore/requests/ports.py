@@ -36,6 +36,9 @@ class RequestRows(Protocol):
     def settle(self, rows: Sequence[Settled]) -> None:
         """Write new states. Raises Contention unless every row still had its old fence."""
 
+    def settle_by_id(self, request_id: str, row: Settled) -> None:
+        """Write the state of a request that was inserted in this very transaction."""
+
     def find_keys(
         self, keys: Sequence[tuple[str, str, str, str]]
     ) -> Mapping[tuple[str, str, str, str], tuple[str, list[str]]]:
@@ -61,7 +64,9 @@ class Transaction(Protocol):
     def next_numbers(self, wanted: Mapping[str, tuple[int, int]]) -> Mapping[str, tuple[int, int]]:
         """Reserve gapless numbers: organization → (n audit, n events); returns the first of each."""
 
-    def append_audit(self, organization: str, entries: Sequence[tuple[Entry, str, str | None, str | None, int]]) -> None:
+    def append_audit(
+        self, organization: str, entries: Sequence[tuple[Entry, str, str | None, str | None, int]]
+    ) -> None:
         """Append audit entries: (entry, actor, project, request id, time)."""
 
     def append_events(self, rows: Sequence[tuple[Any, ...]]) -> int:

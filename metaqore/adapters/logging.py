@@ -1,0 +1,60 @@
+"""Structured logs: constant event names, identifiers as keywords, never a payload or a secret."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+#: Values under these names never reach a log, whatever they are.
+_FORBIDDEN = frozenset({"payload", "content", "prompt", "secret", "password", "authorization", "body", "key", "token"})
+_KEY = re.compile(r"mq_(live|test)_([0-9a-f]{12})_[0-9a-f]{72}|whsec_[A-Za-z0-9+/=]+|(?<=://)[^/\s@]+@")
+
+
+def configure(level: str = "info", style: str = "json") -> None:
+    """Send structlog and the standard library's loggers to stderr, one line each.
+
+    Args:
+        level: debug, info, warning or error.
+        style: ``json`` or ``console``.
+    """
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _redact,
+    ]
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer() if style == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _redact, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for noisy in ("urllib3", "kombu", "amqp"):
+        logging.getLogger(noisy).setLevel("WARNING")
+
+
+def _redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name, value in event.items():
+        if name in _FORBIDDEN:
+            event[name] = "[redacted]"
+        elif isinstance(value, str):
+            event[name] = _KEY.sub(lambda m: f"mq_{m[1]}_{m[2]}_[redacted]" if m[1] else "[redacted]", value)
+    return event

@@ -1,0 +1,83 @@
+"""The Celery result backend, written in one call for a whole batch, and the announcement to those who wait.
+
+Keys and values are what Celery's own Redis backend reads, so ``AsyncResult(request_id, app=app)`` works in any Celery
+client. It is a cache: the truth is the database, and nothing here may raise.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import msgspec
+import redis
+import structlog
+
+from metaqore.messages import State
+from metaqore.queues import DONE_CHANNEL, EVENTS_CHANNEL, result_key
+from metaqore.requests.model import Finished
+
+log = structlog.get_logger(__name__)
+
+_STATUS = {State.SUCCEEDED: b"SUCCESS", State.CANCELLED: b"REVOKED"}
+_SCRIPT = """
+for i = 1, #KEYS - 2 do
+  redis.call('SETEX', KEYS[i], ARGV[1], ARGV[i + 1])
+  redis.call('PUBLISH', KEYS[i], ARGV[i + 1])
+end
+if ARGV[#ARGV - 1] ~= '' then redis.call('PUBLISH', KEYS[#KEYS - 1], ARGV[#ARGV - 1]) end
+if ARGV[#ARGV] ~= '' then redis.call('PUBLISH', KEYS[#KEYS], ARGV[#ARGV]) end
+return 1
+"""
+#: After a failure Redis is left alone for this long, so that a stopped one does not slow every batch.
+_PAUSE_S = 1.0
+
+
+def client(url: str, *, timeout_s: float = 1.0, max_connections: int = 16) -> redis.Redis:
+    """Return a client that never waits longer than ``timeout_s`` for an answer and never retries by itself."""
+    pool = redis.BlockingConnectionPool.from_url(
+        url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, socket_keepalive=True,
+        health_check_interval=10, max_connections=max_connections, timeout=timeout_s, retry=None,
+    )  # fmt: skip
+    return redis.Redis(connection_pool=pool)
+
+
+class RedisResults:
+    """See ``metaqore.requests.ports.Results``.
+
+    The done channel carries ``id SP document`` for each request, separated by newlines (a document has none).
+    """
+
+    def __init__(self, url: str, *, expires_s: int) -> None:
+        self._redis = client(url)
+        self._script = self._redis.register_script(_SCRIPT)
+        self._expires_s = expires_s
+        self._quiet_until = 0.0
+
+    def publish(self, finished: Sequence[Finished], organizations: frozenset[str]) -> None:
+        """Store and announce; a dead Redis is noted and otherwise ignored."""
+        if time.monotonic() < self._quiet_until:
+            return
+        keys = [result_key(f.id) for f in finished] + [DONE_CHANNEL, EVENTS_CHANNEL]
+        done = b"\n".join(f.id.encode() + b" " + f.document for f in finished)
+        values: list[bytes | int] = [self._expires_s, *map(_meta, finished), done, " ".join(organizations).encode()]
+        try:
+            self._script(keys=keys, args=values)
+        except redis.RedisError as error:
+            self._quiet_until = time.monotonic() + _PAUSE_S
+            log.warning("results_not_published", requests=len(finished), reason=type(error).__name__)
+
+
+def _meta(finished: Finished) -> bytes:
+    """Return what Celery stores for a result; the document is embedded as it was encoded."""
+    status = _STATUS.get(finished.state)
+    if status is None:
+        error = msgspec.json.decode(finished.document).get("error") or {}
+        result = msgspec.json.encode(
+            {"exc_type": "RequestFailed", "exc_message": [error.get("message", "")], "exc_module": "metaqore.errors"}
+        )
+        status = b"FAILURE"
+    else:
+        result = finished.document
+    rest = b',"traceback":null,"children":[],"date_done":null,"task_id":"' + finished.id.encode()
+    return b'{"status":"' + status + b'","result":' + result + rest + b'"}'

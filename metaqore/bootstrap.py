@@ -1,0 +1,153 @@
+"""The composition root: builds the engine of one process from its settings."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from metaqore.adapters.redis_results import RedisResults
+from metaqore.errors import SettingsError
+from metaqore.messages import Submission
+from metaqore.psmp import control, handlers, resolution
+from metaqore.psmp.rules import study as study_declaration
+from metaqore.requests.catalogue import Catalogue, Kind
+from metaqore.requests.executor import Executor, Limits
+from metaqore.requests.intake import Intake
+from metaqore.requests.ports import Bell
+from metaqore.security import key_handlers, keys
+from metaqore.settings import Settings
+from metaqore.store import migrate
+from metaqore.store.engine import Database
+from metaqore.store.unit_of_work import SqlStore
+
+#: The name under which the embedded default's own key is known.
+DEVELOPMENT_PRINCIPAL = "developer"
+
+
+class Engine(msgspec.Struct, kw_only=True):
+    """Everything a process needs to accept and decide."""
+
+    settings: Settings
+    database: Database
+    store: SqlStore
+    catalogue: Catalogue
+    intake: Intake
+    executor: Executor
+
+
+def build(settings: Settings, bell: Callable[[Settings], Bell]) -> Engine:
+    """Return the engine of this process. Opens no connection yet, so it may be called before a fork.
+
+    Args:
+        bell: makes what rings the queues; API and workers have different ones.
+
+    Raises:
+        SettingsError: a setting or a policy file cannot be used.
+    """
+    if not settings.redis_url:
+        raise SettingsError("METAQORE_REDIS_URL is not set. `metaqore up` starts a broker and sets it")
+    database = Database(settings.dsn)
+    store = SqlStore(database)
+    catalogue = Catalogue(_kinds(settings))
+    ringer = bell(settings)
+    executor = Executor(
+        store,
+        catalogue,
+        RedisResults(settings.redis_url, expires_s=settings.result_expires_s),
+        ringer,
+        limits=Limits(
+            drain_batch=settings.drain_batch, lease_s=settings.lease_s, max_attempts=settings.max_attempts,
+            backoff_base_s=settings.backoff_base_s, backoff_max_s=settings.backoff_max_s,
+        ),
+        owner=f"{socket.gethostname()}:{os.getpid()}",
+    )  # fmt: skip
+    intake = Intake(store, catalogue, ringer, batch=settings.commit_batch)
+    return Engine(
+        settings=settings, database=database, store=store, catalogue=catalogue, intake=intake, executor=executor
+    )
+
+
+def _kinds(settings: Settings) -> list[Kind]:
+    return [
+        Kind(name="artifact.declare", queue="psmp", feature="psmp", scope="artifacts:write",
+             decide=handlers.declare, study=study_declaration, ordered_by_project=True),
+        Kind(name="artifact.transition", queue="psmp", feature="psmp", scope="artifacts:write",
+             decide=handlers.transition, ordered_by_project=True),
+        Kind(name="conflict.resolve", queue="psmp", feature="psmp", scope="conflicts:resolve",
+             decide=resolution.resolve, study=resolution.study, ordered_by_project=True),
+        Kind(name="project.save", queue="control", feature="psmp", scope="projects:write",
+             decide=control.save_project),
+        Kind(name="task.save", queue="control", feature="psmp", scope="tasks:write", decide=control.save_task),
+        Kind(name="key.create", queue="control", feature="security", scope="keys:manage",
+             decide=key_handlers.create_key),
+        Kind(name="key.revoke", queue="control", feature="security", scope="keys:manage",
+             decide=key_handlers.revoke_key),
+    ]  # fmt: skip
+
+
+class _NoBell:
+    """Rings nothing: for one-off commands that only run control-plane requests."""
+
+    def ring(self, queue: str, ids: object) -> None:
+        """Do nothing."""
+
+
+class _NoResults:
+    """Announces nothing: nobody can be waiting for a one-off command."""
+
+    def publish(self, finished: object, organizations: object) -> None:
+        """Do nothing."""
+
+
+def create_key(settings: Settings, *, principal: str, name: str, scopes: list[str], environment: str = "live") -> str:
+    """Create an API key in ``settings.organization`` and return its text, which is shown this once."""
+    text, key = keys.mint(environment)
+    database = Database(settings.dsn)
+    try:
+        executor = Executor(SqlStore(database), Catalogue(_kinds(settings)), _NoResults(), _NoBell())
+        payload = {"id": key.id, "secret_hash": keys.hash_secret(key.secret), "principal": principal, "name": name,
+                   "scopes": scopes}  # fmt: skip
+        executor.run_now(
+            Submission(
+                organization=settings.organization, project=None, principal="metaqore", kind="key.create",
+                payload=payload,
+            )
+        )  # fmt: skip
+    finally:
+        database.close()
+    return text
+
+
+def development_key(settings: Settings) -> str:
+    """Return the embedded default's development key; make it, and its file (mode 0600), where there is none.
+
+    The file is for people who try MetaQore on their own machine; it is only made by ``metaqore up`` and the demo.
+    """
+    path = Path(settings.data_path) / "development.key"
+    database = Database(settings.dsn)
+    try:
+        if path.exists():
+            text = path.read_text(encoding="ascii").strip()
+            key = keys.parse(text)
+            with SqlStore(database).read() as tx:
+                found = tx.reads("security").principal(key.id) if key is not None else None
+            if found is not None and key is not None and keys.matches(key, found[1]) and found[3] is None:
+                return text
+    finally:
+        database.close()
+    text = create_key(
+        settings, principal=DEVELOPMENT_PRINCIPAL, name="development", scopes=[keys.ALL], environment="test"
+    )
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(fd, "w", encoding="ascii") as file:
+        file.write(text + "\n")
+    return text
+
+
+def migrated(settings: Settings) -> str:
+    """Migrate the database of ``settings`` and return its revision."""
+    return migrate.upgrade(settings.dsn)

@@ -1,0 +1,133 @@
+"""Decides the quick control-plane writes of PSMP: projects and tasks. They run inside the API call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from metaqore.audit.tags import Tag
+from metaqore.errors import Conflict, InvalidInput, NotFound, PreconditionFailed
+from metaqore.ids import new_id
+from metaqore.messages import AuditNote, EventNote, Outcome, Request, Verdict
+from metaqore.psmp.model import LIFECYCLES, SaveProject, SaveTask
+from metaqore.psmp.ports import PsmpReads
+from metaqore.psmp.rules import legal_moves
+
+MODES = ("strict", "adaptive", "playground")
+
+
+class IllegalTransition(Conflict):
+    """The lifecycle does not allow this move."""
+
+    code = "illegal_transition"
+
+
+def save_project(batch: Sequence[Request], reads: PsmpReads, now: int) -> list[Outcome]:
+    """Create (no ``id``) or change a project. Unknown fields were refused at the door."""
+    return [_save_project(request, reads, now) for request in batch]
+
+
+def _save_project(request: Request, reads: PsmpReads, now: int) -> Outcome:
+    asked = request.payload
+    old: Mapping[str, Any] | None = None
+    if "id" in asked:
+        old = reads.project_row(request.organization, asked["id"])
+        if old is None:
+            raise NotFound(f"project {asked['id']} does not exist")
+        _check_version(asked, old)
+    state = asked.get("state", old["state"] if old else LIFECYCLES["project"][None][0])
+    if old is not None:
+        _check_move("project", old["id"], old["state"], state)
+    mode = asked.get("mode", old["mode"] if old else "strict")
+    if mode not in MODES:
+        raise InvalidInput(f"mode {mode!r}: one of {', '.join(MODES)}")
+    write = SaveProject(
+        id=old["id"] if old else new_id("prj"), organization=request.organization,
+        name=_name(asked.get("name", old["name"] if old else None)),
+        description=asked.get("description", old["description"] if old else ""),
+        owner=asked.get("owner", old["owner"] if old else request.principal), mode=mode, state=state,
+        metadata=_json(asked, old, "metadata", {}), version=old["version"] + 1 if old else 1,
+        created_by=old["created_by"] if old else request.principal, at=now,
+    )  # fmt: skip
+    shown = {**msgspec.to_builtins(write), "metadata": msgspec.json.decode(write.metadata)}
+    shown["created_at"] = old["created_at"] if old else now
+    shown["updated_at"] = shown.pop("at")
+    tag = Tag.PROJECT_CREATED if old is None else Tag.PROJECT_ARCHIVED if state == "archived" else Tag.PROJECT_CHANGED
+    kind = "project.created" if old is None else "project.updated"
+    events = [EventNote(kind, write.id, {"mode": mode, "state": state})]
+    if old is not None and old["state"] != state:
+        events.append(EventNote("project.status_changed", write.id, {"from": old["state"], "to": state}))
+    details = {"mode": mode, "state": state, "version": write.version}
+    audit = [AuditNote(tag=tag, subject=write.id, outcome="approved", details=details)]
+    return Outcome(verdict=Verdict.APPROVED, result=shown, writes=[write], audit=audit, events=events)
+
+
+def save_task(batch: Sequence[Request], reads: PsmpReads, now: int) -> list[Outcome]:
+    """Create (no ``id``) or change a task."""
+    return [_save_task(request, reads, now) for request in batch]
+
+
+def _save_task(request: Request, reads: PsmpReads, now: int) -> Outcome:
+    asked = request.payload
+    old: Mapping[str, Any] | None = None
+    if "id" in asked:
+        old = reads.task_row(request.organization, asked["id"])
+        if old is None:
+            raise NotFound(f"task {asked['id']} does not exist")
+        _check_version(asked, old)
+    project = old["project"] if old else str(request.project)
+    if not old and reads.project_row(request.organization, project) is None:
+        raise NotFound(f"project {project} does not exist")
+    state = asked.get("state", old["state"] if old else LIFECYCLES["task"][None][0])
+    if old is not None:
+        _check_move("task", old["id"], old["state"], state)
+    depends_on = asked.get("depends_on", msgspec.json.decode(old["depends_on"]) if old else [])
+    missing = sorted(set(depends_on) - reads.tasks_exist(project, set(depends_on)))
+    if missing or (old is not None and old["id"] in depends_on):
+        raise InvalidInput(f"depends_on: {', '.join(missing) or 'a task cannot depend on itself'} in this project")
+    write = SaveTask(
+        id=old["id"] if old else new_id("tsk"), organization=request.organization, project=project,
+        title=_name(asked.get("title", old["title"] if old else None), "title"), state=state,
+        assigned_to=asked.get("assigned_to", old["assigned_to"] if old else None),
+        depends_on=msgspec.json.encode(depends_on).decode(), metadata=_json(asked, old, "metadata", {}),
+        version=old["version"] + 1 if old else 1, created_by=old["created_by"] if old else request.principal, at=now,
+    )  # fmt: skip
+    shown = {**msgspec.to_builtins(write), "metadata": msgspec.json.decode(write.metadata), "depends_on": depends_on}
+    shown["created_at"] = old["created_at"] if old else now
+    shown["updated_at"] = shown.pop("at")
+    kind = "task.created" if old is None else f"task.{state}" if state in ("completed", "failed") else "task.updated"
+    tag = Tag.TASK_CREATED if old is None else Tag.TASK_CHANGED
+    return Outcome(
+        verdict=Verdict.APPROVED, result=shown, writes=[write],
+        audit=[AuditNote(tag=tag, subject=write.id, outcome="approved", details={"state": state})],
+        events=[EventNote(kind, write.id, {"state": state})],
+    )  # fmt: skip
+
+
+def _check_version(asked: Mapping[str, Any], old: Mapping[str, Any]) -> None:
+    expected = asked.get("expected_version")
+    if expected is not None and expected != old["version"]:
+        raise PreconditionFailed(f"{old['id']} is at version {old['version']}, not {expected}: read it again")
+
+
+def _check_move(subject: str, name: str, state: str, to: str) -> None:
+    if to != state and to not in legal_moves(subject, state):
+        legal = list(legal_moves(subject, state))
+        raise IllegalTransition(
+            f"{subject} {name} is {state}: it may go to {', '.join(legal) or 'no other state'}, not to {to!r}",
+            state=state, to=to, legal=legal,
+        )  # fmt: skip
+
+
+def _name(value: Any, field: str = "name") -> str:
+    if not isinstance(value, str) or not value.strip() or len(value) > 200:
+        raise InvalidInput(f"{field}: 1 to 200 characters that are not all blank")
+    return value
+
+
+def _json(asked: Mapping[str, Any], old: Mapping[str, Any] | None, field: str, default: Any) -> str:
+    if field not in asked and old is not None:
+        return str(old[field])
+    return msgspec.json.encode(asked.get(field, default)).decode()

@@ -1,0 +1,52 @@
+"""What PSMP needs to look up. Every look-up is by index and takes many keys at once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from metaqore.psmp.model import Head, Project
+
+#: (project, type, name)
+Identity = tuple[str, str, str]
+
+
+class PsmpReads(Protocol):
+    """Look-ups inside the deciding transaction."""
+
+    def projects(self, ids: Collection[str]) -> Mapping[str, Project]:
+        """Return the projects that exist, by id."""
+
+    def heads(self, identities: Collection[Identity], ids: Collection[str]) -> Sequence[Head]:
+        """Return the artifacts that exist under these identities or ids."""
+
+    def movers(self, artifact: str, after: int) -> list[str]:
+        """Return who made the versions after ``after``, one for each version."""
+
+    def content(self, artifact: str, version: int) -> Any:
+        """Return the content of a version, decoded.
+
+        Raises:
+            NotFound: no such version.
+        """
+
+    def down(self, artifacts: Collection[str]) -> Iterable[tuple[str, str, int]]:
+        """Return (artifact, dependency, rank of the dependency)."""
+
+    def up(self, artifacts: Collection[str]) -> Iterable[tuple[str, str, int]]:
+        """Return (artifact, dependant, rank of the dependant)."""
+
+    def conflict(self, organization: str, conflict: str) -> Mapping[str, Any] | None:
+        """Return a conflict with its proposal and the payload of the blocked request."""
+
+    def open_conflicts(self, proposal: str) -> list[str]:
+        """Return the ids of the unresolved conflicts of a proposal."""
+
+    def project_row(self, organization: str, project: str) -> Mapping[str, Any] | None:
+        """Return a whole project."""
+
+    def task_row(self, organization: str, task: str) -> Mapping[str, Any] | None:
+        """Return a whole task."""
+
+    def tasks_exist(self, project: str, ids: Collection[str]) -> set[str]:
+        """Return those of ``ids`` that are tasks of the project."""

@@ -1,0 +1,39 @@
+"""Carrying out what a conflict's strategy suggests, where that is safe: the three-way merge of contents. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from metaqore.psmp.merge import merge_files, merge_json, merge_text
+
+
+class Merged(msgspec.Struct, frozen=True):
+    """The outcome of a three-way merge of contents; ``hunks`` says where it failed."""
+
+    clean: bool
+    content: Any
+    hunks: Sequence[Mapping[str, Any]]
+
+
+def merge_contents(base: Any, ours: Any, theirs: Any) -> Merged:
+    """Merge two contents that started from ``base``: text by lines, ``{"files": {path: text}}`` by file, else JSON."""
+    if ours == theirs:
+        return Merged(True, ours, ())
+    if isinstance(base, str) and isinstance(ours, str) and isinstance(theirs, str):
+        text = merge_text(base, ours, theirs)
+        return Merged(text.clean, text.merged, [msgspec.to_builtins(c) for c in text.conflicts])
+    if _is_files(base) and _is_files(ours) and _is_files(theirs):
+        files = merge_files(base["files"], ours["files"], theirs["files"])
+        return Merged(files.clean, {"files": files.merged}, [msgspec.to_builtins(c) for c in files.conflicts])
+    document = merge_json(base, ours, theirs)
+    return Merged(document.clean, document.merged, [msgspec.to_builtins(c) for c in document.conflicts])
+
+
+def _is_files(content: Any) -> bool:
+    """True for the file-list form: one key, ``files``, with path → text."""
+    if not isinstance(content, dict) or content.keys() != {"files"} or not isinstance(content["files"], dict):
+        return False
+    return all(isinstance(text, str) for text in content["files"].values())

@@ -1,0 +1,85 @@
+"""What a run of declarations knows: the heads it looked up at once, and what the run itself has changed since."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from metaqore.messages import Request
+from metaqore.psmp.model import Dependency, Head, Studied
+from metaqore.psmp.ports import Identity, PsmpReads
+
+
+class Workspace:
+    """Look-ups for one run, loaded in bulk, with the run's own effects laid over them."""
+
+    def __init__(self, batch: Sequence[Request], reads: PsmpReads) -> None:
+        self.reads = reads
+        self.projects = reads.projects({request.project for request in batch if request.project is not None})
+        identities: set[Identity] = set()
+        ids: set[str] = set()
+        for request in batch:
+            studied: Studied = request.studied
+            project = request.project or ""
+            identities.add((project, studied.declaration.type, studied.declaration.name))
+            for dependency in studied.declaration.depends_on:
+                if dependency.artifact is not None:
+                    ids.add(dependency.artifact)
+                else:
+                    identities.add((project, dependency.type or "", dependency.name or ""))
+        self._by_identity: dict[Identity, Head] = {}
+        self._by_id: dict[str, Head] = {}
+        self._edges: dict[str, tuple[str, ...]] = {}
+        self._ranks: dict[str, int] = {}
+        for head in reads.heads(identities, ids):
+            self.put(head)
+
+    def put(self, head: Head) -> None:
+        """Lay a new or moved head over what was looked up."""
+        self._by_identity[(head.project, head.type, head.name)] = head
+        self._by_id[head.id] = head
+
+    def head(self, identity: Identity) -> Head | None:
+        """Return the present head under an identity."""
+        return self._by_identity.get(identity)
+
+    def dependency(self, project: str, dependency: Dependency) -> Head | None:
+        """Return what a dependency points at; another project's artifact is as good as missing."""
+        if dependency.artifact is None:
+            return self._by_identity.get((project, dependency.type or "", dependency.name or ""))
+        found = self._by_id.get(dependency.artifact)
+        return found if found is not None and found.project == project else None
+
+    def set_edges(self, artifact: str, depends_on: tuple[str, ...]) -> None:
+        """Remember the edges this run gives an artifact."""
+        self._edges[artifact] = depends_on
+
+    def set_rank(self, artifact: str, rank: int) -> None:
+        """Remember a rank that this run has changed."""
+        head = self._by_id.get(artifact)
+        if head is not None:
+            head.rank = rank
+        self._ranks[artifact] = rank
+
+    def _rank(self, artifact: str, stored: int) -> int:
+        head = self._by_id.get(artifact)
+        return head.rank if head is not None else self._ranks.get(artifact, stored)
+
+    def down(self, artifacts: Collection[str]) -> Iterator[tuple[str, str, int]]:
+        """Yield (artifact, dependency, rank of the dependency)."""
+        for artifact in artifacts:
+            for dependency in self._edges.get(artifact, ()):
+                yield artifact, dependency, self._rank(dependency, 0)
+        yield from self._stored(self.reads.down([a for a in artifacts if a not in self._edges]))
+
+    def up(self, artifacts: Collection[str]) -> Iterator[tuple[str, str, int]]:
+        """Yield (artifact, dependant, rank of the dependant)."""
+        wanted = set(artifacts)
+        for dependant, dependencies in self._edges.items():
+            for artifact in wanted.intersection(dependencies):
+                yield artifact, dependant, self._rank(dependant, 0)
+        stored = self.reads.up(artifacts)
+        yield from self._stored((a, d, rank) for a, d, rank in stored if d not in self._edges)
+
+    def _stored(self, rows: Iterable[tuple[str, str, int]]) -> Iterator[tuple[str, str, int]]:
+        for artifact, other, rank in rows:
+            yield artifact, other, self._rank(other, rank)

@@ -1,0 +1,123 @@
+"""Long work: prepare (commit), perform (no transaction open), settle (commit).
+
+Whatever happens between, the row tells: a crash leaves it running under a lease that ends, and the next claim raises
+the fence, so that the one who was thought dead can no longer settle.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+
+from metaqore import failpoints
+from metaqore.errors import MetaQoreError, Retryable
+from metaqore.messages import Outcome, Request, failed
+from metaqore.requests.catalogue import Kind, LongWork, Prepared
+from metaqore.requests.executor import Executor, exhausted
+from metaqore.requests.recorder import Recorder
+
+log = structlog.get_logger(__name__)
+
+
+def drain(executor: Executor, queue: str) -> int:
+    """Perform all open long work of ``queue``; return how many requests were settled."""
+    total = 0
+    for kind in executor.catalogue.long(queue):
+        while not failpoints.hit("drain.off"):
+            batch = executor.peek(queue, [kind.name], kind.batch)
+            if not batch:
+                break
+            done = _perform_batch(executor, kind, batch)
+            total += done
+            if done == 0:
+                break
+    return total
+
+
+def _perform_batch(executor: Executor, kind: Kind, batch: Sequence[Request]) -> int:
+    long = kind.long
+    if long is None:
+        raise TypeError(f"{kind.name} is no long work")
+    work, finished = _prepare(executor, kind, long, batch)
+    if not work:
+        return finished
+    failpoints.hit("worker.after_claim")
+    with _heartbeat(executor, kind, [request for request, _ in work]):
+        outcomes = _run(long, work)
+    failpoints.hit("worker.mid_work")
+    return finished + executor.finish([request for request, _ in work], outcomes, leased=True)
+
+
+def _prepare(
+    executor: Executor, kind: Kind, long: LongWork, batch: Sequence[Request]
+) -> tuple[list[tuple[Request, Any]], int]:
+    """Claim, let the handler prepare, and commit; return what to perform and how many were finished at once."""
+    failpoints.hit("worker.before_claim")
+    work: list[tuple[Request, Any]] = []
+    with executor.store.write() as tx:
+        now = executor.clock()
+        recorder = Recorder(executor.catalogue, now)
+        mine = tx.requests.confirm(kind.queue, batch)
+        at_once: list[tuple[Request, Outcome]] = []
+        fresh = []
+        for request in mine:
+            if isinstance(request.studied, MetaQoreError):
+                at_once.append((request, failed(request.studied.code, request.studied.message)))
+            elif request.attempt >= executor.limits.max_attempts:
+                at_once.append((request, exhausted()))
+            else:
+                fresh.append(request)
+        for request, answer in zip(fresh, long.prepare(fresh, tx.reads(kind.feature), now), strict=True):
+            tx.apply(answer.writes)
+            if isinstance(answer, Prepared):
+                work.append((request, answer.work))
+                for note in answer.audit:
+                    recorder.note_request(request, note)
+            else:
+                at_once.append((request, answer))
+        done = executor.write_outcomes(tx, recorder, at_once, now, leased=False)
+        for request, _ in work:
+            request.attempt += 1
+            request.fence += 1
+        tx.requests.lease([request for request, _ in work], executor.owner, now + kind.lease_s * 1000)
+        recorder.flush(tx)
+    executor.after_commit(done, recorder)
+    return work, len(at_once)
+
+
+def _run(long: LongWork, work: Sequence[tuple[Request, Any]]) -> list[Outcome]:
+    try:
+        return long.perform(work)
+    except MetaQoreError as error:
+        return [failed(error.code, error.message, retryable=isinstance(error, Retryable))] * len(work)
+    except Exception as error:
+        log.exception("perform_failed", requests=[request.id for request, _ in work])
+        return [failed("internal_error", f"{type(error).__name__} while working", retryable=True)] * len(work)
+
+
+@contextmanager
+def _heartbeat(executor: Executor, kind: Kind, batch: Sequence[Request]) -> Iterator[None]:
+    """Extend the leases every third of their length while the work goes on."""
+    stop = threading.Event()
+
+    def beat() -> None:
+        while not stop.wait(kind.lease_s / 3):
+            if failpoints.hit("heartbeat.skip"):
+                continue
+            try:
+                with executor.store.write() as tx:
+                    tx.requests.extend(batch, executor.clock() + kind.lease_s * 1000)
+            except MetaQoreError:
+                log.warning("heartbeat_failed", requests=[request.id for request in batch])
+
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

@@ -1,0 +1,163 @@
+"""Collects what one transaction must record, then numbers and writes it: audit entries, events, new requests.
+
+Sequence numbers are reserved last, so that on PostgreSQL the organization's counter row is locked for as short a
+time as can be; it is held until the commit, which makes numbers gapless and visible in order.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from metaqore.audit.entry import make_entry
+from metaqore.audit.tags import Tag
+from metaqore.canonical import canonical_json
+from metaqore.errors import InvalidInput
+from metaqore.ids import new_id
+from metaqore.messages import AuditNote, EventNote, Outcome, Request, Submission
+from metaqore.requests.catalogue import Catalogue
+from metaqore.requests.ports import Transaction
+
+_encode = msgspec.json.Encoder().encode
+_DECIDED = {"failed": Tag.REQUEST_FAILED, "dead": Tag.REQUEST_DEAD, "cancelled": Tag.REQUEST_CANCELLED}
+
+
+class Recorder:
+    """One per transaction; ``flush`` must be the last thing before the commit."""
+
+    def __init__(self, catalogue: Catalogue, now: int) -> None:
+        self._catalogue = catalogue
+        self._now = now
+        self._audit: defaultdict[str, list[tuple[AuditNote, str, str | None, str | None]]] = defaultdict(list)
+        self._events: defaultdict[str, list[tuple[EventNote, str | None, str]]] = defaultdict(list)
+        self._rows: list[tuple[Any, ...]] = []
+        #: queue → ids to ring after the commit.
+        self.rings: defaultdict[str, list[str]] = defaultdict(list)
+        self.deliveries = 0
+
+    @property
+    def organizations(self) -> frozenset[str]:
+        """Whose event streams have grown."""
+        return frozenset(self._events)
+
+    def accept(self, submission: Submission, encoded: str | None = None) -> Request:
+        """Note a new request and its audit entry; return it.
+
+        Raises:
+            UnknownKind: no such kind.
+        """
+        kind = self._catalogue[submission.kind]
+        request = Request(
+            seq=0,
+            id=new_id("req"),
+            organization=submission.organization,
+            project=submission.project,
+            principal=submission.principal,
+            kind=kind.name,
+            queue=kind.queue,
+            ordering_key=submission.project if kind.ordered_by_project else None,
+            payload=dict(submission.payload),
+            attempt=0,
+            fence=0,
+            created_at=self._now,
+        )
+        payload = encoded if encoded is not None else encode_payload(submission.payload)
+        self._rows.append(
+            (request.id, request.organization, request.project, request.principal, request.kind, request.queue,
+             request.ordering_key, payload, "accepted", self._now, self._now)
+        )  # fmt: skip
+        self._note(
+            request,
+            AuditNote(tag=Tag.REQUEST_ACCEPTED, subject=request.id, outcome="accepted", details={"kind": kind.name}),
+        )
+        if kind.queue != "control":
+            self.rings[kind.queue].append(request.id)
+        return request
+
+    def record(self, request: Request, outcome: Outcome, state: str) -> None:
+        """Note what was decided: every outcome leaves at least one audit entry."""
+        notes = outcome.audit
+        if not notes:
+            verdict = outcome.verdict.value if outcome.verdict is not None else state
+            notes = [
+                AuditNote(
+                    tag=_DECIDED.get(state, Tag.REQUEST_DECIDED),
+                    subject=request.id,
+                    outcome=verdict,
+                    details={"kind": request.kind},
+                )
+            ]
+        for note in notes:
+            self._note(request, note)
+        for event in outcome.events:
+            self._events[request.organization].append((event, request.project, request.id))
+        for submission in outcome.follow_ups:
+            self.accept(submission)
+
+    def note(self, organization: str, actor: str, note: AuditNote) -> None:
+        """Note an audit entry that belongs to no request, e.g. a failed login."""
+        self._audit[organization].append((note, actor, None, None))
+
+    def note_request(self, request: Request, note: AuditNote) -> None:
+        """Note one more audit entry of a request."""
+        self._note(request, note)
+
+    def note_event(self, request: Request, event: EventNote) -> None:
+        """Note one more event of a request."""
+        self._events[request.organization].append((event, request.project, request.id))
+
+    def flush(self, tx: Transaction) -> None:
+        """Write everything that was noted."""
+        tx.requests.insert(self._rows)
+        # Sorted, so that two transactions over several organizations never wait for each other.
+        wanted = {
+            organization: (len(self._audit.get(organization, ())), len(self._events.get(organization, ())))
+            for organization in sorted(self._audit.keys() | self._events.keys())
+        }
+        first = tx.next_numbers(wanted)
+        for organization, notes in self._audit.items():
+            tx.append_audit(organization, self._entries(organization, notes, first[organization][0]))
+        rows = []
+        for organization, events in self._events.items():
+            seq = first[organization][1]
+            for offset, (event, project, request_id) in enumerate(events):
+                rows.append(
+                    (organization, seq + offset, new_id("evt"), project, event.type, event.subject, request_id,
+                     _encode(event.data).decode(), self._now)
+                )  # fmt: skip
+        if rows:
+            self.deliveries = tx.append_events(rows)
+
+    def _note(self, request: Request, note: AuditNote) -> None:
+        self._audit[request.organization].append((note, request.principal, request.project, request.id))
+
+    def _entries(
+        self, organization: str, notes: Sequence[tuple[AuditNote, str, str | None, str | None]], first: int
+    ) -> list[tuple[Any, str, str | None, str | None, int]]:
+        now = self._now
+        return [
+            (
+                make_entry(
+                    organization=organization, seq=first + offset, tag=note.tag, actor=actor, ts_ms=now,
+                    project=project, request=request_id, subject=note.subject, outcome=note.outcome,
+                    policy_digest=note.policy_digest, details=note.details, commitment=None,
+                ),
+                actor, project, request_id, now,
+            )
+            for offset, (note, actor, project, request_id) in enumerate(notes)
+        ]  # fmt: skip
+
+
+def encode_payload(payload: Any) -> str:
+    """Return the canonical JSON text of a payload.
+
+    Raises:
+        InvalidInput: it has no canonical form, or holds U+0000, which PostgreSQL cannot store.
+    """
+    text = canonical_json(payload).decode()
+    if "\\u0000" in text:
+        raise InvalidInput("the payload holds the character U+0000, which cannot be stored: remove it")
+    return text

@@ -1,0 +1,54 @@
+"""Brings a database to the schema of this release, with alembic, under a lock."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from metaqore.store.engine import Database
+
+_LOCK = 5060742
+
+
+def upgrade(dsn: str) -> str:
+    """Migrate the database at ``dsn`` to the newest revision and return that revision.
+
+    Any number of processes may call it at once: one migrates, the others wait.
+
+    Raises:
+        SettingsError: the DSN cannot be used.
+        Unavailable: the database cannot be reached.
+    """
+    database = Database(dsn)
+    try:
+        with database.write() as connection:
+            if not database.is_sqlite:
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+            config = _config(connection)
+            command.upgrade(config, "head")
+        return head()
+    finally:
+        database.close()
+
+
+def head() -> str:
+    """Return the newest revision this release knows."""
+    return str(ScriptDirectory.from_config(_config(None)).get_current_head())
+
+
+def current(connection: Connection) -> str | None:
+    """Return the revision a database is at; None where it was never migrated."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _config(connection: Connection | None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    if connection is not None:
+        config.attributes["connection"] = connection
+    return config

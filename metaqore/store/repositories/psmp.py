@@ -1,0 +1,293 @@
+"""PSMP's rows: what its decisions write, and what they look up inside the deciding transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+
+from metaqore.errors import NotFound
+from metaqore.messages import Write
+from metaqore.psmp import model
+from metaqore.psmp.model import Head, Project
+from metaqore.psmp.ports import Identity
+from metaqore.store.bulk import BulkInsert, BulkUpdate, placeholders
+from metaqore.store.engine import Database
+from metaqore.store.tables import psmp as t
+
+_artifact = BulkInsert(
+    t.artifacts,
+    "id organization project type name state head content_hash label rank created_by updated_by created_at updated_at",
+)
+_version = BulkInsert(
+    t.artifact_versions,
+    "artifact version organization content content_hash label base_version body request_id created_by created_at",
+)
+_edge = BulkInsert(t.artifact_edges, "artifact depends_on")
+_head = BulkUpdate(t.artifacts, "head content_hash label updated_by updated_at", "id")
+_rank = BulkUpdate(t.artifacts, "rank", "id")
+_state = BulkUpdate(t.artifacts, "state updated_by updated_at", "id")
+_proposal = BulkInsert(
+    t.proposals, "id organization project artifact type name state request_id created_by created_at updated_at"
+)
+_close = BulkUpdate(t.proposals, "state updated_at", "id")
+_conflict = BulkInsert(
+    t.conflicts,
+    "id organization project proposal artifact request_id class rule severity strategy mode state evidence "
+    "resolution resolved_by resolved_at created_at",
+)
+_resolve = BulkUpdate(t.conflicts, "state resolution resolved_by resolved_at", "id")
+_project = BulkInsert(
+    t.projects,
+    "id organization name description owner mode state metadata version created_by created_at updated_at",
+)
+_change_project = BulkUpdate(
+    t.projects, "name description owner mode state metadata version updated_at", "id organization"
+)
+_task = BulkInsert(
+    t.tasks,
+    "id organization project title state assigned_to depends_on metadata version created_by created_at updated_at",
+)
+_change_task = BulkUpdate(t.tasks, "title state assigned_to depends_on metadata version updated_at", "id organization")
+
+_HEAD_COLUMNS = "id, project, type, name, state, head, content_hash, label, rank, created_by, updated_by"
+
+
+class PsmpRows:
+    """See ``metaqore.psmp.ports.PsmpReads``."""
+
+    def __init__(self, database: Database, connection: Connection) -> None:
+        self._db = database
+        self._connection = connection
+
+    def _all(self, sql: str, values: Sequence[Any]) -> Sequence[Any]:
+        return self._connection.exec_driver_sql(self._db.sql(sql), tuple(values)).fetchall()
+
+    def projects(self, ids: Collection[str]) -> dict[str, Project]:
+        """Return the projects that exist, by id."""
+        if not ids:
+            return {}
+        rows = self._all(
+            f"SELECT id, organization, mode, state FROM projects WHERE id IN ({placeholders(len(ids))})", [*ids]
+        )
+        return {r[0]: Project(id=r[0], organization=r[1], mode=r[2], state=r[3]) for r in rows}
+
+    def heads(self, identities: Collection[Identity], ids: Collection[str]) -> list[Head]:
+        """Return the artifacts that exist under these identities or ids."""
+        rows: list[Any] = []
+        wanted = sorted(identities)
+        for chunk in (wanted[i : i + 256] for i in range(0, len(wanted), 256)):
+            rows += self._all(
+                f"SELECT {_HEAD_COLUMNS} FROM artifacts WHERE (project, type, name) IN "
+                f"(VALUES {', '.join(['(?, ?, ?)'] * len(chunk))})",
+                [part for identity in chunk for part in identity],
+            )
+        keys = sorted(ids)
+        for part in (keys[i : i + 512] for i in range(0, len(keys), 512)):
+            rows += self._all(f"SELECT {_HEAD_COLUMNS} FROM artifacts WHERE id IN ({placeholders(len(part))})", part)
+        return [
+            Head(
+                id=r[0], project=r[1], type=r[2], name=r[3], state=r[4], head=r[5], content_hash=r[6], label=r[7],
+                rank=r[8], created_by=r[9], updated_by=r[10],
+            )
+            for r in rows
+        ]  # fmt: skip
+
+    def movers(self, artifact: str, after: int) -> list[str]:
+        """Return who made the versions after ``after``."""
+        return [
+            r[0]
+            for r in self._all(
+                "SELECT created_by FROM artifact_versions WHERE artifact = ? AND version > ? ORDER BY version",
+                (artifact, after),
+            )
+        ]
+
+    def content(self, artifact: str, version: int) -> Any:
+        """Return the content of a version, decoded."""
+        rows = self._all(
+            "SELECT content FROM artifact_versions WHERE artifact = ? AND version = ?", (artifact, version)
+        )
+        if not rows:
+            raise NotFound(f"artifact {artifact} has no version {version}")
+        return msgspec.json.decode(rows[0][0])
+
+    def down(self, artifacts: Collection[str]) -> Iterable[tuple[str, str, int]]:
+        """Return (artifact, dependency, rank of the dependency)."""
+        return self._edges("e.artifact", "e.depends_on", artifacts)
+
+    def up(self, artifacts: Collection[str]) -> Iterable[tuple[str, str, int]]:
+        """Return (artifact, dependant, rank of the dependant)."""
+        return self._edges("e.depends_on", "e.artifact", artifacts)
+
+    def _edges(self, here: str, there: str, artifacts: Collection[str]) -> list[tuple[str, str, int]]:
+        ids = list(artifacts)
+        rows: list[Any] = []
+        for part in (ids[i : i + 512] for i in range(0, len(ids), 512)):
+            rows += self._all(
+                f"SELECT {here}, {there}, a.rank FROM artifact_edges e JOIN artifacts a ON a.id = {there} "
+                f"WHERE {here} IN ({placeholders(len(part))})",
+                part,
+            )
+        return [(r[0], r[1], r[2]) for r in rows]
+
+    def conflict(self, organization: str, conflict: str) -> Mapping[str, Any] | None:
+        """Return a conflict with its proposal and the payload of the blocked request."""
+        rows = self._all(
+            "SELECT c.project, c.proposal, c.state, c.resolution, p.created_by, r.payload FROM conflicts c "
+            "JOIN proposals p ON p.id = c.proposal JOIN requests r ON r.id = p.request_id "
+            "WHERE c.id = ? AND c.organization = ?",
+            (conflict, organization),
+        )
+        if not rows:
+            return None
+        names = ("project", "proposal", "state", "resolution", "created_by", "payload")
+        found = dict(zip(names, rows[0], strict=True))
+        found["payload"] = msgspec.json.decode(found["payload"])
+        return found
+
+    def open_conflicts(self, proposal: str) -> list[str]:
+        """Return the ids of the unresolved conflicts of a proposal."""
+        rows = self._all(
+            "SELECT id FROM conflicts WHERE proposal = ? AND state IN ('open', 'escalated') ORDER BY id", (proposal,)
+        )
+        return [r[0] for r in rows]
+
+    def project_row(self, organization: str, project: str) -> Mapping[str, Any] | None:
+        """Return a whole project."""
+        return self._row("projects", organization, project)
+
+    def task_row(self, organization: str, task: str) -> Mapping[str, Any] | None:
+        """Return a whole task."""
+        return self._row("tasks", organization, task)
+
+    def _row(self, table: str, organization: str, key: str) -> Mapping[str, Any] | None:
+        found = self._connection.exec_driver_sql(
+            self._db.sql(f"SELECT * FROM {table} WHERE id = ? AND organization = ?"), (key, organization)
+        ).mappings()
+        return found.one_or_none()
+
+    def tasks_exist(self, project: str, ids: Collection[str]) -> set[str]:
+        """Return those of ``ids`` that are tasks of the project."""
+        if not ids:
+            return set()
+        rows = self._all(
+            f"SELECT id FROM tasks WHERE project = ? AND id IN ({placeholders(len(ids))})", [project, *ids]
+        )
+        return {r[0] for r in rows}
+
+
+def _new_artifacts(_db: Database, connection: Connection, writes: Sequence[model.NewArtifact]) -> None:
+    last = {w.id: w for w in writes}
+    _artifact(
+        connection,
+        [
+            (w.id, w.organization, w.project, w.type, w.name, w.state, w.head, w.content_hash, w.label, w.rank,
+             w.created_by, w.created_by, w.at, w.at)
+            for w in last.values()
+        ],
+    )  # fmt: skip
+
+
+def _move_heads(_db: Database, connection: Connection, writes: Sequence[model.MoveHead]) -> None:
+    # One row may move twice in a batch; a statement over arrays would take either of them.
+    last = {w.id: w for w in writes}
+    _head(connection, [(w.head, w.content_hash, w.label, w.updated_by, w.at, w.id) for w in last.values()])
+
+
+def _new_versions(_db: Database, connection: Connection, writes: Sequence[model.NewVersion]) -> None:
+    _version(
+        connection,
+        [
+            (w.artifact, w.version, w.organization, w.content, w.content_hash, w.label, w.base_version, w.body,
+             w.request_id, w.created_by, w.at)
+            for w in writes
+        ],
+    )  # fmt: skip
+
+
+def _set_edges(db: Database, connection: Connection, writes: Sequence[model.SetEdges]) -> None:
+    last = {w.artifact: w for w in writes}
+    stale = [w.artifact for w in writes if not w.fresh]
+    for part in (stale[i : i + 512] for i in range(0, len(stale), 512)):
+        sql = f"DELETE FROM artifact_edges WHERE artifact IN ({placeholders(len(part))})"
+        connection.exec_driver_sql(db.sql(sql), tuple(part))
+    _edge(connection, [(w.artifact, dependency) for w in last.values() for dependency in w.depends_on])
+
+
+def _set_ranks(_db: Database, connection: Connection, writes: Sequence[model.SetRank]) -> None:
+    _rank(connection, [(rank, artifact) for artifact, rank in {w.artifact: w.rank for w in writes}.items()])
+
+
+def _set_states(_db: Database, connection: Connection, writes: Sequence[model.SetArtifactState]) -> None:
+    last = {w.artifact: w for w in writes}
+    _state(connection, [(w.state, w.updated_by, w.at, w.artifact) for w in last.values()])
+
+
+def _new_proposals(_db: Database, connection: Connection, writes: Sequence[model.NewProposal]) -> None:
+    _proposal(
+        connection,
+        [
+            (w.id, w.organization, w.project, w.artifact, w.type, w.name, "blocked", w.request_id, w.created_by, w.at,
+             w.at)
+            for w in writes
+        ],
+    )  # fmt: skip
+
+
+def _close_proposals(_db: Database, connection: Connection, writes: Sequence[model.CloseProposal]) -> None:
+    _close(connection, [(w.state, w.at, w.id) for w in writes])
+
+
+def _new_conflicts(_db: Database, connection: Connection, writes: Sequence[model.NewConflict]) -> None:
+    _conflict(
+        connection,
+        [
+            (w.id, w.organization, w.project, w.proposal, w.artifact, w.request_id, w.rule.conflict_class, w.rule.id,
+             w.rule.severity.value, w.rule.strategy.value, w.mode, w.state, w.evidence, w.resolution, w.resolved_by,
+             None if w.state == "open" else w.at, w.at)
+            for w in writes
+        ],
+    )  # fmt: skip
+
+
+def _resolve_conflicts(_db: Database, connection: Connection, writes: Sequence[model.ResolveConflicts]) -> None:
+    _resolve(connection, [(w.state, w.resolution, w.resolved_by, w.at, conflict) for w in writes for conflict in w.ids])
+
+
+def _save_projects(_db: Database, connection: Connection, writes: Sequence[model.SaveProject]) -> None:
+    for w in writes:
+        if w.version == 1:
+            _project(connection, [(w.id, w.organization, w.name, w.description, w.owner, w.mode, w.state, w.metadata,
+                                   w.version, w.created_by, w.at, w.at)])  # fmt: skip
+        else:
+            _change_project(connection, [(w.name, w.description, w.owner, w.mode, w.state, w.metadata, w.version,
+                                          w.at, w.id, w.organization)])  # fmt: skip
+
+
+def _save_tasks(_db: Database, connection: Connection, writes: Sequence[model.SaveTask]) -> None:
+    for w in writes:
+        if w.version == 1:
+            _task(connection, [(w.id, w.organization, w.project, w.title, w.state, w.assigned_to, w.depends_on,
+                                w.metadata, w.version, w.created_by, w.at, w.at)])  # fmt: skip
+        else:
+            _change_task(connection, [(w.title, w.state, w.assigned_to, w.depends_on, w.metadata, w.version, w.at,
+                                       w.id, w.organization)])  # fmt: skip
+
+
+WRITERS: dict[type[Write], Callable[[Database, Connection, Sequence[Any]], None]] = {
+    model.NewArtifact: _new_artifacts,
+    model.MoveHead: _move_heads,
+    model.NewVersion: _new_versions,
+    model.SetEdges: _set_edges,
+    model.SetRank: _set_ranks,
+    model.SetArtifactState: _set_states,
+    model.NewProposal: _new_proposals,
+    model.CloseProposal: _close_proposals,
+    model.NewConflict: _new_conflicts,
+    model.ResolveConflicts: _resolve_conflicts,
+    model.SaveProject: _save_projects,
+    model.SaveTask: _save_tasks,
+}

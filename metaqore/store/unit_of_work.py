@@ -1,0 +1,92 @@
+"""The store that intake and executor work with: transactions, effects, look-ups.
+
+``apply`` finds for each kind of effect the function that writes it, in bulk; the functions are in ``repositories``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Connection
+
+from metaqore.audit.entry import Entry
+from metaqore.messages import Write
+from metaqore.store.engine import Database
+from metaqore.store.repositories import audit, delivery, hmcp, llm, psmp, security
+from metaqore.store.repositories.requests import RequestRows
+
+#: Applies effects of one type, given in order.
+Writer = Callable[[Database, Connection, Sequence[Any]], None]
+
+WRITERS: dict[type[Write], Writer] = {
+    **psmp.WRITERS,
+    **security.WRITERS,
+    **llm.WRITERS,
+    **hmcp.WRITERS,
+    **delivery.WRITERS,
+}
+READERS: dict[str, Callable[[Database, Connection], Any]] = {
+    "psmp": psmp.PsmpRows,
+    "security": security.SecurityRows,
+    "llm": llm.LlmRows,
+    "hmcp": hmcp.HmcpRows,
+    "delivery": delivery.DeliveryRows,
+}
+
+
+class SqlTransaction:
+    """See ``metaqore.requests.ports.Transaction``."""
+
+    def __init__(self, database: Database, connection: Connection) -> None:
+        self.database = database
+        self.connection = connection
+        self.requests = RequestRows(database, connection)
+
+    def reads(self, feature: str) -> Any:
+        """Return the look-ups of ``feature``, inside this transaction."""
+        return READERS[feature](self.database, self.connection)
+
+    def apply(self, writes: Sequence[Write]) -> None:
+        """Apply effects, all of one type together.
+
+        Types are written in the order in which they first appear, so a handler states dependencies by order.
+        """
+        order = {kind: position for position, kind in enumerate(dict.fromkeys(map(type, writes)))}
+        for kind, group in groupby(sorted(writes, key=lambda write: order[type(write)]), key=type):
+            WRITERS[kind](self.database, self.connection, list(group))
+
+    def next_numbers(self, wanted: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+        """Reserve gapless audit and event numbers."""
+        return self.requests.next_numbers(wanted)
+
+    def append_audit(
+        self, organization: str, entries: Sequence[tuple[Entry, str, str | None, str | None, int]]
+    ) -> None:
+        """Append audit entries."""
+        audit.append(self.connection, organization, entries)
+
+    def append_events(self, rows: Sequence[tuple[Any, ...]]) -> int:
+        """Append events and their deliveries; return how many deliveries."""
+        return delivery.append_events(self.database, self.connection, rows)
+
+
+class SqlStore:
+    """See ``metaqore.requests.ports.Store``."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[SqlTransaction]:
+        """Look-ups only."""
+        with self.database.read() as connection:
+            yield SqlTransaction(self.database, connection)
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[SqlTransaction]:
+        """One write transaction."""
+        with self.database.write() as connection:
+            yield SqlTransaction(self.database, connection)

@@ -1,0 +1,19 @@
+"""The Celery application: ``celery -A workers.app worker -Q psmp …``."""
+
+from __future__ import annotations
+
+from celery import Celery
+from kombu.entity import Queue
+
+from metaqore.queues import QUEUES, celery_config
+from metaqore.settings import load
+
+settings = load()
+app = Celery("metaqore", include=["workers.tasks.drain", "workers.tasks.system"])
+app.conf.update(celery_config(settings.redis_url, result_expires_s=settings.result_expires_s))
+app.conf.task_queues = [Queue(name) for name in QUEUES]  # type: ignore[no-untyped-call]
+
+from workers import beat, signals  # noqa: E402  they connect to the application above
+
+app.conf.beat_schedule = beat.schedule(settings)
+signals.connect(app)

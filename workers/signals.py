@@ -1,0 +1,41 @@
+"""What happens when a worker starts and stops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from celery import Celery
+from celery.signals import setup_logging, worker_ready
+
+from metaqore.adapters.logging import configure
+from metaqore.errors import MetaQoreError
+from metaqore.queues import QUEUES
+from metaqore.settings import load
+
+log = structlog.get_logger(__name__)
+
+
+def connect(app: Celery) -> None:
+    """Connect the handlers below; signals keep weak references, so they are module functions."""
+    setup_logging.connect(_logging)
+    worker_ready.connect(_ready)
+
+
+def _logging(**_: Any) -> None:
+    settings = load()
+    configure(settings.log_level, settings.log_format)
+
+
+def _ready(sender: Any, **_: Any) -> None:
+    """Count the attempts of whatever killed the worker before this one, then look at what is open."""
+    from workers.engine import WorkerBell, engine
+
+    names = {queue.name for queue in sender.task_consumer.queues}
+    for queue in sorted(names & set(QUEUES)):
+        try:
+            decided = engine().executor.drain_carefully(queue)
+            log.info("worker_ready", queue=queue, decided=decided)
+        except MetaQoreError as error:
+            log.warning("worker_ready_without_database", queue=queue, reason=error.code)
+        WorkerBell().ring(queue, [])

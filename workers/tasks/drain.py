@@ -1,0 +1,26 @@
+"""The ring's task, one for each queue: drain what is open. The message says only "look"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from metaqore import failpoints
+from metaqore.queues import QUEUES, drain_task
+from metaqore.requests import long_work
+from workers.app import app
+from workers.engine import engine
+
+
+def _drain(queue: str) -> Callable[..., int]:
+    def drain(ids: Sequence[str] = ()) -> int:
+        executor = engine().executor
+        decided = executor.drain(queue) + long_work.drain(executor, queue)
+        failpoints.hit("worker.before_ack")
+        return decided
+
+    return drain
+
+
+for _queue in QUEUES:
+    if _queue != "system":
+        app.task(_drain(_queue), name=drain_task(_queue), ignore_result=True)
