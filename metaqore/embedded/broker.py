@@ -200,9 +200,11 @@ class Broker:
             )
         self._state = state
         self._process = None
-        self.adopted = bool(_wait_for(lambda: _answers(state.url), 3.0))
+        self.adopted = bool(_wait_for(lambda: _answers(state.url, or_loads=True), 3.0))
         if not self.adopted:
-            self.stop()
+            # It hangs, so there is nobody to ask; what it had written is in the append-only file.
+            self.kill()
+            _wait_for(self.ended, 5.0)
             self._state = None
         return self.adopted
 
@@ -220,7 +222,7 @@ class Broker:
         for _ in range(_PORT_ATTEMPTS):
             chosen = port or _free_port()
             self._launch(server, chosen, password, lock)
-            _wait_for(lambda: self.ready() or self.ended(), _START_S)
+            _wait_for(lambda: self.ended() or self.ready(), _START_S)
             how = self.ended()
             if how is None and self.ready():
                 self._record()  # again: a start script has become the server by now
@@ -310,10 +312,12 @@ def _client(url: str) -> redis.Redis:
     )
 
 
-def _answers(url: str) -> bool:
+def _answers(url: str, *, or_loads: bool = False) -> bool:
     try:
         with _client(url) as client:
             return bool(client.ping())
+    except redis.BusyLoadingError:
+        return or_loads
     except redis.RedisError:
         return False
 

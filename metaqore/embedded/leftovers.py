@@ -32,11 +32,11 @@ def end_leftovers(run_folder: Path, patience_s: float = 15.0) -> list[tuple[str,
     """
     found = [(name, pid) for name, session, start in _read(run_folder) for pid in _left(session, start, run_folder)]
     starts = {pid: identity.started(pid) for _, pid in found}
-    _signal(starts, signal.SIGTERM)
-    deadline = time.monotonic() + patience_s
-    while _alive(starts) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    _signal(_alive(starts), signal.SIGKILL)
+    for number, seconds in ((signal.SIGTERM, patience_s), (signal.SIGKILL, 5.0)):
+        _signal(starts, number)
+        deadline = time.monotonic() + seconds
+        while _alive(starts) and time.monotonic() < deadline:
+            time.sleep(0.02)
     (run_folder / _FILE).unlink(missing_ok=True)
     return found
 
