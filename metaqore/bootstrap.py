@@ -14,6 +14,7 @@ from metaqore.errors import SettingsError
 from metaqore.messages import Submission
 from metaqore.psmp import control, handlers, resolution
 from metaqore.psmp.rules import study as study_declaration
+from metaqore.requests.cancel import cancel
 from metaqore.requests.catalogue import Catalogue, Kind
 from metaqore.requests.executor import Executor, Limits
 from metaqore.requests.intake import Intake
@@ -82,6 +83,7 @@ def _kinds(settings: Settings) -> list[Kind]:
         Kind(name="project.save", queue="control", feature="psmp", scope="projects:write",
              decide=control.save_project),
         Kind(name="task.save", queue="control", feature="psmp", scope="tasks:write", decide=control.save_task),
+        Kind(name="request.cancel", queue="control", feature="requests", scope="requests:cancel", decide=cancel),
         Kind(name="key.create", queue="control", feature="security", scope="keys:manage",
              decide=key_handlers.create_key),
         Kind(name="key.revoke", queue="control", feature="security", scope="keys:manage",

@@ -9,7 +9,7 @@ from metaqore.queues import QUEUES, celery_config
 from metaqore.settings import load
 
 settings = load()
-app = Celery("metaqore", include=["workers.tasks.drain", "workers.tasks.system"])
+app = Celery("metaqore", include=["workers.tasks.drain", "workers.tasks.system", "workers.tasks.schedules"])
 app.conf.update(celery_config(settings.redis_url, result_expires_s=settings.result_expires_s))
 app.conf.task_queues = [Queue(name) for name in QUEUES]  # type: ignore[no-untyped-call]
 

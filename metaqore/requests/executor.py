@@ -20,7 +20,16 @@ from metaqore.clock import now_ms
 from metaqore.errors import Contention, MetaQoreError, Retryable
 from metaqore.messages import AuditNote, EventNote, Outcome, Request, State, Submission, failed
 from metaqore.requests.catalogue import Catalogue, Kind
-from metaqore.requests.model import Finished, Settled, claimable, document, runs_of_one_kind
+from metaqore.requests.model import (
+    Finished,
+    Idempotency,
+    IdempotencyMismatch,
+    Ran,
+    Settled,
+    claimable,
+    document,
+    runs_of_one_kind,
+)
 from metaqore.requests.ports import Bell, Results, Store, Transaction
 from metaqore.requests.recorder import Recorder
 
@@ -111,18 +120,31 @@ class Executor:
                 total += self._decide_or_split(queue, leased, leased=True)
         return total
 
-    def run_now(self, submission: Submission) -> tuple[Request, Outcome]:
+    def run_now(self, submission: Submission, idempotency: Idempotency | None = None) -> Ran:
         """Accept and decide a control-plane request in one transaction, inside the API call.
 
         Raises:
             MetaQoreError: whatever the handler refuses with; nothing is stored then.
+            IdempotencyMismatch: the key was used with another body.
         """
+        try:
+            return self._run_now(submission, idempotency)
+        except Contention:
+            # Another process stored the same key, or the same row, meanwhile.
+            return self._run_now(submission, idempotency)
+
+    def _run_now(self, submission: Submission, idempotency: Idempotency | None) -> Ran:
         kind = self.catalogue[submission.kind]
         if kind.decide is None:
             raise ValueError(f"{kind.name} is long work and cannot run inside the API call")
         with self.store.write() as tx:
             now = self.clock()
             recorder = Recorder(self.catalogue, now)
+            if idempotency is not None:
+                owner = (submission.organization, submission.principal, idempotency.route, idempotency.key)
+                seen = tx.requests.find_keys([owner]).get(owner)
+                if seen is not None:
+                    return _replayed(tx, seen, idempotency)
             request = recorder.accept(submission)
             request.studied = kind.study(request) if kind.study is not None else None
             outcome = kind.decide([request], tx.reads(kind.feature), now)[0]
@@ -131,8 +153,11 @@ class Executor:
             self._flush(tx, recorder)
             settled, _ = self._settle(request, outcome, now, leased=False)
             tx.requests.settle_by_id(request.id, settled)
+            if idempotency is not None:
+                key = (submission.organization, submission.principal, idempotency, [request.id], now)
+                tx.requests.insert_keys([key])
         self.after_commit([], recorder)
-        return request, outcome
+        return Ran(request_id=request.id, result=outcome.result, replayed=False)
 
     def lease(self, batch: Sequence[Request], seconds: int) -> list[Request]:
         """Claim ``batch`` under a lease in a transaction of its own; return those that are ours now."""
@@ -146,6 +171,11 @@ class Executor:
             tx.requests.lease(mine, self.owner, self.clock() + seconds * 1000)
         failpoints.hit("worker.after_claim")
         return mine
+
+    def load_open(self, ids: Sequence[str]) -> list[Request]:
+        """Return those of ``ids`` that are not terminal, with their present fence."""
+        with self.store.read() as tx:
+            return tx.requests.open_by_id(ids)
 
     def finish(self, batch: Sequence[Request], outcomes: Sequence[Outcome], *, leased: bool) -> int:
         """Commit outcomes that were decided outside of a transaction; return how many were still ours to commit."""
@@ -298,6 +328,13 @@ class Executor:
             self.bell.ring(queue, ids)
         if recorder.deliveries:
             self.bell.ring("system", [])
+
+
+def _replayed(tx: Transaction, seen: tuple[str, list[str]], idempotency: Idempotency) -> Ran:
+    fingerprint, ids = seen
+    if fingerprint != idempotency.fingerprint:
+        raise IdempotencyMismatch
+    return Ran(request_id=ids[0], result=tx.requests.result_of(ids[0]), replayed=True)
 
 
 def exhausted() -> Outcome:

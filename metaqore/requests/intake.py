@@ -15,10 +15,10 @@ import structlog
 
 from metaqore import failpoints
 from metaqore.clock import now_ms
-from metaqore.errors import Contention, InvalidInput, MetaQoreError, Unavailable
+from metaqore.errors import Contention, MetaQoreError, Unavailable
 from metaqore.messages import Submission
 from metaqore.requests.catalogue import Catalogue
-from metaqore.requests.model import Idempotency, Receipt
+from metaqore.requests.model import Idempotency, IdempotencyMismatch, Receipt
 from metaqore.requests.ports import Bell, Store
 from metaqore.requests.recorder import Recorder, encode_payload
 
@@ -28,12 +28,6 @@ log = structlog.get_logger(__name__)
 COMMIT_TIMEOUT_S = 10.0
 
 KeyOf = tuple[str, str, str, str]
-
-
-class IdempotencyMismatch(InvalidInput):
-    """This Idempotency-Key was used before with another request: use a new key."""
-
-    code = "idempotency_mismatch"
 
 
 class _Waiter:

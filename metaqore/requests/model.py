@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from metaqore.clock import to_rfc3339
+from metaqore.errors import InvalidInput
 from metaqore.messages import Request, State, Verdict
 
 
@@ -50,6 +51,20 @@ class Idempotency(msgspec.Struct, frozen=True):
     route: str
     key: str
     fingerprint: str
+
+
+class IdempotencyMismatch(InvalidInput):
+    """This Idempotency-Key was used before with another request: use a new key."""
+
+    code = "idempotency_mismatch"
+
+
+class Ran(msgspec.Struct, kw_only=True):
+    """A control-plane request that was accepted and decided inside the API call."""
+
+    request_id: str
+    result: Mapping[str, Any]
+    replayed: bool
 
 
 class Receipt(msgspec.Struct, kw_only=True):

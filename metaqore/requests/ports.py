@@ -17,6 +17,9 @@ class RequestRows(Protocol):
     def peek(self, queue: str, kinds: Sequence[str], after: int, limit: int) -> list[OpenRequest]:
         """Return open requests of ``queue`` with ``seq`` above ``after``, by rising ``seq``."""
 
+    def open_by_id(self, ids: Sequence[str]) -> list[Request]:
+        """Return those of ``ids`` that are not terminal."""
+
     def confirm(self, queue: str, batch: Sequence[Request]) -> list[Request]:
         """Return those of ``batch`` that nobody else has claimed since; they stay ours until the commit."""
 
@@ -38,6 +41,9 @@ class RequestRows(Protocol):
 
     def settle_by_id(self, request_id: str, row: Settled) -> None:
         """Write the state of a request that was inserted in this very transaction."""
+
+    def result_of(self, request_id: str) -> dict[str, Any]:
+        """Return the stored result of a request."""
 
     def find_keys(
         self, keys: Sequence[tuple[str, str, str, str]]
@@ -63,6 +69,12 @@ class Transaction(Protocol):
 
     def next_numbers(self, wanted: Mapping[str, tuple[int, int]]) -> Mapping[str, tuple[int, int]]:
         """Reserve gapless numbers: organization → (n audit, n events); returns the first of each."""
+
+    def fire_once(self, schedule: str, fire_at: int, now: int) -> bool:
+        """Record that a schedule fires; False where it has fired for this time already."""
+
+    def purge(self, *, keys_before: int, fires_before: int) -> int:
+        """Delete old idempotency keys and schedule firings; return how many keys."""
 
     def append_audit(
         self, organization: str, entries: Sequence[tuple[Entry, str, str | None, str | None, int]]

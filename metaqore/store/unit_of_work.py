@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from metaqore.audit.entry import Entry
 from metaqore.messages import Write
 from metaqore.store.engine import Database
-from metaqore.store.repositories import audit, delivery, hmcp, llm, psmp, security
+from metaqore.store.repositories import audit, delivery, hmcp, llm, psmp, request_views, security
 from metaqore.store.repositories.requests import RequestRows
 
 #: Applies effects of one type, given in order.
@@ -27,6 +27,7 @@ WRITERS: dict[type[Write], Writer] = {
     **llm.WRITERS,
     **hmcp.WRITERS,
     **delivery.WRITERS,
+    **request_views.WRITERS,
 }
 READERS: dict[str, Callable[[Database, Connection], Any]] = {
     "psmp": psmp.PsmpRows,
@@ -34,6 +35,7 @@ READERS: dict[str, Callable[[Database, Connection], Any]] = {
     "llm": llm.LlmRows,
     "hmcp": hmcp.HmcpRows,
     "delivery": delivery.DeliveryRows,
+    "requests": request_views.RequestViews,
 }
 
 
@@ -57,6 +59,14 @@ class SqlTransaction:
         order = {kind: position for position, kind in enumerate(dict.fromkeys(map(type, writes)))}
         for kind, group in groupby(sorted(writes, key=lambda write: order[type(write)]), key=type):
             WRITERS[kind](self.database, self.connection, list(group))
+
+    def fire_once(self, schedule: str, fire_at: int, now: int) -> bool:
+        """Record that a schedule fires; False where it has fired for this time already."""
+        return request_views.fire_once(self.database, self.connection, schedule, fire_at, now)
+
+    def purge(self, *, keys_before: int, fires_before: int) -> int:
+        """Delete old idempotency keys and schedule firings."""
+        return request_views.purge(self.database, self.connection, keys_before=keys_before, fires_before=fires_before)
 
     def next_numbers(self, wanted: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
         """Reserve gapless audit and event numbers."""

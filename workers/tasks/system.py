@@ -1,4 +1,4 @@
-"""The tasks of the system queue: deliveries, and what beat fires."""
+"""The drain task of the system queue: webhook deliveries."""
 
 from __future__ import annotations
 
@@ -12,9 +12,3 @@ from workers.app import app
 def deliver(ids: Sequence[str] = ()) -> int:
     """Send the deliveries that are due."""
     return 0
-
-
-@app.task(name="metaqore.system.fire", ignore_result=True)
-def fire(name: str, period_s: float) -> bool:
-    """Do what a schedule asks for, once for each of its firing times."""
-    return False

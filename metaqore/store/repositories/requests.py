@@ -30,6 +30,8 @@ _lease = BulkUpdate(
 _extend = BulkUpdate(requests, "lease_until", "seq fence", extra="{t}.state = 'running'")
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
+_COLUMNS = "seq, id, organization, project, principal, kind, queue, ordering_key, payload, attempt, fence, created_at"
+
 KeyOf = tuple[str, str, str, str]
 
 
@@ -46,22 +48,21 @@ class RequestRows:
     def peek(self, queue: str, kinds: Sequence[str], after: int, limit: int) -> list[OpenRequest]:
         """Return open requests of ``queue`` and ``kinds`` with ``seq`` above ``after``, by rising ``seq``."""
         rows = self._all(
-            "SELECT seq, id, organization, project, principal, kind, queue, ordering_key, payload, attempt, fence, "
-            f"created_at, state, available_at, lease_until FROM requests WHERE queue = ? AND {_OPEN} AND seq > ? "
-            f"AND kind IN ({placeholders(len(kinds))}) ORDER BY seq LIMIT ?",
+            f"SELECT {_COLUMNS}, state, available_at, lease_until FROM requests "
+            f"WHERE queue = ? AND {_OPEN} AND seq > ? AND kind IN ({placeholders(len(kinds))}) ORDER BY seq LIMIT ?",
             queue, after, *kinds, limit,
         )  # fmt: skip
         return [
-            OpenRequest(
-                request=Request(
-                    seq=row[0], id=row[1], organization=row[2], project=row[3], principal=row[4], kind=row[5],
-                    queue=row[6], ordering_key=row[7], payload=_decode(row[8]), attempt=row[9], fence=row[10],
-                    created_at=row[11],
-                ),
-                state=State(row[12]), available_at=row[13], lease_until=row[14],
-            )
+            OpenRequest(request=_request(row), state=State(row[12]), available_at=row[13], lease_until=row[14])
             for row in rows
-        ]  # fmt: skip
+        ]
+
+    def open_by_id(self, ids: Sequence[str]) -> list[Request]:
+        """Return those of ``ids`` that are not terminal."""
+        if not ids:
+            return []
+        rows = self._all(f"SELECT {_COLUMNS} FROM requests WHERE {_OPEN} AND id IN ({placeholders(len(ids))})", *ids)
+        return [_request(row) for row in rows]
 
     def confirm(self, queue: str, batch: Sequence[Request]) -> list[Request]:
         """Return those of ``batch`` that nobody else has claimed since ``peek``; they are ours until the commit.
@@ -189,3 +190,10 @@ class RequestRows:
             ).one()
             first[organization] = (row[0] - audits + 1, row[1] - events + 1)
         return first
+
+
+def _request(row: Sequence[Any]) -> Request:
+    return Request(
+        seq=row[0], id=row[1], organization=row[2], project=row[3], principal=row[4], kind=row[5], queue=row[6],
+        ordering_key=row[7], payload=_decode(row[8]), attempt=row[9], fence=row[10], created_at=row[11],
+    )  # fmt: skip
