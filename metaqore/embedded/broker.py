@@ -34,6 +34,7 @@ from metaqore.ids import new_secret
 _PORT_ATTEMPTS = 8
 _START_S = 60.0
 _SHUTDOWN_S = 10.0
+_LOCK_S = 2.0
 
 _T = TypeVar("_T")
 
@@ -145,12 +146,16 @@ class Broker:
         make_folder(self._folder)
         lock_file = self._folder / "server.lock"
         lock = try_lock(lock_file)
+        if lock is None and self._take_over():
+            return
         if lock is None:
-            if self._take_over():
-                return
-            lock = _wait_for(lambda: try_lock(lock_file), 5.0)
-            if lock is None:
-                raise Conflict(f"a broker that cannot be ended still uses {self._folder}; find it: fuser {lock_file}")
+            # One that was killed a moment ago holds its files until its last thread is gone.
+            lock = _wait_for(lambda: try_lock(lock_file), _LOCK_S)
+        if lock is None:
+            raise Conflict(
+                f"a broker that cannot be recognised uses {self._folder}: its state file does not name it. "
+                f"Find it with: fuser {lock_file}"
+            )
         try:
             self._spawn(lock)
         finally:
@@ -191,18 +196,15 @@ class Broker:
             self._state_file.unlink(missing_ok=True)
 
     def _take_over(self) -> bool:
-        """Adopt the server that holds the folder where it answers; end it where it does not."""
+        """Adopt the server that the state file names where it answers, end it where it hangs; return if adopted."""
         state = self._read_state()
         if state is None or not state.is_alive():
-            named = f"pid {state.pid} in its state file is another process" if state else "it has no state file"
-            raise Conflict(
-                f"a broker still uses {self._folder}, but {named}; find it with: fuser {self._folder / 'server.lock'}"
-            )
+            return False
         self._state = state
         self._process = None
         self.adopted = bool(_wait_for(lambda: _answers(state.url, or_loads=True), 3.0))
         if not self.adopted:
-            # It hangs, so there is nobody to ask; what it had written is in the append-only file.
+            # There is nobody to ask; what it had written is in the append-only file.
             self.kill()
             _wait_for(self.ended, 5.0)
             self._state = None

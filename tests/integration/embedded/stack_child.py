@@ -46,15 +46,15 @@ if mode != "never-ready":
 while True:
     while not asked:
         time.sleep(0.01)
-    number = asked.pop()
-    note(signal.Signals(number).name)
+    received = asked.pop()
+    note(signal.Signals(received).name)
     if mode == "busy":
         while not os.path.exists(os.path.join(folder, "release")):
             time.sleep(0.01)
         note("finished")
     if mode == "asks-broker":
         note("PONG" if broker_answers() else "no broker")
-    if mode == "stubborn" or (mode == "hands-back" and number == signal.SIGTERM):
+    if mode == "stubborn" or (mode == "hands-back" and received == signal.SIGTERM):
         continue
     note("end")
     sys.exit(0)

@@ -209,7 +209,7 @@ def test_a_stale_state_file_with_the_pid_of_another_process_harms_nobody(
     stranger.communicate(b"\n")
 
 
-@pytest.mark.parametrize("text", ["{}", "not json", None])
+@pytest.mark.parametrize("text", ["not json", None])
 def test_a_living_server_that_cannot_be_recognised_is_refused(broker: Broker, tmp_path: Path, text: str | None) -> None:
     """Two servers on one append-only file would spoil it, so guessing is not an option."""
     pid, _ = orphan(tmp_path)
@@ -219,7 +219,7 @@ def test_a_living_server_that_cannot_be_recognised_is_refused(broker: Broker, tm
         else:
             state_file(tmp_path).write_text(text)
 
-        with pytest.raises(Conflict, match="state file"):
+        with pytest.raises(Conflict, match="state file does not name it"):
             broker.start()
         assert identity.started(pid)
     finally:
@@ -236,7 +236,7 @@ def test_a_living_server_whose_state_file_names_a_stranger_is_refused_and_the_st
         changed = {**state, "pid": stranger.pid, "started": identity.started(stranger.pid)}
         state_file(tmp_path).write_text(json.dumps(changed))
 
-        with pytest.raises(Conflict, match=f"pid {stranger.pid} in its state file is another process"):
+        with pytest.raises(Conflict, match="state file does not name it"):
             broker.start()
         assert stranger.poll() is None
     finally:
