@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from celery import Celery
-from kombu.entity import Queue
+from kombu.entity import Exchange, Queue
 
 from metaqore.queues import QUEUES, celery_config
 from metaqore.settings import load
@@ -11,7 +11,7 @@ from metaqore.settings import load
 settings = load()
 app = Celery("metaqore", include=["workers.tasks.drain", "workers.tasks.system", "workers.tasks.schedules"])
 app.conf.update(celery_config(settings.redis_url, result_expires_s=settings.result_expires_s))
-app.conf.task_queues = [Queue(name) for name in QUEUES]  # type: ignore[no-untyped-call]
+app.conf.task_queues = [Queue(name, Exchange(name), routing_key=name) for name in QUEUES]  # type: ignore[no-untyped-call]
 
 from workers import beat, signals  # noqa: E402  they connect to the application above
 
