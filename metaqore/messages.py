@@ -111,6 +111,14 @@ class Outcome(msgspec.Struct, kw_only=True):
     retryable: bool = False
 
 
+class Prepared(msgspec.Struct, kw_only=True):
+    """A long request that may be performed: what to write before, and what ``perform`` needs."""
+
+    work: Any
+    writes: list[Write] = []
+    audit: list[AuditNote] = []
+
+
 def failed(code: str, message: str, *, retryable: bool = False) -> Outcome:
     """Return the outcome of a request the engine could not decide."""
     return Outcome(error={"code": code, "message": message}, retryable=retryable)

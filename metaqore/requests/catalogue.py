@@ -11,18 +11,10 @@ from typing import Any, Protocol
 import msgspec
 
 from metaqore.errors import MetaQoreError
-from metaqore.messages import AuditNote, Outcome, Request, Write
+from metaqore.messages import Outcome, Prepared, Request
 
 #: (batch, look-ups, now in ms) → one outcome for each request, in the same order.
 Decide = Callable[[Sequence[Request], Any, int], list[Outcome]]
-
-
-class Prepared(msgspec.Struct, kw_only=True):
-    """A long request that may be performed: what to write before, and what ``perform`` needs."""
-
-    work: Any
-    writes: list[Write] = []
-    audit: list[AuditNote] = []
 
 
 class LongWork(Protocol):

@@ -15,8 +15,8 @@ import structlog
 
 from metaqore import failpoints
 from metaqore.errors import MetaQoreError, Retryable
-from metaqore.messages import Outcome, Request, failed
-from metaqore.requests.catalogue import Kind, LongWork, Prepared
+from metaqore.messages import Outcome, Prepared, Request, failed
+from metaqore.requests.catalogue import Kind, LongWork
 from metaqore.requests.executor import Executor, exhausted
 from metaqore.requests.recorder import Recorder
 

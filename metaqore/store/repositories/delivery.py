@@ -15,6 +15,7 @@ from metaqore.ids import new_id
 from metaqore.messages import Write
 from metaqore.store.bulk import BulkInsert, BulkUpdate, placeholders
 from metaqore.store.engine import Database
+from metaqore.store.rows import one
 from metaqore.store.tables.delivery import events, webhook_deliveries, webhook_endpoints
 
 _event = BulkInsert(events, "organization seq id project type subject request_id data created_at")
@@ -80,7 +81,7 @@ class DeliveryRows:
     def endpoint_row(self, organization: str, endpoint: str) -> Mapping[str, Any] | None:
         """Return a whole endpoint."""
         sql = "SELECT * FROM webhook_endpoints WHERE id = ? AND organization = ?"
-        return self._connection.exec_driver_sql(self._db.sql(sql), (endpoint, organization)).mappings().one_or_none()
+        return one(self._db, self._connection, sql, (endpoint, organization))
 
     def claim(self, now: int, lease_ms: int, limit: int, per_endpoint: int) -> list[Delivery]:
         """Claim deliveries that are due, under a lease and a raised fence; ``per_endpoint`` at most for a receiver."""
@@ -97,7 +98,7 @@ class DeliveryRows:
             (now, now, limit * 4),
         ).fetchall()
         busy: defaultdict[str, int] = defaultdict(int)
-        claimed = []
+        claimed: list[Delivery] = []
         for r in rows:
             if busy[r[0]] >= per_endpoint or len(claimed) >= limit:
                 continue

@@ -15,6 +15,7 @@ from metaqore.psmp.model import Head, Project
 from metaqore.psmp.ports import Identity
 from metaqore.store.bulk import BulkInsert, BulkUpdate, placeholders
 from metaqore.store.engine import Database
+from metaqore.store.rows import one
 from metaqore.store.tables import psmp as t
 
 _artifact = BulkInsert(
@@ -164,10 +165,8 @@ class PsmpRows:
         return self._row("tasks", organization, task)
 
     def _row(self, table: str, organization: str, key: str) -> Mapping[str, Any] | None:
-        found = self._connection.exec_driver_sql(
-            self._db.sql(f"SELECT * FROM {table} WHERE id = ? AND organization = ?"), (key, organization)
-        ).mappings()
-        return found.one_or_none()
+        sql = f"SELECT * FROM {table} WHERE id = ? AND organization = ?"
+        return one(self._db, self._connection, sql, (key, organization))
 
     def tasks_exist(self, project: str, ids: Collection[str]) -> set[str]:
         """Return those of ``ids`` that are tasks of the project."""

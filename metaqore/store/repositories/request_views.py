@@ -11,6 +11,7 @@ from metaqore.errors import Contention
 from metaqore.messages import Write
 from metaqore.requests.cancel import CancelRequest
 from metaqore.store.engine import Database
+from metaqore.store.rows import one
 
 _OPEN = "state IN ('accepted', 'running')"
 
@@ -28,7 +29,7 @@ class RequestViews:
     def request_row(self, organization: str, request: str) -> Mapping[str, Any] | None:
         """Return a request's row."""
         sql = "SELECT * FROM requests WHERE id = ? AND organization = ?"
-        return self._connection.exec_driver_sql(self._db.sql(sql), (request, organization)).mappings().one_or_none()
+        return one(self._db, self._connection, sql, (request, organization))
 
     def due(self, now: int) -> dict[str, int]:
         """Return queue → how many requests could be claimed now."""

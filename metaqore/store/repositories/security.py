@@ -9,12 +9,17 @@ import msgspec
 from sqlalchemy import Connection
 
 from metaqore.messages import Write
-from metaqore.security import keys
+from metaqore.security import effects, keys
 from metaqore.store.bulk import BulkInsert, BulkUpdate
 from metaqore.store.engine import Database
-from metaqore.store.tables.security import api_keys
+from metaqore.store.rows import one
+from metaqore.store.tables.security import api_keys, decisions
 
 _key = BulkInsert(api_keys, "id organization principal name secret_hash scopes created_by created_at expires_at")
+_decision = BulkInsert(
+    decisions,
+    "id organization project request_id principal verdict label policy policy_digest provider body created_at",
+)
 _revoke = BulkUpdate(api_keys, "revoked_at", "id organization")
 
 
@@ -28,7 +33,7 @@ class SecurityRows:
     def key_row(self, organization: str, key: str) -> Mapping[str, Any] | None:
         """Return a key's row."""
         sql = "SELECT * FROM api_keys WHERE id = ? AND organization = ?"
-        return self._connection.exec_driver_sql(self._db.sql(sql), (key, organization)).mappings().one_or_none()
+        return one(self._db, self._connection, sql, (key, organization))
 
     def principal(self, key_id: str) -> tuple[keys.Principal, str, int | None, int | None] | None:
         """Return (principal, secret hash, expires_at, revoked_at) of a key, whatever its organization."""
@@ -55,7 +60,19 @@ def _revoke_keys(_db: Database, connection: Connection, writes: Sequence[keys.Re
     _revoke(connection, [(w.at, w.id, w.organization) for w in writes])
 
 
+def _new_decisions(_db: Database, connection: Connection, writes: Sequence[effects.NewDecision]) -> None:
+    _decision(
+        connection,
+        [
+            (w.id, w.organization, w.project, w.request_id, w.principal, w.verdict, w.label, w.policy,
+             w.policy_digest, w.provider, w.body, w.at)
+            for w in writes
+        ],
+    )  # fmt: skip
+
+
 WRITERS: dict[type[Write], Callable[[Database, Connection, Sequence[Any]], None]] = {
     keys.SaveKey: _save_keys,
     keys.RevokeKey: _revoke_keys,
+    effects.NewDecision: _new_decisions,
 }

@@ -1,0 +1,38 @@
+"""What the gateway's calls write: the ledger of outside calls."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from metaqore.messages import Write
+
+
+class NewCall(Write, frozen=True):
+    """Effect: a call is about to be made, by leave of a decision. ``command`` is JSON text."""
+
+    id: str
+    organization: str
+    project: str | None
+    principal: str
+    request_id: str
+    decision_id: str
+    provider: str
+    model: str
+    label: str
+    prefix_hash: str
+    command: str
+    at: int
+
+
+class SettleCall(Write, frozen=True):
+    """Effect: a call has ended. ``response`` is JSON text of the completion, ``error`` of what went wrong."""
+
+    id: str
+    state: Literal["settled", "failed"]
+    batch_id: str
+    response: str | None
+    error: str | None
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    at: int
