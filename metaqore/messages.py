@@ -101,6 +101,8 @@ class Outcome(msgspec.Struct, kw_only=True):
 
     verdict: Verdict | None = None
     result: Mapping[str, Any] = {}
+    #: Given to the caller of a control-plane request this one time and never stored, e.g. a new secret.
+    once: Mapping[str, Any] = {}
     writes: list[Write] = []
     audit: list[AuditNote] = []
     events: list[EventNote] = []

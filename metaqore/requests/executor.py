@@ -157,7 +157,7 @@ class Executor:
                 key = (submission.organization, submission.principal, idempotency, [request.id], now)
                 tx.requests.insert_keys([key])
         self.after_commit([], recorder)
-        return Ran(request_id=request.id, result=outcome.result, replayed=False)
+        return Ran(request_id=request.id, result=outcome.result, replayed=False, once=outcome.once)
 
     def lease(self, batch: Sequence[Request], seconds: int) -> list[Request]:
         """Claim ``batch`` under a lease in a transaction of its own; return those that are ours now."""

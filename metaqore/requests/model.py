@@ -65,6 +65,8 @@ class Ran(msgspec.Struct, kw_only=True):
     request_id: str
     result: Mapping[str, Any]
     replayed: bool
+    #: What is told only this once, e.g. a new secret; empty where the answer is a replay.
+    once: Mapping[str, Any] = {}
 
 
 class Receipt(msgspec.Struct, kw_only=True):
