@@ -72,6 +72,10 @@ def run(loaded: Settings, web_workers: int, console: Console) -> None:
         broker = Broker(data_folder / "broker", data_folder / "logs" / "broker.log")
         try:
             broker.start()
+            if broker.adopted:
+                console.print(
+                    f"{broker.name:<16} pid {broker.pid}, left by an earlier run, is taken over", style="yellow"
+                )
             _supervise(msgspec.structs.replace(loaded, redis_url=broker.url), key, web_workers, console, broker)
         finally:
             broker.stop()
@@ -99,7 +103,7 @@ def _supervise(loaded: Settings, key: str, web_workers: int, console: Console, b
     supervisor = Supervisor(
         [*children, broker] if broker else children,
         run_folder=stack.run_folder,
-        on_event=lambda event: console.print(_line(event)),
+        on_event=lambda event: console.print(_line(event), soft_wrap=True),
     )
     supervisor.run(on_ready=lambda: panel.show(welcome, console))
 

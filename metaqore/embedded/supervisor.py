@@ -230,7 +230,7 @@ class Supervisor:
         step = None if is_hard else next(slot.steps, None)
         if step is not None:
             slot.next_step_at = now + step.patience_s
-            self._tell("stopping", slot, f"{step.name}, waiting up to {step.patience_s:.0f} s for running work")
+            self._tell("stopping", slot, f"{step.name}, for up to {step.patience_s:.0f} s")
             step.ask()
             return False
         self._kill(slot)
