@@ -21,7 +21,7 @@ from metaqore.requests.intake import Intake
 from metaqore.requests.ports import Bell
 from metaqore.security import key_handlers, keys
 from metaqore.settings import Settings
-from metaqore.store import migrate
+from metaqore.store import migrate, views
 from metaqore.store.engine import Database
 from metaqore.store.unit_of_work import SqlStore
 
@@ -38,6 +38,7 @@ class Engine(msgspec.Struct, kw_only=True):
     catalogue: Catalogue
     intake: Intake
     executor: Executor
+    views: views.Views
 
 
 def build(settings: Settings, bell: Callable[[Settings], Bell]) -> Engine:
@@ -68,8 +69,9 @@ def build(settings: Settings, bell: Callable[[Settings], Bell]) -> Engine:
     )  # fmt: skip
     intake = Intake(store, catalogue, ringer, batch=settings.commit_batch)
     return Engine(
-        settings=settings, database=database, store=store, catalogue=catalogue, intake=intake, executor=executor
-    )
+        settings=settings, database=database, store=store, catalogue=catalogue, intake=intake, executor=executor,
+        views=views.build(database),
+    )  # fmt: skip
 
 
 def _kinds(settings: Settings) -> list[Kind]:

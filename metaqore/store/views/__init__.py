@@ -1,0 +1,35 @@
+"""Read-only look-ups for those who ask: always by index, always within one organization, a page at a time."""
+
+from __future__ import annotations
+
+import msgspec
+
+from metaqore.store.engine import Database
+from metaqore.store.views.delivery import DeliveryViews
+from metaqore.store.views.health import HealthViews
+from metaqore.store.views.hmcp import HmcpViews
+from metaqore.store.views.psmp import PsmpViews
+from metaqore.store.views.requests import RequestViews
+from metaqore.store.views.security import SecurityViews
+
+
+class Views(msgspec.Struct, frozen=True):
+    """The look-ups by feature."""
+
+    requests: RequestViews
+    psmp: PsmpViews
+    security: SecurityViews
+    hmcp: HmcpViews
+    delivery: DeliveryViews
+    health: HealthViews
+
+
+def build(database: Database) -> Views:
+    """Return the look-ups of ``database``."""
+    return Views(
+        RequestViews(database), PsmpViews(database), SecurityViews(database), HmcpViews(database),
+        DeliveryViews(database), HealthViews(database),
+    )  # fmt: skip
+
+
+__all__ = ["Views", "build"]

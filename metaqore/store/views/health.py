@@ -1,0 +1,42 @@
+"""What the probes and the metrics ask of the database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from metaqore.store import migrate
+from metaqore.store.views.lookup import Lookup
+
+
+class HealthViews(Lookup):
+    """Look-ups over all organizations: numbers only."""
+
+    def database(self) -> dict[str, Any]:
+        """Return the database's version and schema revision, and whether the revision is this release's.
+
+        Raises:
+            Unavailable: it cannot be reached.
+        """
+        with self._db.read() as connection:
+            current = migrate.current(connection)
+        head = migrate.head()
+        return {"version": self._db.version(), "revision": current, "expected_revision": head, "ok": current == head}
+
+    def open_requests(self) -> dict[tuple[str, str], tuple[int, int | None]]:
+        """Return (queue, state) → (how many, when the oldest was accepted) of what is not finished."""
+        rows = self.rows(
+            "SELECT queue, state, count(*) AS n, min(created_at) AS oldest FROM requests "
+            "WHERE state IN ('accepted', 'running') GROUP BY queue, state"
+        )
+        return {(row["queue"], row["state"]): (row["n"], row["oldest"]) for row in rows}
+
+    def counts(self) -> Mapping[str, int]:
+        """Return how many rows there are: the cheap ones, from keys and counters alone."""
+        row = self.rows(
+            "SELECT (SELECT coalesce(max(seq), 0) FROM requests) AS requests_accepted, "
+            "(SELECT coalesce(sum(audit_seq), 0) FROM counters) AS audit_entries, "
+            "(SELECT coalesce(sum(event_seq), 0) FROM counters) AS events, "
+            "(SELECT count(*) FROM webhook_deliveries WHERE state = 'pending') AS deliveries_pending"
+        )[0]
+        return {name: int(value) for name, value in row.items()}
