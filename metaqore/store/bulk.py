@@ -1,6 +1,7 @@
-"""Statements over many rows: ``executemany`` on SQLite, one ``unnest`` statement on PostgreSQL.
+"""Statements over many rows: ``executemany`` on SQLite, one statement over a JSON document on PostgreSQL.
 
-Measured: on PostgreSQL ``executemany`` of updates costs 89 µs a row, a statement over arrays a tenth of that.
+Measured on PostgreSQL: ``executemany`` of updates costs 89 µs a row, and the driver spends 100 µs a row on quoting
+text arrays for ``unnest``; one JSON parameter, encoded and read by C code on both sides, costs a tenth of either.
 """
 
 from __future__ import annotations
@@ -8,62 +9,91 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import BigInteger, Boolean, Connection, Float, Integer, LargeBinary, Table
 
 Row = Sequence[Any]
 
+_encode = msgspec.json.Encoder().encode
 
-def _array_type(table: Table, column: str) -> str:
-    kind = table.c[column].type
+
+class _Columns:
+    """How the columns of a table travel in a JSON document: bytes as hexadecimal text, the rest as it is."""
+
+    def __init__(self, table: Table, names: Sequence[str]) -> None:
+        self._keys = [f"c{i}" for i in range(len(names))]
+        self._bytes = [i for i, name in enumerate(names) if isinstance(table.c[name].type, LargeBinary)]
+        types = ", ".join(f"{key} {_type(table, name)}" for key, name in zip(self._keys, names, strict=True))
+        #: The rows as a table ``v``.
+        self.source = f"json_to_recordset(%s::json) AS v({types})"
+        #: Each column as an expression over ``v``.
+        self.expressions = [
+            f"decode(v.{key}, 'hex')" if i in self._bytes else f"v.{key}" for i, key in enumerate(self._keys)
+        ]
+
+    def document(self, rows: Sequence[Row]) -> str:
+        """Return the rows as one JSON text."""
+        if self._bytes:
+            rows = [list(row) for row in rows]
+            for row in rows:
+                for i in self._bytes:
+                    row[i] = None if row[i] is None else row[i].hex()  # type: ignore[index]
+        keys = self._keys
+        return _encode([dict(zip(keys, row, strict=True)) for row in rows]).decode()
+
+
+def _type(table: Table, name: str) -> str:
+    kind = table.c[name].type
     if isinstance(kind, BigInteger | Integer):
-        return "bigint[]"
+        return "bigint"
     if isinstance(kind, Boolean):
-        return "boolean[]"
-    if isinstance(kind, Float):
-        return "double precision[]"
-    return "bytea[]" if isinstance(kind, LargeBinary) else "text[]"
+        return "boolean"
+    return "double precision" if isinstance(kind, Float) else "text"
 
 
 class BulkInsert:
     """Insert rows given as tuples in the order of ``columns``."""
 
-    def __init__(self, table: Table, columns: str, *, on_conflict: str = "") -> None:
+    def __init__(self, table: Table, columns: str) -> None:
         names = columns.split()
         head = f"INSERT INTO {table.name} ({', '.join(names)})"
-        self._many = f"{head} VALUES ({', '.join('?' * len(names))}) {on_conflict}".rstrip()
-        self._one = f"{head} VALUES ({', '.join(['%s'] * len(names))}) {on_conflict}".rstrip()
-        arrays = ", ".join(f"%s::{_array_type(table, name)}" for name in names)
-        self._unnest = f"{head} SELECT * FROM unnest({arrays}) {on_conflict}".rstrip()
+        self._sqlite = f"{head} VALUES ({', '.join('?' * len(names))})"
+        self._one = f"{head} VALUES ({', '.join(['%s'] * len(names))})"
+        self._columns = _Columns(table, names)
+        self._many = f"{head} SELECT {', '.join(self._columns.expressions)} FROM {self._columns.source}"
 
     def __call__(self, connection: Connection, rows: Sequence[Row]) -> int:
         """Insert ``rows`` and return how many were inserted."""
         if not rows:
             return 0
         if connection.dialect.name == "sqlite":
-            return connection.exec_driver_sql(self._many, [tuple(row) for row in rows]).rowcount
+            return connection.exec_driver_sql(self._sqlite, [tuple(row) for row in rows]).rowcount
         if len(rows) == 1:
             return connection.exec_driver_sql(self._one, tuple(rows[0])).rowcount
-        return connection.exec_driver_sql(self._unnest, tuple(map(list, zip(*rows, strict=True)))).rowcount
+        return connection.exec_driver_sql(self._many, (self._columns.document(rows),)).rowcount
 
 
 class BulkUpdate:
     """Update rows given as tuples: the new values in the order of ``columns``, then the keys in the order of ``where``.
 
-    ``extra`` is a further condition in plain SQL, and ``also`` further assignments that need no parameter; both may
-    name columns only by ``{t}.column``.
+    ``also`` are further assignments and ``extra`` a further condition, both in plain SQL without parameters; they name
+    columns as ``{t}.column``. A row must not be given twice: PostgreSQL would take either.
     """
 
     def __init__(self, table: Table, columns: str, where: str, *, also: str = "", extra: str = "") -> None:
         names, keys = columns.split(), where.split()
         sets = [f"{name} = ?" for name in names] + ([also.replace("{t}.", "")] if also else [])
         conditions = [f"{key} = ?" for key in keys] + ([extra.replace("{t}.", "")] if extra else [])
-        self._many = f"UPDATE {table.name} SET {', '.join(sets)} WHERE {' AND '.join(conditions)}"
-        columns_of_v = names + [f"k_{key}" for key in keys]
-        arrays = ", ".join(f"%s::{_array_type(table, name)}" for name in names + keys)
-        sets = [f"{name} = v.{name}" for name in names] + ([also.replace("{t}", "t")] if also else [])
-        conditions = [f"t.{key} = v.k_{key}" for key in keys] + ([extra.replace("{t}", "t")] if extra else [])
-        self._unnest = (
-            f"UPDATE {table.name} AS t SET {', '.join(sets)} FROM unnest({arrays}) AS v({', '.join(columns_of_v)}) "
+        self._sqlite = f"UPDATE {table.name} SET {', '.join(sets)} WHERE {' AND '.join(conditions)}"
+        self._one = self._sqlite.replace("?", "%s")
+        self._columns = _Columns(table, names + keys)
+        value = self._columns.expressions
+        sets = [f"{name} = {value[i]}" for i, name in enumerate(names)]
+        sets += [also.replace("{t}", "t")] if also else []
+        conditions = [f"t.{key} = {value[len(names) + i]}" for i, key in enumerate(keys)]
+        conditions += [extra.replace("{t}", "t")] if extra else []
+        self._many = (
+            f"UPDATE {table.name} AS t SET {', '.join(sets)} FROM {self._columns.source} "
             f"WHERE {' AND '.join(conditions)}"
         )
 
@@ -72,8 +102,10 @@ class BulkUpdate:
         if not rows:
             return 0
         if connection.dialect.name == "sqlite":
-            return connection.exec_driver_sql(self._many, [tuple(row) for row in rows]).rowcount
-        return connection.exec_driver_sql(self._unnest, tuple(map(list, zip(*rows, strict=True)))).rowcount
+            return connection.exec_driver_sql(self._sqlite, [tuple(row) for row in rows]).rowcount
+        if len(rows) == 1:
+            return connection.exec_driver_sql(self._one, tuple(rows[0])).rowcount
+        return connection.exec_driver_sql(self._many, (self._columns.document(rows),)).rowcount
 
 
 def placeholders(n: int) -> str:

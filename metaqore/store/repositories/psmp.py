@@ -79,12 +79,19 @@ class PsmpRows:
         """Return the artifacts that exist under these identities or ids."""
         rows: list[Any] = []
         wanted = sorted(identities)
-        for chunk in (wanted[i : i + 256] for i in range(0, len(wanted), 256)):
+        if wanted and not self._db.is_sqlite:
             rows += self._all(
-                f"SELECT {_HEAD_COLUMNS} FROM artifacts WHERE (project, type, name) IN "
-                f"(VALUES {', '.join(['(?, ?, ?)'] * len(chunk))})",
-                [part for identity in chunk for part in identity],
+                f"SELECT {_HEAD_COLUMNS} FROM artifacts JOIN unnest(?::text[], ?::text[], ?::text[]) AS w(p, t, n) "
+                "ON project = w.p AND type = w.t AND name = w.n",
+                [list(column) for column in zip(*wanted, strict=True)],
             )
+        else:
+            for chunk in (wanted[i : i + 256] for i in range(0, len(wanted), 256)):
+                rows += self._all(
+                    f"SELECT {_HEAD_COLUMNS} FROM artifacts WHERE (project, type, name) IN "
+                    f"(VALUES {', '.join(['(?, ?, ?)'] * len(chunk))})",
+                    [part for identity in chunk for part in identity],
+                )
         keys = sorted(ids)
         for part in (keys[i : i + 512] for i in range(0, len(keys), 512)):
             rows += self._all(f"SELECT {_HEAD_COLUMNS} FROM artifacts WHERE id IN ({placeholders(len(part))})", part)
