@@ -78,6 +78,21 @@ class CompactRange:
             level = [_sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)]
             height += 1
 
+    def append_subtree(self, height: int, root: bytes) -> None:
+        """Append the root of a perfect subtree of ``2**height`` leaves; ``size`` must be a multiple of that."""
+        if self.size & ((1 << height) - 1):
+            raise InvalidInput(f"after {self.size} leaves no subtree of {1 << height} can begin")
+        self.size += 1 << height
+        pending = self._pending
+        pending.extend([None] * (height - len(pending)))
+        while height < len(pending) and (held := pending[height]) is not None:
+            pending[height] = None
+            root = node_hash(held, root)
+            height += 1
+        if height == len(pending):
+            pending.append(None)
+        pending[height] = root
+
     def roots(self) -> list[bytes]:
         """Return the roots of the perfect subtrees, the largest first: the argument of ``from_roots``."""
         return [node for node in reversed(self._pending) if node is not None]

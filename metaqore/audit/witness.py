@@ -2,8 +2,8 @@
 
 Append only, one JSON object per line: ``{"ts": <ms since the epoch>, "checkpoint": "<signed note>"}``. Keep it under
 another operating-system user, on another disk, or on another machine: whoever can write both it and the database can
-change both. Write the checkpoint of size 0 when an organization is created, so that even entry 1 has a lower bound in
-time.
+change both. ``ts`` is when the checkpoint was signed, not when its line was written: an entry after it must not be
+dated before. Write the checkpoint of size 0 when an organization is created, so that this holds for entry 1 too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 
 class WitnessLine(NamedTuple):
-    """One remembered checkpoint: when it was written down (ms since the epoch) and the signed note."""
+    """One remembered checkpoint: when it was signed (ms since the epoch) and the signed note."""
 
     number: int
     ts_ms: int

@@ -1,0 +1,279 @@
+"""Reads the audit tables straight from SQLite or PostgreSQL, without the engine: stdlib ``sqlite3`` or ``psycopg``.
+
+Nothing is written. The columns of a row are joined by the database to the bytes that the body must end with, so that
+the check of columns against bytes is one comparison per row; where it fails, the row is looked at in Python.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+from metaqore.audit.source import CHUNK_ROWS, CannotRead, Chunk, Row, Source, StoredCheckpoint
+
+ENTRIES_TABLE = "audit_entries"
+CHECKPOINTS_TABLE = "audit_checkpoints"
+TILES_TABLE = "audit_tiles"
+
+_MAX_BIGINT = 2**63 - 1
+_COLUMNS = "seq, tag, actor, project, request_id, ts_ms, body, leaf_hash"
+# Both give the RFC 8785 bytes of the tail, apart from rare control characters, which Python looks at again.
+_SQLITE_TAIL = (
+    "CAST(substr(json_object('actor',actor,'organization',organization,'project',project,'request',request_id,"
+    "'seq',seq,'tag',tag,'ts',ts_ms,'v',1),2) AS BLOB)"
+)
+_POSTGRES_TAIL = (
+    """convert_to('"actor":'||to_json(actor)||',"organization":'||to_json(organization)||',"project":'"""
+    """||coalesce(to_json(project)::text,'null')||',"request":'||coalesce(to_json(request_id)::text,'null')"""
+    """||',"seq":'||seq||',"tag":'||to_json(tag)||',"ts":'||ts_ms||',"v":1}','UTF8')"""
+)
+
+
+class DatabaseSource:
+    """The queries; ``SqliteSource`` and ``PostgresSource`` know how to run them."""
+
+    has_columns = True
+    _tail = _SQLITE_TAIL
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def organizations(self) -> list[str]:
+        """Return the organizations that have entries or checkpoints, hopping through the index."""
+        found: set[str] = set()
+        for table in (ENTRIES_TABLE, CHECKPOINTS_TABLE):
+            if not self._has(table):
+                continue
+            last = ""
+            while True:
+                rows = self._all(f"SELECT min(organization) FROM {table} WHERE organization > ?", last)
+                if rows[0][0] is None:
+                    break
+                last = str(rows[0][0])
+                found.add(last)
+        return sorted(found)
+
+    def last_seq(self, organization: str) -> int | None:
+        """Return the highest integer sequence number."""
+        rows = self._all(
+            f"SELECT max(seq) FROM {ENTRIES_TABLE} WHERE organization = ? AND seq <= {_MAX_BIGINT}", organization
+        )
+        return int(rows[0][0] or 0)
+
+    def strays(self, organization: str) -> int:
+        """Return how many rows have no usable sequence number."""
+        rows = self._all(
+            f"SELECT count(*) FROM {ENTRIES_TABLE} WHERE organization = ? "
+            f"AND (seq < 1 OR seq > {_MAX_BIGINT} OR seq IS NULL)",
+            organization,
+        )
+        return int(rows[0][0])
+
+    def chunks(self, organization: str, first: int, count: int) -> Iterator[Chunk]:
+        """Yield the entries ``first`` to ``first + count - 1``."""
+        sql = (
+            f"SELECT seq, ts_ms, body, leaf_hash, {self._tail} FROM {ENTRIES_TABLE} "
+            "WHERE organization = ? AND seq >= ? AND seq < ? ORDER BY seq"
+        )
+        for rows in self._batches(sql, organization, first, first + count):
+            yield tuple(zip(*rows, strict=True))  # type: ignore[misc]
+
+    def rows(self, organization: str, first: int) -> Iterator[Row]:
+        """Yield the entries from ``first`` on, then those without a usable number."""
+        head = f"SELECT {_COLUMNS} FROM {ENTRIES_TABLE} WHERE organization = ? AND "
+        for rows in self._batches(head + f"seq >= ? AND seq <= {_MAX_BIGINT} ORDER BY seq", organization, first):
+            yield from map(Row._make, rows)
+        stray = f"(seq < 1 OR seq > {_MAX_BIGINT} OR seq IS NULL) ORDER BY seq"
+        for rows in self._batches(head + stray, organization):
+            yield from map(Row._make, rows)
+
+    def row(self, organization: str, seq: int) -> Row | None:
+        """Return the entry filed under ``seq``."""
+        sql = f"SELECT {_COLUMNS} FROM {ENTRIES_TABLE} WHERE organization = ? AND seq = ?"
+        rows = self._all(sql, organization, seq)
+        return Row._make(rows[0]) if rows else None
+
+    def checkpoints(self, organization: str) -> Iterator[StoredCheckpoint]:
+        """Yield the stored checkpoints by size."""
+        if not self._has(CHECKPOINTS_TABLE):
+            return
+        sql = f"SELECT size, note FROM {CHECKPOINTS_TABLE} WHERE organization = ? ORDER BY size"
+        for rows in self._batches(sql, organization):
+            for size, note in rows:
+                yield StoredCheckpoint(size if type(size) is int else -1, str(note))
+
+    def tile(self, organization: str, level: int, index: int) -> bytes:
+        """Return a stored tile."""
+        if not self._has(TILES_TABLE):
+            return b""
+        sql = f"SELECT hashes FROM {TILES_TABLE} WHERE organization = ? AND level = ? AND tile_index = ?"
+        rows = self._all(sql, organization, level, index)
+        return bytes(rows[0][0]) if rows else b""
+
+    def is_complete(self) -> bool:
+        """Return True: a database has no end that could be missing."""
+        return True
+
+    def reopen(self) -> Source | None:
+        """Return another reader of the same database."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close the connection."""
+        raise NotImplementedError
+
+    def _has(self, table: str) -> bool:
+        raise NotImplementedError
+
+    def _all(self, sql: str, *values: Any) -> list[Any]:
+        raise NotImplementedError
+
+    def _batches(self, sql: str, *values: Any) -> Iterator[list[Any]]:
+        raise NotImplementedError
+
+
+class SqliteSource(DatabaseSource):
+    """A SQLite file, opened read-only; a running MetaQore may go on writing.
+
+    Raises:
+        CannotRead: there is no such file, or it has no audit log.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
+        self._path = path
+        if not path.is_file():
+            raise CannotRead(f"{path}: there is no such file")
+        try:
+            self._connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None)
+            self._connection.text_factory = _text
+            # One snapshot for entries and checkpoints, though the writers go on.
+            self._connection.execute("BEGIN")
+            if not self._has(ENTRIES_TABLE):
+                raise CannotRead(f"{path}: no table {ENTRIES_TABLE}, so this is no MetaQore database")
+        except sqlite3.Error as error:
+            raise CannotRead(f"{path}: {error}") from error
+
+    def reopen(self) -> Source | None:
+        """Return another reader of the same file."""
+        return SqliteSource(self._path)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def _has(self, table: str) -> bool:
+        return bool(self._all("SELECT 1 FROM sqlite_master WHERE name = ? AND type IN ('table', 'view')", table))
+
+    def _all(self, sql: str, *values: Any) -> list[Any]:
+        with self._reading():
+            return self._connection.execute(sql, values).fetchall()
+
+    def _batches(self, sql: str, *values: Any) -> Iterator[list[Any]]:
+        with self._reading():
+            cursor = self._connection.execute(sql, values)
+        while True:
+            with self._reading():
+                rows = cursor.fetchmany(CHUNK_ROWS)
+            if not rows:
+                return
+            yield rows
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise CannotRead(f"{self.name}: {error}") from error
+
+
+class PostgresSource(DatabaseSource):
+    """A PostgreSQL database, read in one repeatable-read, read-only transaction.
+
+    Raises:
+        CannotRead: it cannot be reached, has no audit log, or ``psycopg`` is not installed.
+    """
+
+    _tail = _POSTGRES_TAIL
+
+    def __init__(self, dsn: str) -> None:
+        super().__init__(_without_password(dsn))
+        self._dsn = dsn
+        self._cursors = 0
+        try:
+            import psycopg
+        except ImportError as error:
+            raise CannotRead("reading PostgreSQL needs psycopg: pip install 'psycopg[binary]'") from error
+        self._error = psycopg.Error
+        with self._reading():
+            self._connection = psycopg.connect(dsn, connect_timeout=10)
+            self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            self._connection.read_only = True
+        if not self._has(ENTRIES_TABLE):
+            raise CannotRead(f"{self.name}: no table {ENTRIES_TABLE}, so this is no MetaQore database")
+
+    def reopen(self) -> Source | None:
+        """Return another connection to the same database."""
+        return PostgresSource(self._dsn)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def _has(self, table: str) -> bool:
+        return self._all("SELECT to_regclass(?)::text", table)[0][0] is not None
+
+    def _all(self, sql: str, *values: Any) -> list[Any]:
+        with self._reading(), self._connection.cursor(binary=True) as cursor:
+            cursor.execute(sql.replace("?", "%s").encode(), values)
+            return cursor.fetchall()
+
+    def _batches(self, sql: str, *values: Any) -> Iterator[list[Any]]:
+        self._cursors += 1
+        with self._connection.cursor(f"audit_{self._cursors}", binary=True) as cursor:
+            with self._reading():
+                cursor.execute(sql.replace("?", "%s").encode(), values)
+            while True:
+                with self._reading():
+                    rows = cursor.fetchmany(CHUNK_ROWS)
+                if not rows:
+                    return
+                yield rows
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except self._error as error:
+            raise CannotRead(f"{self.name}: {error}") from error
+
+
+def open_database(dsn: str) -> DatabaseSource:
+    """Return the source of a DSN: ``sqlite:///relative``, ``sqlite:////absolute``, a path, or ``postgresql://…``.
+
+    Raises:
+        CannotRead: it cannot be used.
+    """
+    scheme, separator, rest = dsn.partition("://")
+    if not separator:
+        return SqliteSource(Path(dsn))
+    backend = scheme.partition("+")[0]
+    if backend == "sqlite":
+        return SqliteSource(Path(unquote(rest.removeprefix("/").partition("?")[0])))
+    if backend in ("postgresql", "postgres"):
+        return PostgresSource(f"postgresql://{rest}")
+    raise CannotRead(f"--db {scheme}://…: expected a SQLite path, sqlite:///path or postgresql://…")
+
+
+def _text(raw: bytes) -> str:
+    # A tampered column need not be UTF-8; it must still be compared, not stop the verification.
+    return raw.decode(errors="replace")
+
+
+def _without_password(dsn: str) -> str:
+    parts = urlsplit(dsn)
+    return f"postgresql://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"

@@ -1,0 +1,104 @@
+"""Where a verification reads from: the shape that a database and an export file have in common."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+#: Entries as columns, one list per chunk: sequence numbers, times (ms), bodies, leaf hashes, and the bytes that each
+#: body must end with according to the row's other columns (empty where there are none).
+Chunk: TypeAlias = tuple[Sequence[int], Sequence[int], Sequence[bytes], Sequence[bytes], Sequence[bytes]]
+
+#: Rows that are read at once.
+CHUNK_ROWS = 1024
+
+
+class Row(NamedTuple):
+    """One stored entry as it stands, nothing of it believed; ``tag`` to ``ts_ms`` are None in an export."""
+
+    seq: Any
+    tag: Any
+    actor: Any
+    project: Any
+    request: Any
+    ts_ms: Any
+    body: Any
+    leaf_hash: Any
+
+
+class StoredCheckpoint(NamedTuple):
+    """A signed note under the size it is filed by."""
+
+    size: int
+    note: str
+
+
+class Source(Protocol):
+    """A log that can be read. Whatever it yields is evidence to be checked."""
+
+    #: Whether rows carry columns beside the body.
+    has_columns: bool
+    #: What to say where the log is.
+    name: str
+
+    def organizations(self) -> list[str]:
+        """Return whose logs are here."""
+        ...
+
+    def last_seq(self, organization: str) -> int | None:
+        """Return the highest sequence number, 0 for an empty log, None where only reading to the end can tell."""
+        ...
+
+    def strays(self, organization: str) -> int:
+        """Return how many rows have a sequence number that is none: below 1, or not an integer."""
+        ...
+
+    def chunks(self, organization: str, first: int, count: int) -> Iterator[Chunk]:
+        """Yield up to ``count`` entries from sequence number ``first`` on, in order."""
+        ...
+
+    def rows(self, organization: str, first: int) -> Iterator[Row]:
+        """Yield the entries from sequence number (in an export: line) ``first`` on, strays last."""
+        ...
+
+    def row(self, organization: str, seq: int) -> Row | None:
+        """Return the entry filed under ``seq``."""
+        ...
+
+    def checkpoints(self, organization: str) -> Iterator[StoredCheckpoint]:
+        """Yield the stored checkpoints, the smallest first."""
+        ...
+
+    def tile(self, organization: str, level: int, index: int) -> bytes:
+        """Return a stored tile, empty where there is none."""
+        ...
+
+    def is_complete(self) -> bool:
+        """Tell whether the log was read whole: a file that was cut off is not."""
+        ...
+
+    def reopen(self) -> Source | None:
+        """Return a second reader for another process, None where one reader must do."""
+        ...
+
+    def close(self) -> None:
+        """Release what is held."""
+        ...
+
+
+class CannotRead(Exception):
+    """The log cannot be read; the message says which and what to do."""
+
+
+def fields_of(body: Any) -> dict[str, Any] | None:
+    """Return the fields of an entry's bytes, None where they are no audit entry."""
+    if type(body) is not bytes:
+        return None
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if type(value) is not dict or type(value.get("seq")) is not int or type(value.get("ts")) is not int:
+        return None
+    return value

@@ -1,0 +1,143 @@
+"""``metaqore audit``: the auditor's commands. They read a database or an export and import nothing of the server."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from metaqore.audit.block import usable_processes
+from metaqore.audit.findings import CANNOT_TELL
+from metaqore.audit.offline import (
+    open_source,
+    read_trust,
+    run_check_receipt,
+    run_consistency,
+    run_export,
+    run_prove,
+    run_verify,
+)
+from metaqore.audit.source import CannotRead, Source
+from metaqore.audit.standalone import generate
+from metaqore.audit.verify import DEFAULT_TOLERANCE_MS, Options
+from metaqore.errors import InvalidInput
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_db = click.option("--db", metavar="DSN", help="SQLite path, sqlite:///path or postgresql://…")
+_export = click.option("--export", type=_FILE, metavar="FILE", help="An export made by `metaqore audit export`.")
+_trust = click.option("--trust", multiple=True, metavar="VKEY", help="A verifier key, or a file of them. Repeatable.")
+_organization = click.option("--organization", help="Whose log, where there are several.")
+
+
+class _Group(click.Group):
+    """Turns what cannot be read into exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (CannotRead, InvalidInput, OSError) as error:
+            click.echo(f"CANNOT TELL: {error}", err=True)
+            sys.exit(CANNOT_TELL)
+
+
+@click.group("audit", cls=_Group)
+def group() -> None:
+    """Check the audit log offline. Exit codes: 0 intact, 1 tampered, 2 cannot tell."""
+
+
+@group.command("verify")
+@_db
+@_export
+@_trust
+@click.option("--witness", type=click.Path(path_type=Path), metavar="FILE", help="A witness file kept outside.")
+@click.option("--since", type=_FILE, metavar="CHECKPOINT", help="A file with a checkpoint kept from an earlier time.")
+@click.option(
+    "--tolerance", type=click.IntRange(0), default=DEFAULT_TOLERANCE_MS // 1000, show_default=True, metavar="SECONDS",
+    help="How far times may go backwards.",
+)  # fmt: skip
+def verify_command(
+    db: str | None,
+    export: Path | None,
+    trust: tuple[str, ...],
+    witness: Path | None,
+    since: Path | None,
+    tolerance: int,
+) -> None:
+    """Verify every entry, checkpoint and signature; name the first bad entry and what was done to it."""
+    options = Options(
+        trust=read_trust(trust),
+        witness=witness,
+        since=since.read_text() if since is not None else None,
+        tolerance_ms=tolerance * 1000,
+        processes=usable_processes(),
+    )
+    source = _open(db, export)
+    total = sum(source.last_seq(name) or 0 for name in source.organizations())
+    lines: list[str] = []
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("Entries", total=total or None)
+        code = run_verify(source, options, lines.append, lambda more: bar.advance(task, more))
+    for line in lines:
+        click.echo(line)
+    sys.exit(code)
+
+
+@group.command("prove")
+@_db
+@_export
+@_trust
+@_organization
+@click.option("--seq", type=click.IntRange(1), required=True, help="The entry's sequence number.")
+@click.option("--text", is_flag=True, help="As C2SP tlog-proof instead of JSON.")
+def prove_command(
+    db: str | None, export: Path | None, trust: tuple[str, ...], organization: str | None, seq: int, text: bool
+) -> None:
+    """Print a receipt: proof that an entry is in the log that was signed."""
+    sys.exit(run_prove(_open(db, export), organization, seq, read_trust(trust), text, click.echo))
+
+
+@group.command("check-receipt")
+@click.argument("receipt", type=_FILE)
+@_trust
+@click.option("--entry", type=_FILE, metavar="FILE", help="The bytes of the entry, to be compared.")
+def check_receipt_command(receipt: Path, trust: tuple[str, ...], entry: Path | None) -> None:
+    """Check a receipt without any log."""
+    body = entry.read_bytes() if entry is not None else None
+    sys.exit(run_check_receipt(receipt.read_text(), read_trust(trust), body, click.echo))
+
+
+@group.command("consistency")
+@click.argument("old", type=_FILE)
+@click.argument("new", type=_FILE)
+@_db
+@_export
+@_trust
+def consistency_command(old: Path, new: Path, db: str | None, export: Path | None, trust: tuple[str, ...]) -> None:
+    """Check that the log of checkpoint NEW begins with that of checkpoint OLD."""
+    source = _open(db, export) if db is not None or export is not None else None
+    sys.exit(run_consistency(old.read_text(), new.read_text(), source, read_trust(trust), click.echo))
+
+
+@group.command("export")
+@_db
+@_organization
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The file to write.")
+def export_command(db: str | None, organization: str | None, out: Path) -> None:
+    """Write one organization's log, with its checkpoints, to a JSON Lines file."""
+    sys.exit(run_export(_open(db, None), organization, out, click.echo))
+
+
+@group.command("verifier")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The file to write.")
+def verifier_command(out: Path) -> None:
+    """Write the stand-alone verifier: one Python file that needs nothing but `cryptography`."""
+    out.write_text(generate())
+    click.echo(f"wrote {out}: run it with `python {out} --help`")
+
+
+def _open(db: str | None, export: Path | None) -> Source:
+    return open_source(db, str(export) if export is not None else None)
