@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
 def now_ms() -> int:
@@ -11,6 +12,8 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+# A batch has a few times and many uses of each.
+@lru_cache(maxsize=1024)
 def to_rfc3339(ms: int) -> str:
     """Return ``ms`` as RFC 3339 UTC with milliseconds, e.g. ``2026-01-02T03:04:05.678Z``."""
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

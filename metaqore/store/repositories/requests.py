@@ -28,6 +28,7 @@ _lease = BulkUpdate(
     requests, "attempt fence lease_owner lease_until", "seq fence", also="state = 'running'", extra="{t}." + _OPEN
 )
 _extend = BulkUpdate(requests, "lease_until", "seq fence", extra="{t}.state = 'running'")
+_STATES = {state.value: state for state in State}
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 _COLUMNS = "seq, id, organization, project, principal, kind, queue, ordering_key, payload, attempt, fence, created_at"
@@ -53,7 +54,7 @@ class RequestRows:
             queue, after, *kinds, limit,
         )  # fmt: skip
         return [
-            OpenRequest(request=_request(row), state=State(row[12]), available_at=row[13], lease_until=row[14])
+            OpenRequest(request=_request(row), state=_STATES[row[12]], available_at=row[13], lease_until=row[14])
             for row in rows
         ]
 

@@ -64,7 +64,6 @@ artifacts = Table(
     UniqueConstraint("project", "type", "name"),
 )
 Index("ix_artifacts_project", artifacts.c.project, artifacts.c.id)
-Index("ix_artifacts_rank", artifacts.c.project, artifacts.c.rank)
 Index("ix_artifacts_content", artifacts.c.project, artifacts.c.content_hash)
 
 artifact_versions = Table(
