@@ -1,0 +1,1 @@
+"""``make bench``: everything is measured in one interleaved run, and reported as ratios."""
