@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from heapq import merge
 from pathlib import Path
@@ -21,7 +21,7 @@ from metaqore.audit.checkpoint import (
     verify_note,
 )
 from metaqore.audit.source import Source, StoredCheckpoint
-from metaqore.audit.witness import WitnessLine, read_witness
+from metaqore.audit.witness import read_witness
 
 
 class Origin(StrEnum):
@@ -52,12 +52,13 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True)
 class Anchor:
-    """A checkpoint to hold the entries against: ``ts_ms`` is when a witness wrote it down."""
+    """A checkpoint to hold the entries against: ``log`` is its origin line, ``ts_ms`` when a witness saw it signed."""
 
     size: int
     root: bytes
     origin: Origin
     standing: Standing
+    log: str = ""
     why: str = ""
     ts_ms: int | None = None
 
@@ -99,7 +100,7 @@ class Trust:
         except BadNote as error:
             return None, Standing.BROKEN, str(error)
         if not self.is_of(checkpoint.origin, organization):
-            return checkpoint, Standing.FOREIGN, f"the checkpoint is of {checkpoint.origin!r}"
+            return checkpoint, Standing.FOREIGN, f"the checkpoint is of {checkpoint.origin}"
         if not self.log_names:
             return checkpoint, Standing.UNCHECKED, ""
         try:
@@ -116,7 +117,7 @@ class Trust:
 def stored_anchors(source: Source, organization: str, trust: Trust) -> Iterator[Anchor]:
     """Yield the log's own checkpoints."""
     for stored in source.checkpoints(organization):
-        yield _weighed(stored, organization, trust)
+        yield _of_stored(stored, organization, trust)
 
 
 def witness_anchors(path: Path, organization: str, trust: Trust, remark: Callable[[str], None]) -> Iterator[Anchor]:
@@ -127,7 +128,7 @@ def witness_anchors(path: Path, organization: str, trust: Trust, remark: Callabl
     """
     largest = -1
     for line in read_witness(path, lambda number: remark(f"{path}, line {number} is no witness line: passed over")):
-        anchor = _of_witness(line, organization, trust)
+        anchor = _anchor(line.note, organization, trust, Origin.WITNESS, line.ts_ms)
         if anchor.standing is Standing.FOREIGN:
             continue
         if not anchor.believed:
@@ -141,14 +142,7 @@ def witness_anchors(path: Path, organization: str, trust: Trust, remark: Callabl
 
 def since_anchor(note: str, organization: str, trust: Trust) -> Anchor:
     """Return the anchor of a checkpoint that the auditor kept from an earlier time."""
-    checkpoint, standing, why = trust.weigh(note, organization)
-    return Anchor(
-        checkpoint.size if checkpoint else -1,
-        checkpoint.root if checkpoint else b"",
-        Origin.SINCE,
-        standing,
-        why,
-    )
+    return _anchor(note, organization, trust, Origin.SINCE)
 
 
 def in_order(streams: Sequence[Iterable[Anchor]]) -> Iterator[Anchor]:
@@ -164,18 +158,18 @@ def witnessed_origins(path: Path) -> set[str]:
     return found
 
 
-def _weighed(stored: StoredCheckpoint, organization: str, trust: Trust) -> Anchor:
-    checkpoint, standing, why = trust.weigh(stored.note, organization)
+def _anchor(note: str, organization: str, trust: Trust, origin: Origin, ts_ms: int | None = None) -> Anchor:
+    checkpoint, standing, why = trust.weigh(note, organization)
     if checkpoint is None:
-        return Anchor(stored.size, b"", Origin.STORED, standing, why)
-    if checkpoint.size != stored.size and standing is not Standing.FOREIGN:
-        why = f"a checkpoint of size {checkpoint.size} stands in the place of one of size {stored.size}"
-        standing = Standing.STALE
-    return Anchor(stored.size, checkpoint.root, Origin.STORED, standing, why)
+        return Anchor(-1, b"", origin, standing, "", why, ts_ms)
+    return Anchor(checkpoint.size, checkpoint.root, origin, standing, checkpoint.origin, why, ts_ms)
 
 
-def _of_witness(line: WitnessLine, organization: str, trust: Trust) -> Anchor:
-    checkpoint, standing, why = trust.weigh(line.note, organization)
-    if checkpoint is None:
-        return Anchor(-1, b"", Origin.WITNESS, standing, why, line.ts_ms)
-    return Anchor(checkpoint.size, checkpoint.root, Origin.WITNESS, standing, why, line.ts_ms)
+def _of_stored(stored: StoredCheckpoint, organization: str, trust: Trust) -> Anchor:
+    anchor = _anchor(stored.note, organization, trust, Origin.STORED)
+    if anchor.size == stored.size:
+        return anchor
+    if anchor.standing in (Standing.FOREIGN, Standing.BROKEN):
+        return replace(anchor, size=stored.size)
+    why = f"a checkpoint of size {anchor.size} stands in the place of one of size {stored.size}"
+    return replace(anchor, size=stored.size, standing=Standing.STALE, why=why)

@@ -52,9 +52,9 @@ def _judge(source: Source, organization: str, row: Row, expected: int, previous:
     if not source.has_columns and not whole:
         return _leaf_differs(source, organization, row, fields, expected)
     if type(row.seq) is not int or row.seq < 1:
-        return _column(expected, "seq", row.seq, ends_order=True)
+        return _column(_claimed(row) or expected, "seq", row.seq, ends_order=True)
     if whole and fields is not None and fields.get("organization") != organization:
-        return _column(expected, "organization", organization, ends_order=row.seq != expected)
+        return _column(fields["seq"], "organization", organization, ends_order=row.seq != expected)
     if row.seq < expected:
         return _repeated(source, organization, row, previous)
     if row.seq > expected:

@@ -130,16 +130,19 @@ class ExportSource:
         return next((row for row in self.rows(organization, 1) if row.seq == seq), None)
 
     def checkpoints(self, organization: str) -> Iterator[StoredCheckpoint]:
-        """Yield the checkpoints in the order of the file."""
+        """Yield the checkpoints in the order of the file; one filed behind entries that it does not cover is stale."""
+        before = -1
         with self._open() as file:
             for line in file:
-                if line.startswith(b'{"checkpoint"'):
-                    note = _loads(line).get("checkpoint")
-                    try:
-                        size = parse_checkpoint(str(note)).size
-                    except BadNote:
-                        size = -1
-                    yield StoredCheckpoint(size, str(note))
+                if not line.startswith(b'{"checkpoint"'):
+                    before += 1
+                    continue
+                note = str(_loads(line).get("checkpoint"))
+                try:
+                    size = max(parse_checkpoint(note).size, before)
+                except BadNote:
+                    size = -1
+                yield StoredCheckpoint(size, note)
 
     def tile(self, organization: str, level: int, index: int) -> bytes:
         """Return nothing: an export has no tiles."""

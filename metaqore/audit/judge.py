@@ -18,7 +18,6 @@ class Mismatch:
 
     anchor: Anchor
     good: int
-    root_fits: bool
 
 
 @dataclass
@@ -35,8 +34,8 @@ class Evidence:
     #: Largest size at which a trusted signature fitted.
     signed: int = 0
     mismatches: dict[Origin, Mismatch] = field(default_factory=dict)
-    #: The first stored checkpoint of each standing that is not believed.
-    unsound: dict[Standing, Mismatch] = field(default_factory=dict)
+    #: The first and the last stored checkpoint of each standing that is not believed.
+    unsound: dict[Standing, tuple[Mismatch, Mismatch]] = field(default_factory=dict)
     #: Largest believed size beyond the last entry.
     beyond: dict[Origin, int] = field(default_factory=dict)
     stored: int = 0
@@ -48,10 +47,11 @@ class Evidence:
             self.stored += 1
         if not anchor.believed:
             if anchor.origin is Origin.STORED:
-                self.unsound.setdefault(anchor.standing, Mismatch(anchor, self._good_for(anchor.origin), fits))
+                last = Mismatch(anchor, self._good_for(anchor.origin))
+                self.unsound[anchor.standing] = (self.unsound.get(anchor.standing, (last,))[0], last)
             return
         if not fits:
-            self.mismatches.setdefault(anchor.origin, Mismatch(anchor, self._good_for(anchor.origin), fits))
+            self.mismatches.setdefault(anchor.origin, Mismatch(anchor, self._good_for(anchor.origin)))
             return
         self.good[anchor.origin] = anchor.size
         if anchor.standing is Standing.SIGNED:
@@ -66,9 +66,13 @@ class Evidence:
 
     def _good_for(self, origin: Origin) -> int:
         # The log's own checkpoints fit whatever the holder of the key made of it: they say nothing about how far the
-        # log agrees with what others remember.
-        kinds = list(Origin) if origin is Origin.STORED else [Origin.WITNESS, Origin.SINCE]
-        return max((self.good.get(kind, 0) for kind in kinds), default=0)
+        # log agrees with what others remember. Nor does a witness about what the auditor was once shown.
+        kinds = {
+            Origin.STORED: (Origin.STORED, Origin.WITNESS, Origin.SINCE),
+            Origin.WITNESS: (Origin.WITNESS, Origin.SINCE),
+            Origin.SINCE: (Origin.SINCE,),
+        }
+        return max(self.good.get(kind, 0) for kind in kinds[origin])
 
 
 def judge(source: Source, evidence: Evidence, trust: Trust, verdict: Verdict) -> None:
@@ -145,25 +149,29 @@ def _explained(findings: list[Finding], mismatch: Mismatch) -> bool:
 
 
 def _judge_unsound(evidence: Evidence, trust: Trust, verdict: Verdict) -> None:
-    covered = max(evidence.good.values(), default=0)
-    for standing, mismatch in evidence.unsound.items():
-        anchor = mismatch.anchor
+    covered = max(evidence.good.values(), default=-1)
+    for standing, (earliest, latest) in evidence.unsound.items():
+        anchor = earliest.anchor
         seq = max(anchor.size, 0)
         if standing is Standing.FOREIGN:
-            ours = any(f"'{name}/" in anchor.why for name in trust.log_names)
+            ours = any(anchor.log.startswith(name + "/") for name in trust.log_names)
             if ours or evidence.good or not trust.log_names:
                 verdict.findings.append(Finding(Attack.REPLAYED, seq, seq, f"{anchor.why}, which is another log"))
             else:
                 verdict.doubts.append(f"{anchor.why}; --trust is for {', '.join(sorted(trust.log_names))}")
-        elif standing is Standing.STALE:
+            continue
+        if standing is Standing.STALE:
             verdict.findings.append(Finding(Attack.ROLLED_BACK, seq, seq, anchor.why))
-        elif seq <= covered or anchor.size > evidence.entries or standing is Standing.BROKEN:
+            continue
+        if anchor.size <= covered or anchor.size > evidence.entries:
+            # What it is about is signed elsewhere, or is not there at all: the checkpoint alone was changed.
             verdict.findings.append(Finding(Attack.CHECKPOINT_EDITED, seq, seq, anchor.why))
-        elif not _explained(verdict.findings, mismatch):
-            why = anchor.why
+        if covered < latest.anchor.size <= evidence.entries and not _explained(verdict.findings, latest):
+            why = latest.anchor.why
             if standing is Standing.UNTRUSTED:
                 why += "; if the log's key was rotated, give the new one with --trust too"
-            verdict.findings.append(Finding(Attack.REWRITTEN_WITHOUT_KEY, mismatch.good + 1, seq, why))
+            first = latest.good + 1
+            verdict.findings.append(Finding(Attack.REWRITTEN_WITHOUT_KEY, first, latest.anchor.size, why))
 
 
 def _judge_memory(evidence: Evidence, mismatch: Mismatch, attack: Attack, whose: str, findings: list[Finding]) -> None:
