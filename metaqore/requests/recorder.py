@@ -97,9 +97,15 @@ class Recorder:
         for submission in outcome.follow_ups:
             self.accept(submission)
 
-    def note(self, organization: str, actor: str, note: AuditNote) -> None:
-        """Note an audit entry that belongs to no request, e.g. a failed login."""
-        self._audit[organization].append((note, actor, None, None))
+    def note(
+        self, organization: str, actor: str, note: AuditNote, *, project: str | None = None, request: str | None = None
+    ) -> None:
+        """Note an audit entry that is not of a request being decided, e.g. a failed login or a delivery."""
+        self._audit[organization].append((note, actor, project, request))
+
+    def announce(self, organization: str, event: EventNote, *, project: str | None, request: str) -> None:
+        """Note an event that follows from an earlier request."""
+        self._events[organization].append((event, project, request))
 
     def note_request(self, request: Request, note: AuditNote) -> None:
         """Note one more audit entry of a request."""
