@@ -1,4 +1,4 @@
-"""Events going out: endpoints, deliveries, and the effects that change them. Pure."""
+"""Events going out: endpoints, deliveries, what comes of an attempt, and the effects that change them. Pure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,21 @@ from typing import Literal
 
 import msgspec
 
+from metaqore.clock import to_rfc3339
 from metaqore.messages import Write
 
 #: Seconds after which attempt n+1 follows attempt n (Standard Webhooks 1.0.0, "Retries"): about three days in all.
 RETRY_AFTER_S = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
+#: The longest ``Retry-After`` that is honoured, in seconds.
+MAX_RETRY_AFTER_S = 86400
+#: A body stays below this (Standard Webhooks 1.0.0, "Payload size").
+MAX_BODY_BYTES = 20_000
+
+#: Events about endpoints themselves; their subject is the endpoint.
+OWN_EVENTS = "webhook."
+TEST_EVENT = "webhook.test"
+DEAD_EVENT = "webhook.dead"
+DISABLED_EVENT = "webhook.disabled"
 
 
 class Endpoint(msgspec.Struct, kw_only=True):
@@ -20,8 +31,29 @@ class Endpoint(msgspec.Struct, kw_only=True):
     project: str | None
     url: str
     secret: str
+    #: Signs beside ``secret`` until ``previous_until``, in milliseconds.
+    previous_secret: str | None = None
+    previous_until: int | None = None
     events: list[str]
     state: str
+
+    def secrets(self, now: int) -> list[str]:
+        """Return the secrets to sign with at ``now``, the newest first."""
+        overlap = self.previous_secret is not None and (self.previous_until or 0) > now
+        return [self.secret, self.previous_secret] if overlap and self.previous_secret else [self.secret]
+
+    def receives(self, event_type: str, subject: str, project: str | None) -> bool:
+        """True where this endpoint is to be told of an event.
+
+        A test goes to the endpoint it tests and nowhere else. An event about an endpoint never goes to that endpoint:
+        it could not be told that it is out of reach.
+        """
+        if event_type == TEST_EVENT:
+            return subject == self.id
+        if event_type.startswith(OWN_EVENTS) and subject == self.id:
+            return False
+        in_project = self.project is None or self.project == project
+        return in_project and any(wants(pattern, event_type) for pattern in self.events)
 
 
 class Delivery(msgspec.Struct, kw_only=True):
@@ -49,27 +81,48 @@ class Attempted(msgspec.Struct, kw_only=True, frozen=True):
     fence: int
     state: Literal["pending", "delivered", "dead"]
     status: int | None
+    #: ``code: what happened``; the code is one word, e.g. ``timeout``. Never text that the receiver sent.
     error: str | None
     latency_ms: int
     next_at: int
     at: int
     #: Set where the receiver answered 410 Gone.
     disable_endpoint: bool = False
+    #: Set where the receiver asked for a pause: nothing is sent to it before this time.
+    pause_until: int | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """The one word that ``error`` begins with."""
+        return None if self.error is None else self.error.partition(":")[0]
 
 
 class SaveEndpoint(Write, frozen=True):
-    """Effect: an endpoint is created or changed. ``events`` is JSON text; ``secret`` None keeps the present one."""
+    """Effect: an endpoint is created or changed. ``events`` is JSON text.
+
+    ``state`` deleted ends the deliveries that are still pending; the row stays for those who read the log.
+    """
 
     id: str
     organization: str
     project: str | None
     url: str
-    secret: str | None
+    secret: str
+    previous_secret: str | None
+    previous_until: int | None
     events: str
-    state: str
+    state: Literal["active", "disabled", "deleted"]
     reason: str | None
     fresh: bool
     created_by: str
+    at: int
+
+
+class ReplayDeliveries(Write, frozen=True):
+    """Effect: deliveries are due again, with attempts counted anew. Event and ``webhook-id`` stay what they were."""
+
+    organization: str
+    ids: tuple[str, ...]
     at: int
 
 
@@ -91,5 +144,27 @@ def retry_after_ms(attempt: int, jitter: float, asked_s: float | None) -> int | 
     """
     if attempt > len(RETRY_AFTER_S):
         return None
-    seconds = max(RETRY_AFTER_S[attempt - 1] * (1 + jitter / 10), min(asked_s or 0, 86400))
+    seconds = max(RETRY_AFTER_S[attempt - 1] * (1 + jitter / 10), min(asked_s or 0, MAX_RETRY_AFTER_S))
     return int(seconds * 1000)
+
+
+def body_of(delivery: Delivery) -> bytes:
+    """Return the JSON to send: the same bytes at each attempt, below ``MAX_BODY_BYTES``.
+
+    Thin: it names what happened and where to read it; content stays behind the API, where access is checked. Where
+    the data would make it too large, ``data`` is empty and ``truncated`` is true: read the event by ``sequence``.
+    """
+    body = {
+        "type": delivery.event_type,
+        "timestamp": to_rfc3339(delivery.created_at),
+        "data": msgspec.Raw(delivery.data.encode()),
+        "id": delivery.event_id,
+        "subject": delivery.subject,
+        "project": delivery.project,
+        "request": delivery.request_id,
+        "sequence": delivery.event_seq,
+    }
+    encoded = msgspec.json.encode(body)
+    if len(encoded) >= MAX_BODY_BYTES:
+        encoded = msgspec.json.encode({**body, "data": {}, "truncated": True})
+    return encoded
