@@ -134,22 +134,17 @@ class Supervisor:
                 self._stop()
 
     def _start(self) -> bool:
-        """Start all, the broker first and to the end; return False where asked to stop before all were ready."""
+        """Start all, the broker first; return False where asked to stop before all were ready."""
         deadline = time.monotonic() + self._ready_timeout_s
         for slot in self._slots:
             if self._stop_requests:
                 return False
             self._start_one(slot)
-            if slot.unit.stage is Stage.BROKER and not self._await_ready([slot], deadline):
-                return False
-        return self._await_ready(self._slots, deadline)
-
-    def _await_ready(self, slots: Sequence[_Slot], deadline: float) -> bool:
-        while not all(slot.is_ready for slot in slots):
+        while not all(slot.is_ready for slot in self._slots):
             if self._stop_requests:
                 return False
             self._watch()
-            for slot in slots:
+            for slot in self._slots:
                 is_late = time.monotonic() > deadline
                 if not slot.is_ready and (is_late or slot.failures >= self._start_attempts):
                     raise self._start_failure(slot, is_late)
@@ -178,9 +173,9 @@ class Supervisor:
             if slot.restart_at is not None:
                 if now >= slot.restart_at:
                     self._start_one(slot)
-            elif slot.started_at and (how := slot.unit.ended()) is not None:
+            elif (how := slot.unit.ended()) is not None:
                 self._ended(slot, f"ended with {how} after {now - slot.started_at:.0f} s")
-            elif slot.started_at and not slot.is_ready and slot.unit.ready():
+            elif not slot.is_ready and slot.unit.ready():
                 slot.is_ready = True
                 self._tell("ready", slot, f"after {time.monotonic() - slot.started_at:.1f} s")
             elif slot.failures and now - slot.started_at > self._backoff.stable_s:
