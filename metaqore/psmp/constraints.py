@@ -6,13 +6,16 @@ satisfy both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import combinations
+from operator import and_
 from typing import Literal, TypeVar, get_args
 
 from metaqore.errors import InvalidInput
 from metaqore.psmp import constraints_npm, constraints_pep440
+from metaqore.psmp.constraints_line import VersionLine
 
 #: "pypi": PEP 440 specifiers. "npm": ranges of node-semver.
 Ecosystem = Literal["pypi", "npm"]
@@ -20,8 +23,10 @@ Ecosystem = Literal["pypi", "npm"]
 #: A specifier, or who declares it and the specifier.
 Requirement = str | tuple[str, str]
 
+# Python reads no integer of more than 4,300 digits.
+_MOST_CHARACTERS = 4096
+
 _Range = TypeVar("_Range")
-_Version = TypeVar("_Version")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,64 +57,55 @@ def solve(requirements: Sequence[Requirement], *, ecosystem: Ecosystem, prerelea
         InvalidInput: an unknown ecosystem, or a specifier that cannot be read.
     """
     if ecosystem == "pypi":
-        sets = _parsed(requirements, constraints_pep440.parse_range)
-        versions = constraints_pep440.candidates(sets, prereleases=prereleases)
-        return _solution(sets, versions, constraints_pep440.accepts)
+        sets, which = _distinct(requirements, constraints_pep440.parse_range)
+        return _solution(constraints_pep440.version_line(sets, prereleases=prereleases), which)
     if ecosystem == "npm":
-        ranges = _parsed(requirements, constraints_npm.parse_range)
-        return _solution(ranges, constraints_npm.candidates(ranges), constraints_npm.Range.accepts)
+        ranges, which = _distinct(requirements, constraints_npm.parse_range)
+        return _solution(constraints_npm.version_line(ranges), which)
     raise InvalidInput(f"the ecosystem {ecosystem!r} is not known: use {' or '.join(get_args(Ecosystem))}")
 
 
-def _parsed(requirements: Sequence[Requirement], parse: Callable[[str], _Range]) -> list[_Range]:
-    parsed = []
+def _distinct(requirements: Sequence[Requirement], parse: Callable[[str], _Range]) -> tuple[list[_Range], list[int]]:
+    """Return the ranges, each text once, and for each requirement which of them is its own."""
+    texts: dict[str, int] = {}
+    ranges: list[_Range] = []
+    which: list[int] = []
     for position, requirement in enumerate(requirements):
-        declared_by, specifier = ("", requirement) if isinstance(requirement, str) else requirement
-        try:
-            parsed.append(parse(specifier))
-        except ValueError as error:
-            whose = f" of {declared_by}" if declared_by else ""
-            raise InvalidInput(f"requirement {position}{whose}: {error}", position=position) from error
-    return parsed
+        declared_by, text = ("", requirement) if isinstance(requirement, str) else requirement
+        if text not in texts:
+            try:
+                if len(text) > _MOST_CHARACTERS:
+                    raise ValueError(f"it is longer than {_MOST_CHARACTERS} characters: shorten it")
+                ranges.append(parse(text))
+            except ValueError as error:
+                whose = f" of {declared_by}" if declared_by else ""
+                raise InvalidInput(f"requirement {position}{whose}: {error}", position=position) from error
+            texts[text] = len(texts)
+        which.append(texts[text])
+    return ranges, which
 
 
-def _solution(
-    ranges: Sequence[_Range], versions: Iterable[_Version], accepts: Callable[[_Range, _Version], bool]
-) -> Solution:
-    """Try the versions, of which one satisfies all ranges if any version does."""
-    everything = (1 << len(ranges)) - 1
-    together = set()
-    for version in versions:
-        satisfied = sum(1 << i for i, each in enumerate(ranges) if accepts(each, version))
-        if satisfied == everything:
-            return Solution(True, witness=str(version))
-        together.add(satisfied)
-    return Solution(False, core=_core(len(ranges), together))
+def _solution(line: VersionLine, which: Sequence[int]) -> Solution:
+    common = reduce(and_, line.accepted, -1)
+    for position in line.preference:
+        if common >> position & 1:
+            return Solution(True, witness=line.versions[position])
+    first = {each: position for position, each in reversed(list(enumerate(which)))}
+    return Solution(False, core=tuple(sorted(first[each] for each in _core(line.accepted))))
 
 
-def _core(count: int, together: Collection[int]) -> tuple[int, ...]:
-    """Return positions that cannot hold together, none of them needless.
+def _core(accepted: Sequence[int]) -> tuple[int, ...]:
+    """Return positions of sets that have nothing in common, none of them needless.
 
     One or two positions where that is enough, as it is unless single versions are excluded.
-
-    Args:
-        count: how many requirements there are.
-        together: bit sets of requirements that one version satisfies; each satisfiable set is within one.
     """
-    partners = [0] * count
-    for each in together:
-        for i in range(count):
-            if each >> i & 1:
-                partners[i] |= each
-    for i in range(count):
-        if not partners[i]:
-            return (i,)
-    for i, j in combinations(range(count), 2):
-        if not partners[i] >> j & 1:
-            return i, j
-    core = (1 << count) - 1
-    for i in reversed(range(count)):
-        without = core & ~(1 << i)
-        if all(each & without != without for each in together):
+    for size in (1, 2):
+        for few in combinations(range(len(accepted)), size):
+            if not reduce(and_, (accepted[i] for i in few)):
+                return few
+    core = list(range(len(accepted)))
+    for i in reversed(range(len(accepted))):
+        without = [j for j in core if j != i]
+        if not reduce(and_, (accepted[j] for j in without)):
             core = without
-    return tuple(i for i in range(count) if core >> i & 1)
+    return tuple(core)

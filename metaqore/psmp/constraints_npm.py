@@ -11,12 +11,15 @@ Sources: Semantic Versioning 2.0.0, section 11 (precedence); the node-semver REA
 from __future__ import annotations
 
 import itertools
-import operator
 import re
-from collections.abc import Callable, Iterable
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any
+from functools import cached_property, reduce
+from operator import or_
+
+from metaqore.psmp.constraints_line import VersionLine, bits_between
 
 _MOST = 2**53 - 1  # the greatest number that node-semver takes
 _NUMBER = r"0|[1-9][0-9]*"
@@ -25,18 +28,10 @@ _PRE_PART = rf"(?:{_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 _TAIL = rf"(?:-({_PRE_PART}(?:\.{_PRE_PART})*))?"
 _BUILD = r"\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
 _PARTIAL = rf"([v=]*)({_PART})(?:\.({_PART})(?:\.({_PART}){_TAIL})?)?"
-_VERSION = re.compile(rf"[v=]*({_NUMBER})\.({_NUMBER})\.({_NUMBER}){_TAIL}(?:{_BUILD})?")
 _SIMPLE = re.compile(rf"(\^|~>?|[<>]=?|=|)({_PARTIAL})")
 _HYPHEN = re.compile(rf"({_PARTIAL}) - ({_PARTIAL})")
 _SPACE_AFTER_OPERATOR = re.compile(r"(\^|~>?|[<>]=?|=) +")
 _EXAMPLES = "write one as in ^1.2.3, >=1.2 <3 or 1.x"
-_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "=": operator.eq,
-}
 
 
 @dataclass(frozen=True)
@@ -72,40 +67,12 @@ class Comparator:
     operator: str
     version: Version
 
-    def accepts(self, version: Version) -> bool:
-        """Return whether the version is within the bound, whatever is said of pre-releases."""
-        return _COMPARE[self.operator](version.precedence, self.version.precedence)
-
 
 @dataclass(frozen=True)
 class Range:
     """Alternatives, each a set of comparators; an empty set takes every release."""
 
     alternatives: tuple[tuple[Comparator, ...], ...]
-
-    def accepts(self, version: Version) -> bool:
-        """Return whether the version satisfies one of the alternatives."""
-        return any(_satisfies(version, comparators) for comparators in self.alternatives)
-
-
-def _satisfies(version: Version, comparators: tuple[Comparator, ...]) -> bool:
-    if not all(comparator.accepts(version) for comparator in comparators):
-        return False
-    return not version.pre or any(
-        comparator.version.pre and comparator.version.numbers == version.numbers for comparator in comparators
-    )
-
-
-def parse_version(text: str) -> Version:
-    """Read a semantic version.
-
-    Raises:
-        ValueError: it is none.
-    """
-    match = _VERSION.fullmatch(text.strip())
-    if match is None:
-        raise ValueError(f"{text!r} is not a semantic version: write three numbers, as in 1.2.3 or 1.2.3-beta.1")
-    return _version([int(number) for number in match.group(1, 2, 3)], match[4])
 
 
 def parse_range(text: str) -> Range:
@@ -119,31 +86,72 @@ def parse_range(text: str) -> Range:
     return Range(((),) if () in alternatives else tuple(alternatives))
 
 
-def candidates(ranges: Iterable[Range]) -> list[Version]:
-    """Return versions of which one satisfies all ranges, if any version does; those to be liked best first.
+def version_line(ranges: Sequence[Range]) -> VersionLine:
+    """Put all versions that matter to the ranges in a line, and say which of them each range accepts.
 
     Every non-empty intersection of bounds has a least version, and it is one of these: the least of all
-    versions; for each version named, itself and the next one; its release and the one after it; and for
+    releases; for each version named, itself and the next one; its release and the one after it; and for
     pre-releases, the first one of its release.
     """
-    named = {
-        comparator.version
-        for alternatives in ranges
-        for comparators in alternatives.alternatives
-        for comparator in comparators
-    }
+    named = dict.fromkeys(
+        comparator.version for each in ranges for comparators in each.alternatives for comparator in comparators
+    )
     ranks = {Version(0, 0, 0): 0}
     for version in named:
-        major, minor, patch = version.numbers
-        release = Version(major, minor, patch)
-        ranks |= {version: 2 if version.pre else 0, release: 0}
-        after = [(major, minor, patch + 1), (major, minor + 1, 0), (major + 1, 0, 0)]
-        likely = [Version(*numbers) for numbers in after if max(numbers) <= _MOST]
-        if version.pre:
-            likely += [replace(release, pre=(*version.pre, 0)), replace(release, pre=(0,))]
-        for candidate in likely:
-            ranks.setdefault(candidate, 3 if candidate.pre else 1)
-    return sorted(ranks, key=lambda version: (ranks[version], version.precedence))
+        for rank, start in _starts(version):
+            ranks[start] = min(rank, ranks.get(start, rank))
+    versions = sorted(ranks, key=lambda version: version.precedence)
+    keys = [version.precedence for version in versions]
+    places: dict[tuple[int, int, int] | None, int] = defaultdict(int)
+    for at, version in enumerate(versions):
+        places[version.numbers if version.pre else None] |= 1 << at
+    return VersionLine(
+        versions=list(map(str, versions)),
+        preference=sorted(range(len(versions)), key=lambda at: (ranks[versions[at]], at)),
+        accepted=[
+            reduce(or_, (_accepted(comparators, keys, places) for comparators in each.alternatives)) for each in ranges
+        ],
+    )
+
+
+def _accepted(
+    comparators: Iterable[Comparator],
+    keys: Sequence[tuple[object, ...]],
+    places: Mapping[tuple[int, int, int] | None, int],
+) -> int:
+    """Return which versions satisfy a set of comparators.
+
+    Args:
+        comparators: the set.
+        keys: the precedence of all versions, in order.
+        places: the versions that are pre-releases of these numbers; under None, all releases.
+    """
+    within, allowed = (1 << len(keys)) - 1, places[None]
+    for comparator in comparators:
+        start = bisect_left(keys, comparator.version.precedence)
+        end = bisect_right(keys, comparator.version.precedence)
+        within &= {
+            "<": bits_between(0, start),
+            "<=": bits_between(0, end),
+            ">": bits_between(end, len(keys)),
+            ">=": bits_between(start, len(keys)),
+            "=": bits_between(start, end),
+        }[comparator.operator]
+        if comparator.version.pre:
+            allowed |= places[comparator.version.numbers]
+    return within & allowed
+
+
+def _starts(version: Version) -> Iterator[tuple[int, Version]]:
+    """Yield, with a rank, the versions that an interval bounded by ``version`` can begin with."""
+    major, minor, patch = version.numbers
+    release = Version(major, minor, patch)
+    yield from ((2 if version.pre else 0, version), (0, release))
+    for numbers in ((major, minor, patch + 1), (major, minor + 1, 0), (major + 1, 0, 0)):
+        if max(numbers) <= _MOST:
+            yield 1, Version(*numbers)
+    if version.pre:
+        yield from ((3, replace(release, pre=(*version.pre, 0))), (3, replace(release, pre=(0,))))
 
 
 def _version(numbers: list[int], pre: str | None = None) -> Version:
