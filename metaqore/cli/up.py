@@ -20,7 +20,6 @@ from metaqore.embedded.lock import DataFolderLock
 from metaqore.embedded.preflight import refuse_silent_broker, refuse_taken_port
 from metaqore.embedded.private_files import make_folder, write_private
 from metaqore.embedded.supervisor import Event, Supervisor
-from metaqore.errors import MetaQoreError
 from metaqore.settings import Settings
 from metaqore.store import migrate
 
@@ -41,12 +40,9 @@ def command(host: str | None, port: int | None, flower_port: int | None, data_di
     """
     options = {"host": host, "port": port, "flower_port": flower_port, "data_dir": data_dir}
     given = {name: value for name, value in options.items() if value is not None}
-    try:
-        # Absolute, so that every process means the same folder.
-        given["data_dir"] = str(settings.load(given).data_path)
-        run(settings.load(given), workers, Console(highlight=False))
-    except MetaQoreError as error:
-        raise click.ClickException(error.message) from error
+    # Absolute, so that every process means the same folder.
+    given["data_dir"] = str(settings.load(given).data_path)
+    run(settings.load(given), workers, Console(highlight=False))
 
 
 def run(loaded: Settings, web_workers: int, console: Console) -> None:

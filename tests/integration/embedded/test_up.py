@@ -18,7 +18,7 @@ import pytest
 import redis
 from click.testing import CliRunner, Result
 
-from metaqore.cli.up import command
+from metaqore.cli.main import main
 from metaqore.embedded import identity, leftovers
 from metaqore.embedded.broker import Broker
 from metaqore.embedded.lock import DataFolderLock
@@ -33,7 +33,7 @@ def free_port() -> int:
 def up(*arguments: str, **environ: str) -> Result:
     """Run the command in this process; only for what is refused before anything is started."""
     clean = {name: None for name in os.environ if name.startswith("METAQORE_")}
-    return CliRunner().invoke(command, arguments, env={**clean, **environ})
+    return CliRunner().invoke(main, ["up", *arguments], env={**clean, **environ})
 
 
 def test_a_second_up_on_the_same_folder_is_refused_with_the_pid_of_the_first(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def running(
     arguments = ["--data", str(tmp_path), *(part for pair in ports.items() for part in pair)]
     with output.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-c", "from metaqore.cli.up import command; command()", *arguments],
+            [sys.executable, "-c", "from metaqore.cli.main import main; main()", "up", *arguments],
             stdout=log,
             stderr=subprocess.STDOUT,
             env={k: v for k, v in os.environ.items() if not k.startswith("METAQORE_")} | {"COLUMNS": "200"},
