@@ -6,9 +6,10 @@ from typing import Any
 
 import structlog
 from celery import Celery
-from celery.signals import setup_logging, worker_ready
+from celery.signals import beat_init, setup_logging, worker_ready
 
 from metaqore.adapters.logging import configure
+from metaqore.embedded.readiness import mark_ready
 from metaqore.errors import MetaQoreError
 from metaqore.queues import QUEUES
 from metaqore.settings import load
@@ -20,6 +21,7 @@ def connect(app: Celery) -> None:
     """Connect the handlers below; signals keep weak references, so they are module functions."""
     setup_logging.connect(_logging)
     worker_ready.connect(_ready)
+    beat_init.connect(_beat_ready)
 
 
 def _logging(**_: Any) -> None:
@@ -39,3 +41,8 @@ def _ready(sender: Any, **_: Any) -> None:
         except MetaQoreError as error:
             log.warning("worker_ready_without_database", queue=queue, reason=error.code)
         WorkerBell().ring(queue, [])
+    mark_ready(load().data_path, sender.hostname.partition("@")[0])
+
+
+def _beat_ready(**_: Any) -> None:
+    mark_ready(load().data_path, "beat")

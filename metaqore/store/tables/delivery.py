@@ -30,11 +30,16 @@ webhook_endpoints = Table(
     text("project", null=True),
     text("url"),
     text("secret"),
+    #: The secret before the last rotation; signs beside the present one until ``previous_until``.
+    text("previous_secret", null=True),
+    number("previous_until", null=True),
     #: JSON list of patterns: ``*``, ``artifact.*`` or an exact type.
     text("events"),
     #: active or disabled.
     text("state"),
     text("reason", null=True),
+    #: The receiver asked for a pause until then.
+    number("not_before", default=0),
     text("created_by"),
     number("created_at"),
     number("updated_at"),
@@ -62,6 +67,10 @@ webhook_deliveries = Table(
     number("delivered_at", null=True),
     UniqueConstraint("endpoint", "event_id"),
 )
-Index("ix_webhook_deliveries_pending", webhook_deliveries.c.next_at, sqlite_where=sql("state = 'pending'"),
-      postgresql_where=sql("state = 'pending'"))  # fmt: skip
+_pending, _leased = sql("state = 'pending'"), sql("lease_until IS NOT NULL")
+# What is due is asked for endpoint by endpoint, so that the backlog of one costs the others nothing.
+Index("ix_webhook_deliveries_pending", webhook_deliveries.c.endpoint, webhook_deliveries.c.next_at,
+      webhook_deliveries.c.id, sqlite_where=_pending, postgresql_where=_pending)  # fmt: skip
+Index("ix_webhook_deliveries_leased", webhook_deliveries.c.lease_until, sqlite_where=_leased,
+      postgresql_where=_leased)  # fmt: skip
 Index("ix_webhook_deliveries_endpoint", webhook_deliveries.c.endpoint, webhook_deliveries.c.id)
