@@ -36,7 +36,7 @@ class SocketNetwork:
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
-        self._tls = tls or ssl.create_default_context()
+        self._tls = tls
 
     def resolve(self, host: str, port: int, timeout_s: float) -> list[str]:
         """Return all addresses of ``host``."""
@@ -79,6 +79,8 @@ class SocketNetwork:
     def _secure(self, plain: socket.socket, target: Target, deadline: float) -> socket.socket:
         if not target.tls:
             return plain
+        if self._tls is None:
+            self._tls = ssl.create_default_context()
         plain.settimeout(_left(deadline))
         # The certificate must be for the name, though the connection was made to an address.
         return self._tls.wrap_socket(plain, server_hostname=target.host)

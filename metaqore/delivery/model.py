@@ -98,10 +98,7 @@ class Attempted(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class SaveEndpoint(Write, frozen=True):
-    """Effect: an endpoint is created or changed. ``events`` is JSON text.
-
-    ``state`` deleted ends the deliveries that are still pending; the row stays for those who read the log.
-    """
+    """Effect: an endpoint is created or changed, and a pause its receiver asked for is over. ``events`` is JSON."""
 
     id: str
     organization: str
@@ -111,11 +108,18 @@ class SaveEndpoint(Write, frozen=True):
     previous_secret: str | None
     previous_until: int | None
     events: str
-    state: Literal["active", "disabled", "deleted"]
+    state: str
     reason: str | None
     fresh: bool
     created_by: str
     at: int
+
+
+class DeleteEndpoint(Write, frozen=True):
+    """Effect: an endpoint and its secrets are gone; what was still to be sent to it is dead."""
+
+    id: str
+    organization: str
 
 
 class ReplayDeliveries(Write, frozen=True):

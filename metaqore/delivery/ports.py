@@ -57,19 +57,21 @@ class DeliveryReads(Protocol):
     """Look-ups of the control-plane handlers."""
 
     def endpoint_row(self, organization: str, endpoint: str) -> Mapping[str, Any] | None:
-        """Return a whole endpoint, None where it does not exist or is deleted."""
+        """Return a whole endpoint."""
 
     def endpoint_count(self, organization: str) -> int:
-        """Return how many endpoints are not deleted."""
+        """Return how many endpoints there are."""
 
     def project_exists(self, organization: str, project: str) -> bool:
         """True where the project is one of the organization's."""
 
+    def endpoint_of(self, organization: str, delivery: str) -> str | None:
+        """Return the endpoint that a delivery is for, while both exist."""
+
     def replayable(
-        self, organization: str, *, delivery: str | None, endpoint: str | None, states: Sequence[str], since: int,
-        until: int, limit: int,
-    ) -> list[str]:  # fmt: skip
-        """Return ids of deliveries that are not being sent now, the oldest first."""
+        self, endpoint: str, organization: str, states: Sequence[str], *, since: int, until: int, limit: int
+    ) -> list[str]:
+        """Return ids of an endpoint's deliveries made in [since, until), the oldest first."""
 
 
 class DeliveryRows(DeliveryReads, Protocol):
