@@ -9,7 +9,12 @@ from pathlib import Path
 
 import msgspec
 
+from metaqore.adapters.egress_http import SocketNetwork
 from metaqore.adapters.redis_results import RedisResults
+from metaqore.delivery.dispatch import Dispatcher
+from metaqore.delivery.egress import EgressPolicy
+from metaqore.delivery.handlers import Handlers as DeliveryHandlers
+from metaqore.delivery.webhooks import Sender
 from metaqore.errors import SettingsError
 from metaqore.messages import Submission
 from metaqore.psmp import control, handlers, resolution
@@ -19,6 +24,7 @@ from metaqore.requests.catalogue import Catalogue, Kind
 from metaqore.requests.executor import Executor, Limits
 from metaqore.requests.intake import Intake
 from metaqore.requests.ports import Bell
+from metaqore.requests.recorder import Recorder
 from metaqore.security import key_handlers, keys
 from metaqore.settings import Settings
 from metaqore.store import migrate, views
@@ -39,6 +45,9 @@ class Engine(msgspec.Struct, kw_only=True):
     intake: Intake
     executor: Executor
     views: views.Views
+    #: Checks a URL at the door, before an endpoint is saved.
+    sender: Sender
+    dispatcher: Dispatcher
 
 
 def build(settings: Settings, bell: Callable[[Settings], Bell]) -> Engine:
@@ -68,13 +77,22 @@ def build(settings: Settings, bell: Callable[[Settings], Bell]) -> Engine:
         owner=f"{socket.gethostname()}:{os.getpid()}",
     )  # fmt: skip
     intake = Intake(store, catalogue, ringer, batch=settings.commit_batch)
+    sender = Sender(SocketNetwork(), _egress(settings), timeout_s=settings.webhook_timeout_s)
+    dispatcher = Dispatcher(
+        store, sender, lambda now: Recorder(catalogue, now), lambda journal: executor.after_commit([], journal)
+    )
     return Engine(
         settings=settings, database=database, store=store, catalogue=catalogue, intake=intake, executor=executor,
-        views=views.build(database),
+        views=views.build(database), sender=sender, dispatcher=dispatcher,
     )  # fmt: skip
 
 
+def _egress(settings: Settings) -> EgressPolicy:
+    return EgressPolicy(allow_private=settings.webhook_allow_private)
+
+
 def _kinds(settings: Settings) -> list[Kind]:
+    webhooks = DeliveryHandlers(_egress(settings))
     return [
         Kind(name="artifact.declare", queue="psmp", feature="psmp", scope="artifacts:write",
              decide=handlers.declare, study=study_declaration, ordered_by_project=True),
@@ -90,6 +108,13 @@ def _kinds(settings: Settings) -> list[Kind]:
              decide=key_handlers.create_key),
         Kind(name="key.revoke", queue="control", feature="security", scope="keys:manage",
              decide=key_handlers.revoke_key),
+        *(
+            Kind(name=name, queue="control", feature="delivery", scope="webhooks:manage", decide=decide)
+            for name, decide in (
+                ("endpoint.save", webhooks.save), ("endpoint.delete", webhooks.delete),
+                ("endpoint.test", webhooks.test), ("delivery.replay", webhooks.replay),
+            )
+        ),
     ]  # fmt: skip
 
 
