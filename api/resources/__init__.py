@@ -1,1 +1,1 @@
-"""Resources, one module per feature."""
+"""The resources of /api/v1, one module for each feature."""

@@ -21,7 +21,7 @@ from metaqore.messages import Write
 SCOPES = (
     "projects:read", "projects:write", "artifacts:read", "artifacts:write", "conflicts:resolve", "conflicts:override",
     "tasks:write", "requests:read", "requests:cancel", "security:assess", "llm:generate", "hmcp:read", "hmcp:train",
-    "webhooks:manage", "events:read", "keys:manage", "audit:read",
+    "webhooks:manage", "events:read", "keys:manage", "audit:read", "metrics:read",
 )  # fmt: skip
 ALL = "*"
 _KEY = re.compile(r"mq_(live|test)_([0-9a-f]{12})_([0-9a-f]{64})([0-9a-f]{8})")

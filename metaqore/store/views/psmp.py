@@ -35,6 +35,13 @@ class PsmpViews(Lookup):
         where = {"organization": organization, "state": state}
         return _pages(self.page("*", "projects", where, key="id", after=after, limit=limit), "metadata")
 
+    def existing_projects(self, organization: str, ids: Sequence[str]) -> set[str]:
+        """Return those of ``ids`` that are projects of the organization."""
+        rows = self.rows(
+            f"SELECT id FROM projects WHERE organization = ? AND id IN ({placeholders(len(ids))})", [organization, *ids]
+        )
+        return {row["id"] for row in rows}
+
     def task(self, organization: str, task: str) -> Row | None:
         """Return one task."""
         row = self.row("SELECT * FROM tasks WHERE id = ? AND organization = ?", (task, organization))

@@ -1,0 +1,135 @@
+"""What a submitter hears: a promise, a verdict, or why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Literal
+
+import msgspec
+from flask import Response
+
+from api import errors
+from api.preconditions import tag
+from metaqore.messages import State, Verdict
+from metaqore.requests.model import Ran
+from metaqore.store.views.requests import Shown
+
+JSON = "application/json"
+#: How the long-poll header is documented.
+PREFER = {
+    "in": "header",
+    "name": "Prefer",
+    "schema": {"type": "string", "examples": ["wait=10"]},
+    "description": "wait=N: answer when the request is finished, after N seconds (at most 60) at the latest",
+}
+#: Seconds after which it is worth asking for a verdict.
+RETRY_AFTER_S = "1"
+
+#: How the door names the failures that a handler can report; others are 422 (failed) or 500 (dead).
+STATUS_OF_FAILURE: Mapping[str, int] = {
+    "not_found": 404,
+    "forbidden": 403,
+    "already_resolved": 409,
+    "project_closed": 409,
+    "internal_error": 500,
+    "attempts_exhausted": 500,
+    "contention": 503,
+    "provider_unavailable": 503,
+}
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Decided(msgspec.Struct):
+    """What the door reads of a finished document; the rest is passed on as it is."""
+
+    id: str
+    state: State
+    verdict: Verdict | None
+    result: dict[str, Any] | None
+    error: dict[str, Any] | None
+
+
+_decode = msgspec.json.Decoder(Decided).decode
+
+
+def promise(request: str) -> dict[str, Any]:
+    """Return the body of a 202."""
+    here = f"/api/v1/requests/{request}"
+    return {"id": request, "state": "accepted", "links": {"self": here, "cancel": here + "/cancel"}}
+
+
+def accepted(request: str) -> Response:
+    """Answer 202: it is stored and will be decided."""
+    answer = Response(_encode(promise(request)), 202, content_type=JSON)
+    answer.headers["Location"] = f"/api/v1/requests/{request}"
+    answer.headers["Retry-After"] = RETRY_AFTER_S
+    return answer
+
+
+def decided(document: bytes) -> Response:
+    """Answer with a finished request: 200 or 201 approved, 409 blocked, 403 vetoed, else the failure."""
+    found = _decode(document)
+    location = {"Location": f"/api/v1/requests/{found.id}"}
+    if found.state is State.SUCCEEDED and found.verdict in (Verdict.APPROVED, None):
+        status = 201 if (found.result or {}).get("created") else 200
+        return Response(document, status, headers=location, content_type=JSON)
+    return errors.respond(as_problem(found), location)
+
+
+def as_problem(found: Decided) -> dict[str, Any]:
+    """Return the problem document of a finished request that was not approved."""
+    result = found.result or {}
+    if found.verdict is Verdict.BLOCKED:
+        report = result.get("blocking_report", {})
+        return errors.document(409, "blocked", _why_blocked(report), request=found.id, blocking_report=report)
+    if found.verdict is Verdict.VETOED:
+        return errors.document(403, "vetoed", _why_vetoed(result), request=found.id, decision=result)
+    if found.state is State.CANCELLED:
+        return errors.document(409, "cancelled", "this request was cancelled before it was decided", request=found.id)
+    failure = found.error or {"code": "internal_error", "message": "no outcome was recorded"}
+    fallback = HTTPStatus.INTERNAL_SERVER_ERROR if found.state is State.DEAD else HTTPStatus.UNPROCESSABLE_ENTITY
+    status = STATUS_OF_FAILURE.get(failure["code"], fallback)
+    return errors.document(int(status), failure["code"], failure["message"], request=found.id, state=found.state.value)
+
+
+def _why_blocked(report: Mapping[str, Any]) -> str:
+    conflicts: Sequence[Mapping[str, Any]] = report.get("conflicts", ())
+    if not conflicts:
+        return "the lifecycle does not allow this move" if "illegal_transition" in report else "blocked"
+    more = f" (and {len(conflicts) - 1} more)" if len(conflicts) > 1 else ""
+    return f"{conflicts[0]['message']}{more}"
+
+
+def _why_vetoed(result: Mapping[str, Any]) -> str:
+    reasons = result.get("reasons") or [result.get("reason") or "SecureGateway refused this"]
+    return "; ".join(str(reason) for reason in reasons)
+
+
+def item(index: int, request: str, document: bytes | None) -> dict[str, Any]:
+    """Return one item of a batch: its promise, or its outcome."""
+    if document is None:
+        return {"index": index, "status": 202, **promise(request)}
+    found = _decode(document)
+    if found.state is State.SUCCEEDED and found.verdict in (Verdict.APPROVED, None):
+        status = 201 if (found.result or {}).get("created") else 200
+        return {"index": index, "status": status, "id": request, "request": msgspec.Raw(document)}
+    problem = as_problem(found)
+    return {"index": index, "status": problem["status"], "id": request, "problem": problem}
+
+
+def body(value: Any, status: Literal[200, 201, 202] = 200) -> Response:
+    """Answer with a JSON value."""
+    return Response(_encode(value), status, content_type=JSON)
+
+
+def raw(shown: Shown) -> msgspec.Raw:
+    """Return a request's document to be embedded as it was encoded."""
+    return msgspec.Raw(shown.document)
+
+
+def labels(ran: Ran) -> dict[str, str]:
+    """Return the headers of a thing that was just saved: its ETag, and whether this is a replay."""
+    found = {"ETag": tag(ran.result["version"])}
+    return {**found, "Idempotency-Replayed": "true"} if ran.replayed else found

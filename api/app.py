@@ -1,0 +1,77 @@
+"""The application factory: one Flask application around one engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask
+
+import metaqore
+from api import access, errors
+from api.bell import PublisherBell
+from api.door import EXTENSION, Door
+from api.keyring import KeyRing
+from api.known_projects import KnownProjects
+from api.limits import RateLimit, Slots
+from api.resources import docs, health, keys, requests
+from api.resources.psmp import artifacts, conflicts, projects, tasks
+from metaqore import bootstrap
+from metaqore.adapters.announcements import Announcements
+from metaqore.settings import Settings, load
+
+#: Of the 512 threads of a serving process: some always stay free for those who do not wait.
+WAITERS, STREAMS = 480, 128
+
+DOCUMENTED = (projects.blp, artifacts.blp, tasks.blp, conflicts.blp, requests.blp, keys.blp)
+_DESCRIPTION = """Admission control and a merge queue for what AI agents produce.
+
+Submit, and get 202 with an id at once; or send `Prefer: wait=N` and get the verdict. A denial is a result: 409 with a
+blocking report, 403 with the reasons of a veto. Every error is a problem document (RFC 9457)."""
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Return the application; nothing is connected before the first request.
+
+    Raises:
+        SettingsError: a setting cannot be used.
+    """
+    chosen = settings or load()
+    app = Flask("api", static_folder=None)
+    app.config.update(_config(chosen))
+    app.url_map.strict_slashes = False
+    app.extensions[EXTENSION] = _door(chosen)
+    errors.register(app)
+    spec = errors.Api(app)
+    spec.spec.components.security_scheme("apiKey", {"type": "http", "scheme": "bearer", "bearerFormat": "mq_…"})
+    for blueprint in DOCUMENTED:
+        spec.register_blueprint(blueprint)
+    app.register_blueprint(health.blp)
+    app.register_blueprint(docs.blp)
+    access.register(app)
+    return app
+
+
+def _door(settings: Settings) -> Door:
+    engine = bootstrap.build(settings, lambda s: PublisherBell(s.redis_url, linger_ms=s.ring_linger_ms))
+    views = engine.views
+    return Door(
+        settings=settings, engine=engine, views=views, keys=KeyRing(views.security.principal),
+        announcements=Announcements(settings.redis_url, views.requests.finished),
+        rate=RateLimit(settings.rate_limit_per_minute), projects=KnownProjects(views.psmp.existing_projects),
+        waiters=Slots(WAITERS), streams=Slots(STREAMS),
+    )  # fmt: skip
+
+
+def _config(settings: Settings) -> dict[str, Any]:
+    return {
+        "MAX_CONTENT_LENGTH": settings.max_body_bytes,
+        "API_TITLE": "MetaQore",
+        "API_VERSION": metaqore.__version__,
+        "OPENAPI_VERSION": "3.1.0",
+        "OPENAPI_URL_PREFIX": "/api/v1",
+        "API_SPEC_OPTIONS": {
+            "info": {"description": _DESCRIPTION, "license": {"name": "MIT", "identifier": "MIT"}},
+            "servers": [{"url": "/"}],
+            "security": [{"apiKey": []}],
+        },
+    }

@@ -1,0 +1,131 @@
+"""Rings the queues from outside of the request thread.
+
+One publisher thread for each process turns what was accepted into at most one Celery message per queue: at once when
+idle, else after ``ring_linger_ms`` or 64 ids. The message says "look", so ids beyond 64 need not be in it. A dead or
+stopped Redis costs a request thread nothing; what could not be rung is kept and rung when Redis is back, and the
+sweep repairs whatever is lost on the way.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import structlog
+from celery import Celery
+from kombu.entity import Queue
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from metaqore import failpoints
+from metaqore.errors import MetaQoreError
+from metaqore.queues import QUEUES, celery_config, drain_task
+
+log = structlog.get_logger(__name__)
+
+#: How many ids one message carries.
+_IDS = 64
+#: How long Redis is left alone after it did not take a message, in seconds.
+_PAUSE_S = 0.5
+
+
+class PublisherBell:
+    """See ``metaqore.requests.ports.Bell``."""
+
+    def __init__(self, redis_url: str, *, linger_ms: float) -> None:
+        self._redis_url = redis_url
+        self._linger_s = linger_ms / 1000
+        self._rings: SimpleQueue[tuple[str, Sequence[str]]] = SimpleQueue()
+        self._guard = threading.Lock()
+        self._pid = 0
+        self._app: Celery | None = None
+        self._producer: Any = None
+
+    def ring(self, queue: str, ids: Sequence[str]) -> None:
+        """Say that ``queue`` has open requests; returns at once."""
+        if queue in QUEUES:
+            self._rings.put((queue, ids))
+            if self._pid != os.getpid():
+                self._start()
+
+    def _start(self) -> None:
+        with self._guard:
+            if self._pid != os.getpid():
+                self._pid = os.getpid()
+                self._app = self._producer = None
+                threading.Thread(target=self._run, name="bell", daemon=True).start()
+
+    def _run(self) -> None:
+        pending: dict[str, list[str]] = {}
+        sent_at = 0.0
+        while True:
+            self._gather(pending, sent_at)
+            try:
+                for queue in [*pending]:
+                    self._send(queue, pending[queue])
+                    del pending[queue]
+                sent_at = time.monotonic()
+            except (OperationalError, RedisError, OSError, MetaQoreError) as error:
+                log.warning("ring_failed", queues=sorted(pending), reason=type(error).__name__)
+                self._hang_up()
+                time.sleep(_PAUSE_S)
+
+    def _gather(self, pending: dict[str, list[str]], sent_at: float) -> None:
+        """Collect what is to be rung; block while there is nothing."""
+        if not pending:
+            self._note(pending, *self._rings.get())
+        until = sent_at + self._linger_s
+        while True:
+            try:
+                self._note(pending, *self._rings.get_nowait())
+            except Empty:
+                left = until - time.monotonic()
+                if left <= 0 or any(len(ids) >= _IDS for ids in pending.values()):
+                    return
+                try:
+                    self._note(pending, *self._rings.get(timeout=left))
+                except Empty:
+                    return
+
+    @staticmethod
+    def _note(pending: dict[str, list[str]], queue: str, ids: Sequence[str]) -> None:
+        known = pending.setdefault(queue, [])
+        known.extend(ids[: _IDS - len(known)])
+
+    def _send(self, queue: str, ids: list[str]) -> None:
+        failpoints.hit("relay.before_publish")
+        if self._app is None or self._producer is None:
+            self._app = _celery(self._redis_url)
+            self._producer = self._app.amqp.Producer(self._app.connection_for_write(), auto_declare=False)
+        self._app.send_task(
+            drain_task(queue), args=[ids], queue=queue, producer=self._producer, ignore_result=True, retry=False,
+            argsrepr="", kwargsrepr="",
+        )  # fmt: skip
+        failpoints.hit("relay.after_publish")
+
+    def _hang_up(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            try:
+                producer.connection.collapse(timeout=0.1) if hasattr(producer.connection, "collapse") else None
+            except (OperationalError, RedisError, OSError):
+                log.debug("ring_connection_not_closed")
+
+
+def _celery(redis_url: str) -> Celery:
+    """Return an application that only sends: no task is known here, queues and messages go by name."""
+    app = Celery("metaqore-api", set_as_current=False)
+    app.conf.update(celery_config(redis_url, result_expires_s=3600))
+    app.conf.task_queues = [Queue(name) for name in QUEUES]  # type: ignore[no-untyped-call]
+    app.conf.broker_connection_timeout = 1
+    app.conf.broker_transport_options = {
+        **app.conf.broker_transport_options,
+        "socket_timeout": 1,
+        "socket_connect_timeout": 1,
+        "max_retries": 0,
+    }
+    return app

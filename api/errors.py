@@ -1,0 +1,130 @@
+"""Every error as a problem document (RFC 9457), and the one map from MetaQore's errors to HTTP statuses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import flask_smorest
+import msgspec
+import structlog
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException, InternalServerError
+
+from api.schemas.problem import ProblemSchema
+from metaqore import errors
+
+log = structlog.get_logger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+
+#: The first class of an error's ancestry that is named here decides.
+STATUS: Mapping[type[errors.MetaQoreError], int] = {
+    errors.Malformed: 400,
+    errors.InvalidInput: 422,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.PreconditionFailed: 412,
+    errors.RateLimited: 429,
+    errors.Unavailable: 503,
+    errors.Retryable: 503,
+    errors.MetaQoreError: 500,
+}
+
+#: What a status is called where no MetaQore error stands behind it.
+CODES: Mapping[int, str] = {
+    400: "malformed",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "payload_too_large",
+    415: "unsupported_media_type",
+    428: "precondition_required",
+    500: "internal_error",
+}
+
+#: Statuses after which the same request may succeed, and after how many seconds it is worth a try.
+RETRY_AFTER_S: Mapping[int, int] = {429: 1, 503: 2}
+
+_encode = msgspec.json.Encoder().encode
+
+
+def document(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    errors: Sequence[Mapping[str, Any]] = (),
+    **members: Any,
+) -> dict[str, Any]:
+    """Return the problem document of one error; ``members`` are extension members."""
+    return {
+        "type": f"/docs/problems#{code}",
+        "title": code.replace("_", " ").capitalize(),
+        "status": status,
+        "detail": detail,
+        "instance": request.path,
+        "code": code,
+        "retryable": status in RETRY_AFTER_S,
+        "errors": list(errors),
+        "request_id": getattr(g, "request_id", None),
+        **members,
+    }
+
+
+def respond(problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    """Return a problem document as a response, with ``Retry-After`` where repeating makes sense."""
+    status = problem["status"]
+    response = Response(_encode(problem), status, content_type=CONTENT_TYPE)
+    if status in RETRY_AFTER_S:
+        response.headers["Retry-After"] = str(RETRY_AFTER_S[status])
+    if status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="MetaQore"'
+    response.headers.update(headers or {})
+    return response
+
+
+def status_of(error: errors.MetaQoreError) -> int:
+    """Return the HTTP status of an error."""
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def as_document(error: errors.MetaQoreError) -> dict[str, Any]:
+    """Return the problem document of a MetaQore error."""
+    members = {name: value for name, value in error.details.items() if name not in ("errors", "retry_after_s")}
+    status = status_of(error)
+    message = error.message if status != HTTPStatus.INTERNAL_SERVER_ERROR else "The server failed; see its log."
+    return document(status, error.code, message, errors=error.details.get("errors", ()), **members)
+
+
+class Api(flask_smorest.Api):  # type: ignore[misc]
+    """flask-smorest with problem documents instead of its own errors."""
+
+    ERROR_SCHEMA = ProblemSchema
+
+    def handle_http_exception(self, error: HTTPException) -> Response:
+        """Answer what Flask, werkzeug and flask-smorest raise."""
+        if isinstance(error, InternalServerError):
+            original = error.original_exception
+            log.error("request_failed", exc_info=original or error, path=request.path)
+            return respond(document(500, "internal_error", "The server failed; its log has this request id."))
+        status = error.code or 500
+        code = CODES.get(status, HTTPStatus(status).name.lower())
+        allow = dict(error.get_headers()).get("Allow")
+        detail = error.description or HTTPStatus(status).phrase
+        return respond(document(status, code, detail), {"Allow": allow} if allow else None)
+
+
+def register(app: Flask) -> None:
+    """Answer MetaQore's own errors."""
+
+    def handle(error: errors.MetaQoreError) -> Response:
+        problem = as_document(error)
+        if problem["status"] == HTTPStatus.INTERNAL_SERVER_ERROR:
+            log.error("request_failed", exc_info=error, path=request.path)
+        seconds = error.details.get("retry_after_s")
+        return respond(problem, {"Retry-After": str(seconds)} if seconds is not None else None)
+
+    app.register_error_handler(errors.MetaQoreError, handle)

@@ -1,0 +1,53 @@
+"""Metrics in Prometheus' text format, read from the database: the same from every process, right after a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from metaqore.clock import now_ms
+from metaqore.queues import QUEUES
+from metaqore.store.views.health import HealthViews
+
+
+class _Database:
+    """Collects what the database knows."""
+
+    def __init__(self, views: HealthViews) -> None:
+        self._views = views
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families of one scrape."""
+        found = self._views.open_requests()
+        depth = GaugeMetricFamily(
+            "metaqore_queue_depth", "Requests that are not finished", labels=["queue", "state"]
+        )  # fmt: skip
+        age = GaugeMetricFamily(
+            "metaqore_queue_oldest_age_seconds", "How long ago the oldest unfinished request was accepted",
+            labels=["queue"],
+        )  # fmt: skip
+        now = now_ms()
+        for queue in QUEUES:
+            for state in ("accepted", "running"):
+                depth.add_metric([queue, state], found.get((queue, state), (0, None))[0])
+            oldest = [at for (q, _), (_, at) in found.items() if q == queue and at is not None]
+            age.add_metric([queue], max(0.0, (now - min(oldest)) / 1000) if oldest else 0.0)
+        yield depth
+        yield age
+        counts = self._views.counts()
+        yield GaugeMetricFamily(
+            "metaqore_deliveries_pending", "Webhook deliveries on their way", value=counts["deliveries_pending"]
+        )  # fmt: skip
+        yield CounterMetricFamily("metaqore_requests_accepted", "Requests accepted", value=counts["requests_accepted"])
+        yield CounterMetricFamily("metaqore_audit_entries", "Audit entries written", value=counts["audit_entries"])
+        yield CounterMetricFamily("metaqore_events", "Events written", value=counts["events"])
+
+
+def exposition(views: HealthViews) -> tuple[bytes, str]:
+    """Return the text of one scrape and its content type."""
+    registry = CollectorRegistry()
+    registry.register(_Database(views))
+    return generate_latest(registry), CONTENT_TYPE_LATEST

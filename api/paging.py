@@ -1,0 +1,38 @@
+"""Pages by cursor: ``page_size`` and ``page_token`` in, ``{items, next_page_token}`` out."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from metaqore.errors import InvalidInput
+from metaqore.store.views.lookup import Page
+
+
+def envelope(page: Page, show: Callable[[Any], Any] = lambda item: item) -> dict[str, Any]:
+    """Return a page as callers see it; ``next_page_token`` is empty at the end."""
+    return {"items": [show(item) for item in page.items], "next_page_token": token(page.last)}
+
+
+def token(last: Any) -> str:
+    """Return the opaque token that goes on after ``last``."""
+    return "" if last is None else base64.urlsafe_b64encode(msgspec.json.encode(last)).decode().rstrip("=")
+
+
+def after(text: str, kind: type[str] | type[int]) -> Any:
+    """Return the key that a token stands for, None for no token.
+
+    Raises:
+        InvalidInput: it was not made here.
+    """
+    if not text:
+        return None
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=kind)
+    except (binascii.Error, msgspec.MsgspecError, ValueError) as error:
+        place = {"pointer": "/page_token", "detail": "pass the next_page_token of the page before, unchanged"}
+        raise InvalidInput("page_token: not a token of this list", errors=[place]) from error

@@ -1,0 +1,60 @@
+"""Polling and long-polling one request."""
+
+from __future__ import annotations
+
+from flask import Response, request
+
+from api import answers
+from api.door import caller, door
+from api.preconditions import tag
+from api.submit import preferred_wait
+from metaqore.errors import NotFound
+from metaqore.store.views.requests import Shown
+
+
+def poll(request_id: str) -> Response:
+    """Answer with a request as it is, or as it is once it is finished where the caller prefers to wait.
+
+    Raises:
+        NotFound: there is none in the caller's organization.
+    """
+    seconds = preferred_wait()
+    if seconds is None:
+        return _answer(_find(request_id), None)
+    here = door()
+    # Register first, look then: whatever happens after the look is heard.
+    with here.waiters.one() as may_wait, here.announcements.waiting([request_id]) as waiting:
+        found = _find(request_id)
+        if found.is_finished:
+            return _answer(found, seconds)
+        if may_wait and waiting.wait(seconds):
+            return _finished(request_id, waiting.documents[request_id], seconds)
+    return _answer(_find(request_id), seconds if may_wait else None)
+
+
+def _find(request_id: str) -> Shown:
+    found = door().views.requests.get(caller().organization, request_id)
+    if found is None:
+        raise NotFound(f"request {request_id} does not exist")
+    return found
+
+
+def _finished(request_id: str, document: bytes, seconds: int) -> Response:
+    return _labelled(Response(document, content_type=answers.JSON), f"{request_id}-finished", seconds)
+
+
+def _answer(found: Shown, seconds: int | None) -> Response:
+    answer = Response(found.document, content_type=answers.JSON)
+    if found.is_finished:
+        return _labelled(answer, f"{found.id}-finished", seconds)
+    answer.headers["Retry-After"] = answers.RETRY_AFTER_S
+    return _labelled(answer, f"{found.id}-{found.state}-{found.attempt}", seconds)
+
+
+def _labelled(answer: Response, version: str, seconds: int | None) -> Response:
+    if request.if_none_match.contains(version):
+        answer = Response(status=304)
+    answer.headers["ETag"] = tag(version)
+    if seconds is not None:
+        answer.headers["Preference-Applied"] = f"wait={seconds}"
+    return answer

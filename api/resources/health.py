@@ -1,0 +1,36 @@
+"""Probes and metrics. The probes answer without a key and say nothing about what is stored."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from api import answers
+from api.access import SCOPE
+from api.door import door
+from api.metrics import exposition
+from api.readiness import readiness
+
+blp = Blueprint("health", __name__)
+
+
+@blp.get("/healthz")
+def live() -> Response:
+    """Say that this process answers."""
+    return answers.body({"status": "alive"})
+
+
+@blp.get("/readyz")
+def ready() -> tuple[Response, int]:
+    """Say whether requests can be accepted (database) and rung at once (broker)."""
+    report = readiness(door())
+    return answers.body(report), 503 if report["status"] == "unavailable" else 200
+
+
+@blp.get("/metrics")
+def metrics() -> Response:
+    """Say in Prometheus' text format how much is queued and how much there is."""
+    text, content_type = exposition(door().views.health)
+    return Response(text, content_type=content_type)
+
+
+setattr(metrics, SCOPE, "metrics:read")

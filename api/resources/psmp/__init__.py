@@ -1,0 +1,1 @@
+"""PSMP's resources: projects, artifacts, tasks, conflicts."""

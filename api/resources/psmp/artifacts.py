@@ -1,0 +1,130 @@
+"""Artifacts: declared, versioned, moved along their lifecycle. Declaring and moving are decided by a worker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response
+from flask.views import MethodView
+
+from api import batches, paging
+from api.blueprint import Blueprint, read_body
+from api.door import caller, door
+from api.preconditions import set_base_version, tag, unchanged
+from api.schemas import accept
+from api.schemas import psmp as schemas
+from api.schemas.requests import BatchSchema, PromiseSchema, RequestSchema
+from api.schemas.strict import PageQuery, page_of
+from api.strict_json import MAX_NODES
+from api.submit import submit
+from metaqore.errors import NotFound
+
+blp = Blueprint("artifacts", __name__, url_prefix="/api/v1/artifacts", description="What agents make")
+_BATCH_NODES = 20 * MAX_NODES
+
+
+@blp.route("")
+class Artifacts(MethodView):
+    """All artifacts of a project."""
+
+    @blp.operation("listArtifacts", "artifacts:read")
+    @blp.arguments(schemas.ArtifactQuery, location="query")
+    @blp.response(200, page_of(schemas.ArtifactHeadSchema))
+    def get(self, query: dict[str, Any]) -> dict[str, Any]:
+        """List the artifacts of a project"""
+        page = door().views.psmp.artifacts(
+            caller().organization, query["project"], type=query["type"], name=query["name"], state=query["state"],
+            after=paging.after(query["page_token"], str), limit=query["page_size"],
+        )  # fmt: skip
+        return paging.envelope(page)
+
+    @blp.operation("declareArtifact", "artifacts:write")
+    @blp.hot_body(schemas.DeclareSchema, accept.declaration, max_nodes=MAX_NODES)
+    @blp.response(202, PromiseSchema)
+    @blp.alt_response(200, schema=RequestSchema, success=True)
+    @blp.alt_response(201, schema=RequestSchema, success=True)
+    @blp.problems(404, 409, 412)
+    def post(self, declared: accept.Declared) -> Response:
+        """Declare an artifact"""
+        project, payload = declared
+        door().projects.check(caller().organization, project)
+        set_base_version(project, payload)
+        return submit("artifact.declare", project, payload)
+
+
+@blp.route("/batch")
+class Batch(MethodView):
+    """Many declarations at once."""
+
+    @blp.operation("declareArtifacts", "artifacts:write")
+    @blp.documented_body(schemas.DeclareBatchSchema)
+    @blp.response(202, BatchSchema)
+    @blp.alt_response(200, schema=BatchSchema, success=True)
+    @blp.problems(422)
+    def post(self) -> Response:
+        """Declare up to 500 artifacts in one commit; each gets its own id and outcome"""
+        return batches.declare(read_body(max_nodes=_BATCH_NODES))
+
+
+@blp.route("/<artifact>")
+class Artifact(MethodView):
+    """One artifact."""
+
+    @blp.operation("getArtifact", "artifacts:read")
+    @blp.response(200, schemas.ArtifactSchema)
+    @blp.problems(404)
+    def get(self, artifact: str) -> Any:
+        """Read an artifact with its present content"""
+        row = door().views.psmp.artifact(caller().organization, artifact)
+        if row is None:
+            raise NotFound(f"artifact {artifact} does not exist")
+        return unchanged(row["version"]) or (row, {"ETag": tag(row["version"])})
+
+
+@blp.route("/<artifact>/versions")
+class Versions(MethodView):
+    """The versions of an artifact."""
+
+    @blp.operation("listVersions", "artifacts:read")
+    @blp.arguments(PageQuery, location="query")
+    @blp.response(200, page_of(schemas.VersionHeadSchema))
+    @blp.problems(404)
+    def get(self, query: dict[str, Any], artifact: str) -> dict[str, Any]:
+        """List the versions of an artifact, the newest first"""
+        who, views = caller().organization, door().views.psmp
+        if views.project_of(who, "artifacts", artifact) is None:
+            raise NotFound(f"artifact {artifact} does not exist")
+        after = paging.after(query["page_token"], int)
+        return paging.envelope(views.versions(who, artifact, after=after, limit=query["page_size"]))
+
+
+@blp.route("/<artifact>/versions/<int:version>")
+class Version(MethodView):
+    """One version."""
+
+    @blp.operation("getVersion", "artifacts:read")
+    @blp.response(200, schemas.VersionSchema)
+    @blp.problems(404)
+    def get(self, artifact: str, version: int) -> Any:
+        """Read one version with its content; it never changes"""
+        row = door().views.psmp.version(caller().organization, artifact, version)
+        if row is None:
+            raise NotFound(f"artifact {artifact} has no version {version}")
+        return unchanged(version) or (row, {"ETag": tag(version)})
+
+
+@blp.route("/<artifact>/transition")
+class Transition(MethodView):
+    """The lifecycle of an artifact."""
+
+    @blp.operation("moveArtifact", "artifacts:write")
+    @blp.arguments(schemas.TransitionSchema)
+    @blp.response(202, PromiseSchema)
+    @blp.alt_response(200, schema=RequestSchema, success=True)
+    @blp.problems(404, 409)
+    def post(self, body: dict[str, Any], artifact: str) -> Response:
+        """Move an artifact along its lifecycle"""
+        project = door().views.psmp.project_of(caller().organization, "artifacts", artifact)
+        if project is None:
+            raise NotFound(f"artifact {artifact} does not exist")
+        return submit("artifact.transition", project, {"artifact": artifact, **body})

@@ -1,0 +1,71 @@
+"""Conflicts, and the ways out of them. Resolving is decided by a worker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response
+from flask.views import MethodView
+
+from api import paging
+from api.blueprint import Blueprint
+from api.door import caller, door
+from api.schemas import psmp as schemas
+from api.schemas.requests import PromiseSchema, RequestSchema
+from api.schemas.strict import page_of
+from api.submit import submit
+from metaqore.errors import InvalidInput, NotFound
+
+blp = Blueprint("conflicts", __name__, url_prefix="/api/v1/conflicts", description="What stands in the way, and why")
+
+
+@blp.route("")
+class Conflicts(MethodView):
+    """All conflicts."""
+
+    @blp.operation("listConflicts", "artifacts:read")
+    @blp.arguments(schemas.ConflictQuery, location="query")
+    @blp.response(200, page_of(schemas.ConflictSchema))
+    def get(self, query: dict[str, Any]) -> dict[str, Any]:
+        """List conflicts, the newest first"""
+        page = door().views.psmp.conflicts(
+            caller().organization, project=query["project"], state=query["state"], severity=query["severity"],
+            conflict_class=query["class"], after=paging.after(query["page_token"], str), limit=query["page_size"],
+        )  # fmt: skip
+        return paging.envelope(page)
+
+
+@blp.route("/<conflict>")
+class Conflict(MethodView):
+    """One conflict."""
+
+    @blp.operation("getConflict", "artifacts:read")
+    @blp.response(200, schemas.ConflictSchema)
+    @blp.problems(404)
+    def get(self, conflict: str) -> Any:
+        """Read a conflict"""
+        row = door().views.psmp.conflict(caller().organization, conflict)
+        if row is None:
+            raise NotFound(f"conflict {conflict} does not exist")
+        return row
+
+
+@blp.route("/<conflict>/resolve")
+class Resolution(MethodView):
+    """The way out of a conflict."""
+
+    @blp.operation("resolveConflict", "conflicts:resolve")
+    @blp.arguments(schemas.ResolveSchema)
+    @blp.response(202, PromiseSchema)
+    @blp.alt_response(200, schema=RequestSchema, success=True)
+    @blp.problems(403, 404, 409)
+    def post(self, body: dict[str, Any], conflict: str) -> Response:
+        """Resolve a conflict: retry, merge, override or escalate"""
+        project = door().views.psmp.project_of(caller().organization, "conflicts", conflict)
+        if project is None:
+            raise NotFound(f"conflict {conflict} does not exist")
+        if body["strategy"] == "override" and not body["reason"].strip():
+            place = {"pointer": "/reason", "detail": "say why; it is kept in the audit log"}
+            raise InvalidInput("override needs a reason", errors=[place])
+        authority = [scope for scope in ("conflicts:override",) if caller().may(scope)]
+        return submit("conflict.resolve", project, {"conflict": conflict, "authority": authority, **body}, body=body)

@@ -1,0 +1,112 @@
+"""Projects, and what stands in their way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask.views import MethodView
+
+from api import paging
+from api.answers import labels
+from api.blueprint import MERGE_PATCH, Blueprint
+from api.door import caller, door
+from api.merge_patch import merged
+from api.preconditions import expected_version, tag, unchanged
+from api.schemas import psmp as schemas
+from api.schemas.strict import PageQuery, page_of
+from api.submit import run
+from metaqore.errors import NotFound
+
+blp = Blueprint("projects", __name__, url_prefix="/api/v1/projects", description="Where artifacts live, with a mode")
+
+
+def project_of(project: str) -> Any:
+    """Return a project's row.
+
+    Raises:
+        NotFound: there is none in the caller's organization.
+    """
+    row = door().views.psmp.project(caller().organization, project)
+    if row is None:
+        raise NotFound(f"project {project} does not exist")
+    return row
+
+
+@blp.route("")
+class Projects(MethodView):
+    """All projects."""
+
+    @blp.operation("listProjects", "projects:read")
+    @blp.arguments(schemas.ProjectQuery, location="query")
+    @blp.response(200, page_of(schemas.ProjectSchema))
+    def get(self, query: dict[str, Any]) -> dict[str, Any]:
+        """List projects"""
+        page = door().views.psmp.projects(
+            caller().organization, state=query["state"], after=paging.after(query["page_token"], str),
+            limit=query["page_size"],
+        )  # fmt: skip
+        return paging.envelope(page)
+
+    @blp.operation("createProject", "projects:write")
+    @blp.arguments(schemas.NewProjectSchema)
+    @blp.response(201, schemas.ProjectSchema)
+    def post(self, body: dict[str, Any]) -> tuple[Any, dict[str, str]]:
+        """Create a project"""
+        ran = run("project.save", body, body=body)
+        return ran.result, {**labels(ran), "Location": f"/api/v1/projects/{ran.result['id']}"}
+
+
+@blp.route("/<project>")
+class Project(MethodView):
+    """One project."""
+
+    @blp.operation("getProject", "projects:read")
+    @blp.response(200, schemas.ProjectSchema)
+    @blp.problems(404)
+    def get(self, project: str) -> Any:
+        """Read a project"""
+        row = project_of(project)
+        return unchanged(row["version"]) or (row, {"ETag": tag(row["version"])})
+
+    @blp.operation("changeProject", "projects:write")
+    @blp.arguments(schemas.ProjectPatchSchema, content_type=MERGE_PATCH)
+    @blp.response(200, schemas.ProjectSchema)
+    @blp.problems(404, 409, 412, 428)
+    def patch(self, changes: dict[str, Any], project: str) -> tuple[Any, dict[str, str]]:
+        """Change a project (merge patch)"""
+        row = project_of(project)
+        expected = expected_version(required=True)
+        payload = merged(row, changes, {"description": "", "metadata": {}})
+        version = row["version"] if expected is None else expected
+        ran = run("project.save", {**payload, "id": project, "expected_version": version}, body=changes)
+        return ran.result, labels(ran)
+
+    @blp.operation("archiveProject", "projects:write")
+    @blp.response(200, schemas.ProjectSchema)
+    @blp.problems(404, 409, 412)
+    def delete(self, project: str) -> Any:
+        """Archive a project: it admits nothing more; nothing is lost"""
+        row, expected = project_of(project), expected_version(required=False)
+        if row["state"] == "archived":
+            return row, {"ETag": tag(row["version"])}
+        payload = {"id": project, "state": "archived", "expected_version": expected}
+        ran = run("project.save", payload, body={})
+        return ran.result, labels(ran)
+
+
+@blp.route("/<project>/blocking-report")
+class BlockingReport(MethodView):
+    """What stands in the way of a project."""
+
+    @blp.operation("getBlockingReport", "artifacts:read")
+    @blp.arguments(PageQuery, location="query")
+    @blp.response(200, schemas.BlockingReportSchema)
+    @blp.problems(404)
+    def get(self, query: dict[str, Any], project: str) -> dict[str, Any]:
+        """Read what is blocked, why, and what to do about it"""
+        row, views = project_of(project), door().views.psmp
+        standing = views.standing(caller().organization, project)
+        after = paging.after(query["page_token"], str)
+        page = views.blocked(caller().organization, project, after=after, limit=query["page_size"])
+        report = {"project": project, "mode": row["mode"], "is_blocked": standing["open"] > 0, **standing}
+        return {**report, **paging.envelope(page)}

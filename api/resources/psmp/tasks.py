@@ -1,0 +1,80 @@
+"""Tasks of a project."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask.views import MethodView
+
+from api import paging
+from api.answers import labels
+from api.blueprint import MERGE_PATCH, Blueprint
+from api.door import caller, door
+from api.merge_patch import merged
+from api.preconditions import expected_version, tag, unchanged
+from api.schemas import psmp as schemas
+from api.schemas.strict import page_of
+from api.submit import run
+from metaqore.errors import NotFound
+
+blp = Blueprint("tasks", __name__, url_prefix="/api/v1/tasks", description="Who is to do what, after what")
+
+
+def _task(task: str) -> Any:
+    row = door().views.psmp.task(caller().organization, task)
+    if row is None:
+        raise NotFound(f"task {task} does not exist")
+    return row
+
+
+@blp.route("")
+class Tasks(MethodView):
+    """All tasks of a project."""
+
+    @blp.operation("listTasks", "projects:read")
+    @blp.arguments(schemas.TaskQuery, location="query")
+    @blp.response(200, page_of(schemas.TaskSchema))
+    def get(self, query: dict[str, Any]) -> dict[str, Any]:
+        """List the tasks of a project"""
+        page = door().views.psmp.tasks(
+            caller().organization, query["project"], state=query["state"], assigned_to=query["assigned_to"],
+            after=paging.after(query["page_token"], str), limit=query["page_size"],
+        )  # fmt: skip
+        return paging.envelope(page)
+
+    @blp.operation("createTask", "tasks:write")
+    @blp.arguments(schemas.NewTaskSchema)
+    @blp.response(201, schemas.TaskSchema)
+    @blp.problems(404)
+    def post(self, body: dict[str, Any]) -> tuple[Any, dict[str, str]]:
+        """Create a task"""
+        payload = {name: value for name, value in body.items() if name != "project"}
+        ran = run("task.save", payload, body=body, project=body["project"])
+        return ran.result, {**labels(ran), "Location": f"/api/v1/tasks/{ran.result['id']}"}
+
+
+@blp.route("/<task>")
+class Task(MethodView):
+    """One task."""
+
+    @blp.operation("getTask", "projects:read")
+    @blp.response(200, schemas.TaskSchema)
+    @blp.problems(404)
+    def get(self, task: str) -> Any:
+        """Read a task"""
+        row = _task(task)
+        return unchanged(row["version"]) or (row, {"ETag": tag(row["version"])})
+
+    @blp.operation("changeTask", "tasks:write")
+    @blp.arguments(schemas.TaskPatchSchema, content_type=MERGE_PATCH)
+    @blp.response(200, schemas.TaskSchema)
+    @blp.problems(404, 409, 412, 428)
+    def patch(self, changes: dict[str, Any], task: str) -> tuple[Any, dict[str, str]]:
+        """Change a task (merge patch)"""
+        row, expected = _task(task), expected_version(required=True)
+        payload = merged(row, changes, {"assigned_to": None, "metadata": {}})
+        version = row["version"] if expected is None else expected
+        ran = run(
+            "task.save", {**payload, "id": task, "expected_version": version}, body=changes, project=row["project"]
+        )  # fmt: skip
+        return ran.result, labels(ran)

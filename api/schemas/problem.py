@@ -1,0 +1,26 @@
+"""The document that every error is answered with."""
+
+from __future__ import annotations
+
+from marshmallow import Schema, fields
+
+
+class PlaceSchema(Schema):
+    """One thing that is wrong, and where."""
+
+    pointer = fields.String(metadata={"description": "RFC 6901 pointer into the body, or the name of a parameter"})
+    detail = fields.String(metadata={"description": "What is wrong there and what to do"})
+
+
+class ProblemSchema(Schema):
+    """A problem document (RFC 9457)."""
+
+    type = fields.String(required=True, metadata={"description": "Where this kind of problem is described"})
+    title = fields.String(required=True)
+    status = fields.Integer(required=True, metadata={"description": "The HTTP status"})
+    detail = fields.String(required=True, metadata={"description": "What happened to this request"})
+    instance = fields.String(metadata={"description": "The path that was asked for"})
+    code = fields.String(required=True, metadata={"description": "Stable name of the kind of problem: match on this"})
+    retryable = fields.Boolean(metadata={"description": "True where the same request may succeed later"})
+    errors = fields.List(fields.Nested(PlaceSchema))
+    request_id = fields.String(metadata={"description": "X-Request-Id of this exchange"}, allow_none=True)

@@ -1,0 +1,307 @@
+"""Projects, artifacts, tasks and conflicts, as they come in and go out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+
+from api.schemas.strict import Boolean, Integer, Moment, PageQuery, choice, text
+from metaqore.psmp.control import MODES
+from metaqore.psmp.model import LIFECYCLES, RESERVED_TYPES, Severity, Strategy
+from metaqore.psmp.rules import MAX_DEPENDENCIES, MAX_NAME
+
+PROJECT_STATES = tuple(state for state in LIFECYCLES["project"] if state is not None)
+TASK_STATES = tuple(state for state in LIFECYCLES["task"] if state is not None)
+ARTIFACT_STATES = tuple(state for state in LIFECYCLES["artifact"] if state is not None)
+LABELS = ("PUBLIC", "INTERNAL", "SENSITIVE", "CRITICAL")
+_MODE = "strict blocks on any conflict; adaptive resolves where that is safe; playground only records"
+CONFLICT_STATES = ("open", "escalated", "resolved", "recorded")
+
+
+def objects(**options: Any) -> fields.Dict:
+    """A JSON object."""
+    return fields.Dict(keys=fields.String(), values=fields.Raw(allow_none=True), **options)
+
+
+class ProjectSchema(Schema):
+    """A project."""
+
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+    description = fields.String(required=True)
+    owner = fields.String(required=True)
+    mode = choice(*MODES, required=True)
+    state = choice(*PROJECT_STATES, required=True)
+    metadata = objects(required=True)
+    version = Integer(required=True, metadata={"description": "Also its ETag"})
+    created_by = fields.String(required=True)
+    created_at = Moment(required=True)
+    updated_at = Moment(required=True)
+
+
+class NewProjectSchema(Schema):
+    """What a new project needs."""
+
+    name = text(200, required=True)
+    description = fields.String(validate=validate.Length(max=10_000))
+    owner = text(200)
+    mode = choice(*MODES, metadata={"description": _MODE})
+    metadata = objects()
+
+
+class ProjectPatchSchema(Schema):
+    """What changes of a project (RFC 7396: what is not named stays, null takes away)."""
+
+    name = text(200)
+    description = fields.String(validate=validate.Length(max=10_000), allow_none=True)
+    owner = text(200)
+    mode = choice(*MODES)
+    state = choice(*PROJECT_STATES)
+    metadata = objects(allow_none=True)
+
+
+class ProjectQuery(PageQuery):
+    """Which projects."""
+
+    state = choice(*PROJECT_STATES, load_default=None)
+
+
+class DependencySchema(Schema):
+    """What an artifact depends on: by id, or by type and name in the same project."""
+
+    artifact = fields.String(allow_none=True)
+    type = fields.String(allow_none=True)
+    name = fields.String(allow_none=True)
+    version = Integer(allow_none=True)
+    kind = fields.String()
+
+    @validates_schema
+    def _one_way(self, data: dict[str, Any], **_: Any) -> None:
+        by_name = data.get("type") is not None and data.get("name") is not None
+        if (data.get("artifact") is None) != by_name:
+            raise ValidationError("give either artifact, or type and name")
+
+
+class RequirementSchema(Schema):
+    """A package constraint."""
+
+    name = fields.String(required=True)
+    specifier = fields.String()
+    ecosystem = choice("pypi", "npm")
+    scope = choice("runtime", "dev", "build")
+
+
+def _not_reserved(value: str) -> None:
+    if value in RESERVED_TYPES:
+        raise ValidationError(f"{value!r} is reserved: only MetaQore itself declares it")
+
+
+class DeclareSchema(Schema):
+    """A declaration: the work, what it started from and what it needs."""
+
+    project = fields.String(required=True, validate=validate.Length(1, 64))
+    type = fields.String(
+        required=True, validate=[validate.Regexp(r"[a-z][a-z0-9_.-]{0,63}\Z"), _not_reserved],
+        metadata={"example": "code"},
+    )  # fmt: skip
+    name = text(MAX_NAME, required=True, metadata={"example": "src/parser.py"})
+    content = fields.Raw(required=True, allow_none=True, metadata={"description": "Any JSON value"})
+    base_version = Integer(
+        allow_none=True, validate=validate.Range(0),
+        metadata={"description": "The version this work started from; absent, null or 0: it is new"},
+    )  # fmt: skip
+    depends_on = fields.List(fields.Nested(DependencySchema), validate=validate.Length(max=MAX_DEPENDENCIES))
+    requires = fields.List(fields.Nested(RequirementSchema))
+    claims = fields.List(fields.String())
+    label = choice(*LABELS, allow_none=True)
+    metadata = objects()
+
+
+class DeclareBatchSchema(Schema):
+    """Many declarations: each is accepted or refused by itself."""
+
+    items = fields.List(fields.Nested(DeclareSchema), required=True, validate=validate.Length(1, 500))
+
+
+class ArtifactHeadSchema(Schema):
+    """An artifact, without its content."""
+
+    id = fields.String(required=True)
+    project = fields.String(required=True)
+    type = fields.String(required=True)
+    name = fields.String(required=True)
+    version = Integer(required=True, metadata={"description": "Also its ETag"})
+    state = choice(*ARTIFACT_STATES, required=True)
+    content_hash = fields.String(required=True)
+    label = choice(*LABELS, required=True)
+    created_by = fields.String(required=True)
+    updated_by = fields.String(required=True)
+    created_at = Moment(required=True)
+    updated_at = Moment(required=True)
+
+
+class VersionBodySchema(Schema):
+    """What a version carries."""
+
+    content = fields.Raw(allow_none=True)
+    base_version = Integer(allow_none=True)
+    depends_on = fields.Raw(attribute="body.depends_on")
+    requires = fields.Raw(attribute="body.requires")
+    claims = fields.Raw(attribute="body.claims")
+    metadata = fields.Raw(attribute="body.metadata")
+    provenance = fields.Raw(attribute="body.provenance")
+    request = fields.String(attribute="request_id", metadata={"description": "The request that made this version"})
+
+
+class ArtifactSchema(ArtifactHeadSchema, VersionBodySchema):
+    """An artifact with the content of its present version."""
+
+
+class VersionHeadSchema(Schema):
+    """A version, without its content."""
+
+    artifact = fields.String(required=True)
+    version = Integer(required=True)
+    content_hash = fields.String(required=True)
+    label = fields.String(required=True)
+    base_version = Integer(allow_none=True)
+    request = fields.String(attribute="request_id")
+    created_by = fields.String(required=True)
+    created_at = Moment(required=True)
+
+
+class VersionSchema(VersionHeadSchema, VersionBodySchema):
+    """A version with its content."""
+
+
+class ArtifactQuery(PageQuery):
+    """Which artifacts."""
+
+    project = fields.String(required=True)
+    type = fields.String(load_default=None)
+    name = fields.String(load_default=None)
+    state = choice(*ARTIFACT_STATES, load_default=None)
+
+
+class TransitionSchema(Schema):
+    """Where an artifact is to go along its lifecycle."""
+
+    to = choice(*ARTIFACT_STATES, required=True)
+
+
+class TaskSchema(Schema):
+    """A task."""
+
+    id = fields.String(required=True)
+    project = fields.String(required=True)
+    title = fields.String(required=True)
+    state = choice(*TASK_STATES, required=True)
+    assigned_to = fields.String(allow_none=True)
+    depends_on = fields.List(fields.String(), required=True)
+    metadata = objects(required=True)
+    version = Integer(required=True, metadata={"description": "Also its ETag"})
+    created_by = fields.String(required=True)
+    created_at = Moment(required=True)
+    updated_at = Moment(required=True)
+
+
+class NewTaskSchema(Schema):
+    """What a new task needs."""
+
+    project = fields.String(required=True, validate=validate.Length(1, 64))
+    title = text(200, required=True)
+    assigned_to = text(200, allow_none=True)
+    depends_on = fields.List(fields.String(), validate=validate.Length(max=MAX_DEPENDENCIES))
+    metadata = objects()
+
+
+class TaskPatchSchema(Schema):
+    """What changes of a task (RFC 7396)."""
+
+    title = text(200)
+    state = choice(*TASK_STATES)
+    assigned_to = text(200, allow_none=True)
+    depends_on = fields.List(fields.String(), validate=validate.Length(max=MAX_DEPENDENCIES))
+    metadata = objects(allow_none=True)
+
+
+class TaskQuery(PageQuery):
+    """Which tasks."""
+
+    project = fields.String(required=True)
+    state = choice(*TASK_STATES, load_default=None)
+    assigned_to = fields.String(load_default=None)
+
+
+class ConflictSchema(Schema):
+    """A conflict: what was found, what proves it and what became of it."""
+
+    id = fields.String(required=True)
+    project = fields.String(required=True)
+    proposal = fields.String(allow_none=True)
+    artifact = fields.String(allow_none=True)
+    request = fields.String(attribute="request_id")
+    rule = fields.String(required=True)
+    severity = choice(*Severity, required=True)
+    strategy = choice(*Strategy, required=True)
+    mode = fields.String(required=True)
+    state = choice(*CONFLICT_STATES, required=True)
+    evidence = objects(required=True)
+    resolution = fields.String(allow_none=True)
+    resolved_by = fields.String(allow_none=True)
+    resolved_at = Moment(allow_none=True)
+    created_at = Moment(required=True)
+
+    class Meta:
+        """``class`` is a word of Python, so the field is named here."""
+
+        include = {"class": fields.String(required=True)}  # noqa: RUF012
+
+
+class ConflictQuery(PageQuery):
+    """Which conflicts."""
+
+    project = fields.String(load_default=None)
+    state = choice(*CONFLICT_STATES, load_default=None)
+    severity = choice(*Severity, load_default=None)
+
+    class Meta:
+        """See ``ConflictSchema``."""
+
+        include = {"class": fields.String(load_default=None)}  # noqa: RUF012
+
+
+class ResolveSchema(Schema):
+    """How a conflict is to be resolved."""
+
+    strategy = choice(*Strategy, load_default="retry")
+    reason = fields.String(load_default="", validate=validate.Length(max=2000), metadata={
+        "description": "Needed for override; kept in the audit log"})  # fmt: skip
+
+
+class BlockedSchema(Schema):
+    """One blocked proposal, its unresolved conflicts and the ways out that were suggested."""
+
+    proposal = fields.String(required=True)
+    artifact = objects(required=True)
+    request = fields.String(required=True)
+    created_by = fields.String(required=True)
+    created_at = Moment(required=True)
+    base_version = Integer(required=True)
+    head_version = Integer(required=True)
+    conflicts = fields.List(fields.Nested(ConflictSchema), required=True)
+    suggestions = fields.List(objects(), required=True)
+
+
+class BlockingReportSchema(Schema):
+    """What stands in the way of a project."""
+
+    project = fields.String(required=True)
+    mode = fields.String(required=True)
+    is_blocked = Boolean(required=True)
+    open = Integer(required=True, metadata={"description": "Unresolved conflicts"})
+    by_class = objects(required=True)
+    by_severity = objects(required=True)
+    items = fields.List(fields.Nested(BlockedSchema), required=True)
+    next_page_token = fields.String(required=True)

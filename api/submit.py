@@ -1,0 +1,96 @@
+"""Submitting: 202 with an id, or, for those who prefer to wait, the verdict itself."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from flask import Response, request
+
+from api import answers
+from api.door import caller, door
+from api.idempotency import idempotency
+from metaqore.messages import Submission
+from metaqore.requests.model import Ran, Receipt
+
+_WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=$|[,;])', re.IGNORECASE)
+
+
+def preferred_wait() -> int | None:
+    """Return the seconds of ``Prefer: wait=N`` (RFC 7240), at most ``max_wait_s``; None where it is not asked for."""
+    match = _WAIT.search(request.headers.get("Prefer", ""))
+    return None if match is None else min(int(match[1]), door().settings.max_wait_s)
+
+
+def submission(kind: str, project: str | None, payload: Mapping[str, Any]) -> Submission:
+    """Return what the caller asks for."""
+    who = caller()
+    return Submission(
+        organization=who.organization, project=project, principal=who.name, kind=kind, payload=payload
+    )  # fmt: skip
+
+
+def submit(kind: str, project: str | None, payload: Mapping[str, Any], *, body: Any = None) -> Response:
+    """Accept one request, and answer with its id or its verdict.
+
+    Args:
+        body: what was sent, where the payload says more (or less) than that.
+
+    Raises:
+        MetaQoreError: nothing was stored.
+    """
+    sent = body if body is not None else {"project": project, **payload}
+    receipt = door().engine.intake.submit([submission(kind, project, payload)], idempotency(sent))
+    waited = wait_for(receipt.ids, fresh=not receipt.replayed)
+    document = waited.documents.get(receipt.ids[0])
+    answer = answers.accepted(receipt.ids[0]) if document is None else answers.decided(document)
+    return labelled(answer, receipt, waited)
+
+
+class Waited(msgspec.Struct, frozen=True):
+    """What came of waiting: id → finished document, and the ``Preference-Applied`` that it deserves."""
+
+    documents: Mapping[str, bytes] = {}
+    applied: str | None = None
+
+
+def wait_for(ids: Sequence[str], *, fresh: bool) -> Waited:
+    """Wait for ``ids`` as long as the caller prefers.
+
+    Args:
+        fresh: they were accepted a moment ago, so that whatever was announced since is still remembered here.
+    """
+    seconds = preferred_wait()
+    if seconds is None:
+        return Waited()
+    here = door()
+    until = time.monotonic() + seconds
+    with here.waiters.one() as may_wait, here.announcements.waiting(ids) as waiting:
+        if not fresh:
+            here.announcements.tell(here.views.requests.finished(ids))
+        done = waiting.wait(until - time.monotonic() if may_wait else 0)
+        return Waited(dict(waiting.documents), f"wait={seconds}" if may_wait or done else None)
+
+
+def run(kind: str, payload: Mapping[str, Any], *, body: Any, project: str | None = None) -> Ran:
+    """Run a control-plane request inside this call.
+
+    Args:
+        body: what was sent; the fingerprint of an idempotency key is taken of it.
+
+    Raises:
+        MetaQoreError: it was refused; nothing was stored.
+    """
+    return door().engine.executor.run_now(submission(kind, project, payload), idempotency(body))
+
+
+def labelled(answer: Response, receipt: Receipt, waited: Waited) -> Response:
+    """Say in the headers what was replayed, and which preference was honoured."""
+    if receipt.replayed:
+        answer.headers["Idempotency-Replayed"] = "true"
+    if waited.applied is not None:
+        answer.headers["Preference-Applied"] = waited.applied
+    return answer

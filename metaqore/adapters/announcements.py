@@ -1,0 +1,242 @@
+"""Hears what was finished: one Redis subscriber for each process, shared by everybody who waits.
+
+The done channel carries whole documents, so a wake needs no look at the database. Redis is only the fast way: one
+poller asks the database for all waiting ids in one query, often while Redis cannot be heard and seldom while it can,
+so that nobody waits for a message that was lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import redis
+import structlog
+
+from metaqore.adapters.redis_results import client
+from metaqore.errors import MetaQoreError
+from metaqore.queues import DONE_CHANNEL, EVENTS_CHANNEL
+
+log = structlog.get_logger(__name__)
+
+#: Seconds of silence after which Redis is asked for a sign of life, and after which it counts as gone.
+_ASK_AFTER_S, _GONE_AFTER_S = 1.0, 3.0
+#: Seconds between two looks at the database while Redis is heard, and while it is not.
+_POLL_HEARD_S, _POLL_DEAF_S = 2.0, 0.1
+#: What is remembered of finished requests that nobody waited for yet: a submitter learns its id only at the commit.
+_RECENT_ITEMS, _RECENT_BYTES = 4096, 8 << 20
+
+
+class Waiting:
+    """Somebody who waits for requests to be finished."""
+
+    __slots__ = ("_latch", "_missing", "documents")
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        #: id → the finished document.
+        self.documents: dict[str, bytes] = {}
+        self._missing = set(ids)
+        # A bare lock as a one-shot latch: half the cost of an Event.
+        self._latch = threading.Lock()
+        self._latch.acquire()
+
+    def give(self, request: str, document: bytes) -> None:
+        """Hand over one document; the last missing one ends the waiting. Called under the hub's lock."""
+        if request in self._missing:
+            self._missing.discard(request)
+            self.documents[request] = document
+            if not self._missing:
+                self._latch.release()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until all are finished, at most ``seconds``; return whether they are."""
+        if not self._missing:
+            return True
+        return self._latch.acquire(timeout=max(0.0, seconds))
+
+
+class Subscription:
+    """Somebody who follows the events of an organization."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def notify(self) -> None:
+        """Say that there may be something new."""
+        self._event.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for news, at most ``seconds``; return whether there may be some."""
+        heard = self._event.wait(seconds)
+        self._event.clear()
+        return heard
+
+
+class Announcements:
+    """The hub of one process; its threads begin with the first who waits, and anew after a fork.
+
+    Args:
+        url: of Redis.
+        finished: returns the documents of those ids that are finished: one query.
+    """
+
+    def __init__(self, url: str, finished: Callable[[Sequence[str]], Mapping[str, bytes]]) -> None:
+        self._url = url
+        self._finished = finished
+        self._guard = threading.Lock()
+        self._waiting: dict[str, list[Waiting]] = {}
+        self._subscriptions: defaultdict[str, set[Subscription]] = defaultdict(set)
+        self._recent: dict[str, bytes] = {}
+        self._recent_bytes = 0
+        self._heard_at = 0.0
+        self._somebody = threading.Event()
+        self._poll_now = threading.Event()
+        self._pid = 0
+
+    @property
+    def is_hearing(self) -> bool:
+        """True while Redis is heard."""
+        return time.monotonic() - self._heard_at < _GONE_AFTER_S
+
+    def start(self) -> None:
+        """Begin to listen, where this process does not yet."""
+        if self._pid == os.getpid():
+            return
+        with self._guard:
+            if self._pid == os.getpid():
+                return
+            self._pid = os.getpid()
+            threading.Thread(target=self._listen, name="announcements", daemon=True).start()
+            threading.Thread(target=self._poll, name="announcements-poll", daemon=True).start()
+
+    @contextlib.contextmanager
+    def waiting(self, ids: Sequence[str]) -> Iterator[Waiting]:
+        """Wait for ``ids`` inside the block. Register first, look at the database then: nothing falls in between.
+
+        What was announced in the last moments is handed over at once.
+        """
+        self.start()
+        waiting = Waiting(ids)
+        with self._guard:
+            for request in ids:
+                self._waiting.setdefault(request, []).append(waiting)
+                document = self._recent.get(request)
+                if document is not None:
+                    waiting.give(request, document)
+        self._somebody.set()
+        try:
+            yield waiting
+        finally:
+            with self._guard:
+                for request in ids:
+                    self._forget(request, waiting)
+
+    def _forget(self, request: str, waiting: Waiting) -> None:
+        those = self._waiting.get(request)
+        if those is not None:
+            those.remove(waiting)
+            if not those:
+                del self._waiting[request]
+
+    @contextlib.contextmanager
+    def following(self, organization: str) -> Iterator[Subscription]:
+        """Follow the events of ``organization`` inside the block."""
+        self.start()
+        subscription = Subscription()
+        with self._guard:
+            self._subscriptions[organization].add(subscription)
+        try:
+            yield subscription
+        finally:
+            with self._guard:
+                self._subscriptions[organization].discard(subscription)
+                if not self._subscriptions[organization]:
+                    del self._subscriptions[organization]
+
+    def _listen(self) -> None:
+        pause = 0.05
+        while True:
+            connection: Any = client(self._url, timeout_s=1.0, max_connections=1)
+            try:
+                self._hear(connection.pubsub())
+            except (redis.RedisError, OSError) as error:
+                if self._heard_at > 0:
+                    log.warning("announcements_lost", reason=type(error).__name__)
+                pause = 0.05 if self._heard_at > 0 else min(1.0, pause * 2)
+                self._heard_at = 0.0
+                self._poll_now.set()
+            with contextlib.suppress(redis.RedisError, OSError):
+                connection.close()
+            time.sleep(pause)
+
+    def _hear(self, pubsub: Any) -> None:
+        pubsub.subscribe(DONE_CHANNEL, EVENTS_CHANNEL)
+        asked = heard = time.monotonic()
+        while True:
+            message = pubsub.get_message(timeout=_ASK_AFTER_S)
+            now = time.monotonic()
+            if message is not None:
+                self._heard_at = heard = now
+                self._take(message)
+            elif now - heard > _GONE_AFTER_S:
+                raise redis.TimeoutError("Redis gives no sign of life")
+            elif now - asked >= _ASK_AFTER_S:
+                asked = now
+                pubsub.ping()
+
+    def _take(self, message: Mapping[str, object]) -> None:
+        data = message["data"]
+        if message["type"] == "subscribe":
+            # Whatever was said before this moment was not heard.
+            self._poll_now.set()
+            self._notify(None)
+        elif message["type"] == "message" and isinstance(data, bytes):
+            if message["channel"] == DONE_CHANNEL.encode():
+                self.tell(dict(_split(line) for line in data.split(b"\n")))
+            else:
+                self._notify(data.decode().split(" "))
+
+    def tell(self, finished: Mapping[str, bytes]) -> None:
+        """Hand finished documents to those who wait for them, and remember them for a moment."""
+        with self._guard:
+            for request, document in finished.items():
+                for waiting in self._waiting.get(request, ()):
+                    waiting.give(request, document)
+                if request not in self._recent:
+                    self._recent[request] = document
+                    self._recent_bytes += len(document)
+            while len(self._recent) > _RECENT_ITEMS or self._recent_bytes > _RECENT_BYTES:
+                oldest = next(iter(self._recent))
+                self._recent_bytes -= len(self._recent.pop(oldest))
+
+    def _notify(self, organizations: Sequence[str] | None) -> None:
+        with self._guard:
+            chosen = self._subscriptions if organizations is None else organizations
+            for organization in chosen:
+                for subscription in self._subscriptions.get(organization, ()):
+                    subscription.notify()
+
+    def _poll(self) -> None:
+        while True:
+            self._somebody.wait()
+            self._poll_now.wait(_POLL_HEARD_S if self.is_hearing else _POLL_DEAF_S)
+            self._poll_now.clear()
+            with self._guard:
+                ids = [*self._waiting]
+                if not ids:
+                    self._somebody.clear()
+            if ids:
+                try:
+                    self.tell(self._finished(ids))
+                except MetaQoreError as error:
+                    log.warning("announcements_poll_failed", reason=error.code)
+
+
+def _split(line: bytes) -> tuple[str, bytes]:
+    request, _, document = line.partition(b" ")
+    return request.decode(), document
