@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from heapq import merge
 from pathlib import Path
 from urllib.parse import quote
@@ -158,8 +159,14 @@ def witnessed_origins(path: Path) -> set[str]:
     return found
 
 
+# The log and its witness hold the same notes, and meet in order of size.
+@lru_cache(maxsize=16)
+def _weigh(trust: Trust, note: str, organization: str) -> tuple[Checkpoint | None, Standing, str]:
+    return trust.weigh(note, organization)
+
+
 def _anchor(note: str, organization: str, trust: Trust, origin: Origin, ts_ms: int | None = None) -> Anchor:
-    checkpoint, standing, why = trust.weigh(note, organization)
+    checkpoint, standing, why = _weigh(trust, note, organization)
     if checkpoint is None:
         return Anchor(-1, b"", origin, standing, "", why, ts_ms)
     return Anchor(checkpoint.size, checkpoint.root, origin, standing, checkpoint.origin, why, ts_ms)

@@ -134,7 +134,7 @@ def _digests(chunk: Chunk, done: int, lenient: bool) -> list[bytes] | None:
     digests = [sha256(b"\x00" + body).digest() for body in bodies]
     if list(seqs) != list(range(done + 1, done + 1 + len(seqs))):
         return None
-    if not lenient and (digests != list(leaf_hashes) or not all(map(bytes.endswith, bodies, tails))):
+    if not lenient and (digests != list(leaf_hashes) or not all(map(bytes.endswith, bodies, [t[1:] for t in tails]))):
         return None
     return digests
 

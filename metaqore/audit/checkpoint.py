@@ -19,6 +19,7 @@ import re
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -147,7 +148,7 @@ class VerifierKey:
             message = _cosigned(text, time_s)
             value = value[8:]
         try:
-            Ed25519PublicKey.from_public_bytes(self.public_key).verify(value, message)
+            _public_key(self.public_key).verify(value, message)
         except (InvalidSignature, ValueError) as error:
             raise BadSignature(
                 f"the signature of {self.name} ({self.key_id.hex()}) does not fit: the checkpoint was changed after "
@@ -278,6 +279,11 @@ def open_checkpoint(note: str, keys: Iterable[VerifierKey], origin: str | None =
     if not any(checkpoint.origin == name or checkpoint.origin.startswith(name + "/") for name in names):
         raise Untrusted(f"the checkpoint is of {checkpoint.origin}, its key is of {', '.join(sorted(names))}")
     return checkpoint
+
+
+@lru_cache(maxsize=64)
+def _public_key(public_key: bytes) -> Ed25519PublicKey:
+    return Ed25519PublicKey.from_public_bytes(public_key)
 
 
 def _parse_signature(line: str) -> Signature:

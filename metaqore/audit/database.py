@@ -21,13 +21,13 @@ TILES_TABLE = "audit_tiles"
 
 _MAX_BIGINT = 2**63 - 1
 _COLUMNS = "seq, tag, actor, project, request_id, ts_ms, body, leaf_hash"
-# Both give the RFC 8785 bytes of the tail, apart from rare control characters, which Python looks at again.
+# Both give RFC 8785 bytes, apart from rare control characters; where they differ, Python looks again.
 _SQLITE_TAIL = (
-    "CAST(substr(json_object('actor',actor,'organization',organization,'project',project,'request',request_id,"
-    "'seq',seq,'tag',tag,'ts',ts_ms,'v',1),2) AS BLOB)"
+    "json_object('actor',actor,'organization',organization,'project',project,'request',request_id,"
+    "'seq',seq,'tag',tag,'ts',ts_ms,'v',1)"
 )
 _POSTGRES_TAIL = (
-    """convert_to('"actor":'||to_json(actor)||',"organization":'||to_json(organization)||',"project":'"""
+    """convert_to('{"actor":'||to_json(actor)||',"organization":'||to_json(organization)||',"project":'"""
     """||coalesce(to_json(project)::text,'null')||',"request":'||coalesce(to_json(request_id)::text,'null')"""
     """||',"seq":'||seq||',"tag":'||to_json(tag)||',"ts":'||ts_ms||',"v":1}','UTF8')"""
 )
@@ -53,11 +53,11 @@ class DatabaseSource:
                 rows = self._all(f"SELECT min(organization) FROM {table} WHERE organization > ?", last)
                 if rows[0][0] is None:
                     break
-                last = str(rows[0][0])
+                last = _text(rows[0][0])
                 found.add(last)
         return sorted(found)
 
-    def last_seq(self, organization: str) -> int | None:
+    def last_seq(self, organization: str) -> int:
         """Return the highest integer sequence number."""
         rows = self._all(
             f"SELECT max(seq) FROM {ENTRIES_TABLE} WHERE organization = ? AND seq <= {_MAX_BIGINT}", organization
@@ -86,16 +86,16 @@ class DatabaseSource:
         """Yield the entries from ``first`` on, then those without a usable number."""
         head = f"SELECT {_COLUMNS} FROM {ENTRIES_TABLE} WHERE organization = ? AND "
         for rows in self._batches(head + f"seq >= ? AND seq <= {_MAX_BIGINT} ORDER BY seq", organization, first):
-            yield from map(Row._make, rows)
+            yield from map(_row, rows)
         stray = f"(seq < 1 OR seq > {_MAX_BIGINT} OR seq IS NULL) ORDER BY seq"
         for rows in self._batches(head + stray, organization):
-            yield from map(Row._make, rows)
+            yield from map(_row, rows)
 
     def row(self, organization: str, seq: int) -> Row | None:
         """Return the entry filed under ``seq``."""
         sql = f"SELECT {_COLUMNS} FROM {ENTRIES_TABLE} WHERE organization = ? AND seq = ?"
         rows = self._all(sql, organization, seq)
-        return Row._make(rows[0]) if rows else None
+        return _row(rows[0]) if rows else None
 
     def checkpoints(self, organization: str) -> Iterator[StoredCheckpoint]:
         """Yield the stored checkpoints by size."""
@@ -104,7 +104,7 @@ class DatabaseSource:
         sql = f"SELECT size, note FROM {CHECKPOINTS_TABLE} WHERE organization = ? ORDER BY size"
         for rows in self._batches(sql, organization):
             for size, note in rows:
-                yield StoredCheckpoint(size if type(size) is int else -1, str(note))
+                yield StoredCheckpoint(size if type(size) is int else -1, _text(note))
 
     def tile(self, organization: str, level: int, index: int) -> bytes:
         """Return a stored tile."""
@@ -118,7 +118,7 @@ class DatabaseSource:
         """Return True: a database has no end that could be missing."""
         return True
 
-    def reopen(self) -> Source | None:
+    def reopen(self) -> Source:
         """Return another reader of the same database."""
         raise NotImplementedError
 
@@ -150,7 +150,8 @@ class SqliteSource(DatabaseSource):
             raise CannotRead(f"{path}: there is no such file")
         try:
             self._connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None)
-            self._connection.text_factory = _text
+            # Decoded here and not by the driver: a tampered column must not stop the reading.
+            self._connection.text_factory = _Text
             # One snapshot for entries and checkpoints, though the writers go on.
             self._connection.execute("BEGIN")
             if not self._has(ENTRIES_TABLE):
@@ -158,7 +159,7 @@ class SqliteSource(DatabaseSource):
         except sqlite3.Error as error:
             raise CannotRead(f"{path}: {error}") from error
 
-    def reopen(self) -> Source | None:
+    def reopen(self) -> Source:
         """Return another reader of the same file."""
         return SqliteSource(self._path)
 
@@ -216,7 +217,7 @@ class PostgresSource(DatabaseSource):
         if not self._has(ENTRIES_TABLE):
             raise CannotRead(f"{self.name}: no table {ENTRIES_TABLE}, so this is no MetaQore database")
 
-    def reopen(self) -> Source | None:
+    def reopen(self) -> Source:
         """Return another connection to the same database."""
         return PostgresSource(self._dsn)
 
@@ -269,9 +270,20 @@ def open_database(dsn: str) -> DatabaseSource:
     raise CannotRead(f"--db {scheme}://…: expected a SQLite path, sqlite:///path or postgresql://…")
 
 
-def _text(raw: bytes) -> str:
-    # A tampered column need not be UTF-8; it must still be compared, not stop the verification.
-    return raw.decode(errors="replace")
+class _Text(bytes):
+    """What SQLite calls text, not decoded: it tells a TEXT value from a BLOB."""
+
+
+def _row(values: Any) -> Row:
+    raw = Row._make(values)
+    texts = {name: value for name, value in raw._asdict().items() if type(value) is _Text}
+    return raw._replace(
+        **{name: bytes(value) if name in ("body", "leaf_hash") else _text(value) for name, value in texts.items()}
+    )
+
+
+def _text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _without_password(dsn: str) -> str:

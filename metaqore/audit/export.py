@@ -13,9 +13,11 @@ The entry stands in its line byte for byte, so verifying needs no JSON parser, a
 from __future__ import annotations
 
 import binascii
+import contextlib
 import json
-import re
+from array import array
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,9 +29,10 @@ EXPORT_FORMAT = "metaqore-audit-export/1"
 
 _ENTRY_START = b'{"leaf_hash":"'
 _ENTRY_MIDDLE = b'","entry":'
+_CHECKPOINT_START = b'{"checkpoint"'
+_END_START = b'{"end"'
 _HASH_AT = len(_ENTRY_START)
 _BODY_AT = _HASH_AT + 64 + len(_ENTRY_MIDDLE)
-_TAIL = re.compile(rb'"seq":([0-9]{1,18}),"tag":"[^"]*","ts":([0-9]{1,18}),"v":1\}')
 
 
 def export_lines(source: Source, organization: str) -> Iterator[bytes]:
@@ -76,20 +79,19 @@ class ExportSource:
                 if header["format"] != EXPORT_FORMAT:
                     raise ValueError(f"format {header['format']!r}")
                 self.organization = str(header["organization"])
+                self._index = _index(file)
         except OSError as error:
             raise CannotRead(f"{path}: {error.strerror}") from error
         except (ValueError, KeyError, TypeError) as error:
             raise CannotRead(f"{path}: no audit export, its first line is not a {EXPORT_FORMAT} header") from error
-        self._next = 1
-        self._lines: Iterator[bytes] | None = None
 
     def organizations(self) -> list[str]:
         """Return the one organization of the file."""
         return [self.organization]
 
-    def last_seq(self, organization: str) -> int | None:
-        """Return None: only the end of the file tells."""
-        return None
+    def last_seq(self, organization: str) -> int:
+        """Return how many entries the file holds."""
+        return self._index.entries
 
     def strays(self, organization: str) -> int:
         """Return 0: the lines have no numbers of their own."""
@@ -97,29 +99,15 @@ class ExportSource:
 
     def chunks(self, organization: str, first: int, count: int) -> Iterator[Chunk]:
         """Yield up to ``count`` entries from line ``first`` on; a line that is no entry gives a wrong leaf hash."""
-        if self._lines is None or self._next != first:
-            self._lines = islice(self._entry_lines(), first - 1, None)
-            self._next = first
-        while count > 0:
-            lines = list(islice(self._lines, min(count, CHUNK_ROWS)))
-            if not lines:
-                return
-            count -= len(lines)
-            self._next += len(lines)
-            bodies = [line[_BODY_AT:-2] for line in lines]
-            hashes = [_hash_of(line) for line in lines]
-            numbers = [_numbers_of(body) for body in bodies]
-            yield (
-                [seq for seq, _ in numbers],
-                [ts for _, ts in numbers],
-                bodies,
-                hashes,
-                [b""] * len(lines),
-            )
+        lines = islice(self._entry_lines(first), count)
+        while read := list(islice(lines, CHUNK_ROWS)):
+            bodies = [line[_BODY_AT:-2] for line in read]
+            seqs, times = _numbers_of(bodies)
+            yield seqs, times, bodies, _hashes_of(read), [b""] * len(read)
 
     def rows(self, organization: str, first: int) -> Iterator[Row]:
         """Yield the entries from line ``first`` on."""
-        for line in islice(self._entry_lines(), first - 1, None):
+        for line in self._entry_lines(first):
             body = line[_BODY_AT:-2]
             fields = fields_of(body)
             seq = fields["seq"] if fields else None
@@ -127,17 +115,18 @@ class ExportSource:
 
     def row(self, organization: str, seq: int) -> Row | None:
         """Return the first entry that calls itself ``seq``."""
+        for first in (max(seq, 1), 1):
+            found = next(self.rows(organization, first), None)
+            if found is not None and found.seq == seq:
+                return found
         return next((row for row in self.rows(organization, 1) if row.seq == seq), None)
 
     def checkpoints(self, organization: str) -> Iterator[StoredCheckpoint]:
         """Yield the checkpoints in the order of the file; one filed behind entries that it does not cover is stale."""
-        before = -1
-        with self._open() as file:
-            for line in file:
-                if not line.startswith(b'{"checkpoint"'):
-                    before += 1
-                    continue
-                note = str(_loads(line).get("checkpoint"))
+        with self._path.open("rb") as file:
+            for at, before in zip(self._index.checkpoints, self._index.before, strict=True):
+                file.seek(at)
+                note = str(_loads(file.readline()).get("checkpoint"))
                 try:
                     size = max(parse_checkpoint(note).size, before)
                 except BadNote:
@@ -150,46 +139,99 @@ class ExportSource:
 
     def is_complete(self) -> bool:
         """Tell whether the file ends as an export ends: a cut or a broken copy does not."""
-        with self._open() as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - 4096))
-            last = file.read().splitlines(keepends=True)[-1]
-        return last.endswith(b"\n") and type(_loads(last).get("end")) is dict
+        return self._index.ended
 
-    def reopen(self) -> Source | None:
-        """Return None: a file is read by one process."""
-        return None
+    def reopen(self) -> Source:
+        """Return the reader itself: it holds no file open."""
+        return self
 
     def close(self) -> None:
         """Release nothing."""
 
-    def _open(self) -> BinaryIO:
-        return self._path.open("rb")
+    def _entry_lines(self, first: int) -> Iterator[bytes]:
+        """Yield the entries' lines, from the ``first``-th on."""
+        marks = self._index.marks
+        if not marks:
+            return
+        mark = min((first - 1) // _MARK_EVERY, len(marks) - 1)
+        with self._path.open("rb") as file:
+            file.seek(marks[mark])
+            # The condition is _is_entry(), which as a call would cost more than the reading.
+            others = (_CHECKPOINT_START, _END_START)
+            lines = (line for line in file if line.startswith(_ENTRY_START) or not line.startswith(others))
+            yield from islice(lines, first - 1 - mark * _MARK_EVERY, None)
 
-    def _entry_lines(self) -> Iterator[bytes]:
-        """Yield every line that is neither header nor checkpoint nor end: whatever it is, it stands for an entry."""
-        with self._open() as file:
-            next(file, None)
-            for line in file:
-                if line.startswith(_ENTRY_START) or not line.startswith((b'{"checkpoint"', b'{"end"')):
-                    yield line
+
+@dataclass
+class _Index:
+    """Where things are in the file; for a million entries a few ten thousand bytes."""
+
+    entries: int = 0
+    ended: bool = False
+    #: Offset of every 4096th entry's line.
+    marks: array[int] = field(default_factory=lambda: array("q"))
+    #: Offset of every checkpoint's line, and how many entries stand before it.
+    checkpoints: array[int] = field(default_factory=lambda: array("q"))
+    before: array[int] = field(default_factory=lambda: array("q"))
+
+
+_MARK_EVERY = 4096
+
+
+def _index(file: BinaryIO) -> _Index:
+    """Read the lines after the header once; whatever is neither checkpoint nor end stands for an entry."""
+    found = _Index()
+    at, entries = file.tell(), 0
+    for line in file:
+        if _is_entry(line):
+            if entries % _MARK_EVERY == 0:
+                found.marks.append(at)
+            entries += 1
+            found.ended = False
+        elif line.startswith(_CHECKPOINT_START):
+            found.checkpoints.append(at)
+            found.before.append(entries)
+        else:
+            found.ended = line.endswith(b"}\n")
+        at += len(line)
+    found.entries = entries
+    return found
+
+
+def _is_entry(line: bytes) -> bool:
+    return line.startswith(_ENTRY_START) or not line.startswith((_CHECKPOINT_START, _END_START))
+
+
+def _hashes_of(lines: list[bytes]) -> list[bytes]:
+    """Return the leaf hashes that the lines state, an empty one for a line of another form."""
+    if all(line[_HASH_AT + 64 : _BODY_AT] == _ENTRY_MIDDLE for line in lines):
+        with contextlib.suppress(binascii.Error):
+            joined = binascii.unhexlify(b"".join([line[_HASH_AT : _HASH_AT + 64] for line in lines]))
+            return [joined[at : at + 32] for at in range(0, len(joined), 32)]
+    return [_hash_of(line) for line in lines]
 
 
 def _hash_of(line: bytes) -> bytes:
     if line[_HASH_AT + 64 : _BODY_AT] != _ENTRY_MIDDLE or not line.startswith(_ENTRY_START):
         return b""
     try:
-        return binascii.unhexlify(line[_HASH_AT : _HASH_AT + 64]) if line.endswith(b"}\n") else b""
+        return binascii.unhexlify(line[_HASH_AT : _HASH_AT + 64])
     except binascii.Error:
         return b""
 
 
-def _numbers_of(body: bytes) -> tuple[int, int]:
-    match = _TAIL.search(body, max(0, len(body) - 200))
-    if match is not None and match.end() == len(body):
-        return int(match[1]), int(match[2])
-    fields = fields_of(body)
-    return (fields["seq"], fields["ts"]) if fields else (-1, -1)
+def _numbers_of(bodies: list[bytes]) -> tuple[list[int], list[int]]:
+    """Return sequence numbers and times, -1 where bytes have none.
+
+    Both stand near the end of an entry's bytes, the time with 13 digits until the year 2286.
+    """
+    if all(body[-25:-20] == b'"ts":' for body in bodies):
+        with contextlib.suppress(ValueError):
+            starts = [body.rfind(b'"seq":') + 6 for body in bodies]
+            seqs = [int(body[at : body.index(b",", at)]) for body, at in zip(bodies, starts, strict=True)]
+            return seqs, [int(body[-20:-7]) for body in bodies]
+    fields = [fields_of(body) or {"seq": -1, "ts": -1} for body in bodies]
+    return [found["seq"] for found in fields], [found["ts"] for found in fields]
 
 
 def _loads(line: bytes) -> dict[str, Any]:

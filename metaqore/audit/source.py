@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-#: Entries as columns, one list per chunk: sequence numbers, times (ms), bodies, leaf hashes, and the bytes that each
-#: body must end with according to the row's other columns (empty where there are none).
+#: Entries as columns, one list per chunk: sequence numbers, times (ms), bodies, leaf hashes, and a JSON object of what
+#: the row's other columns say: but for its first byte, the body must end with it (empty where there are no columns).
 Chunk: TypeAlias = tuple[Sequence[int], Sequence[int], Sequence[bytes], Sequence[bytes], Sequence[bytes]]
 
 #: Rows that are read at once.
@@ -46,8 +46,8 @@ class Source(Protocol):
         """Return whose logs are here."""
         ...
 
-    def last_seq(self, organization: str) -> int | None:
-        """Return the highest sequence number, 0 for an empty log, None where only reading to the end can tell."""
+    def last_seq(self, organization: str) -> int:
+        """Return the highest sequence number (in an export: the number of entries), 0 for an empty log."""
         ...
 
     def strays(self, organization: str) -> int:
@@ -78,8 +78,8 @@ class Source(Protocol):
         """Tell whether the log was read whole: a file that was cut off is not."""
         ...
 
-    def reopen(self) -> Source | None:
-        """Return a second reader for another process, None where one reader must do."""
+    def reopen(self) -> Source:
+        """Return a second reader for another process."""
         ...
 
     def close(self) -> None:

@@ -142,7 +142,7 @@ class _Run:
 
     def _resume(self, since: Anchor) -> None:
         """Start after ``since`` where the stored tiles lead to its root; else begin with entry 1."""
-        if not 0 < since.size <= (self._last or 0):
+        if not 0 < since.size <= self._last:
             return
 
         def reader(level: int, index: int) -> bytes:
@@ -161,7 +161,7 @@ class _Run:
             self._verdict.notes.append(f"entries 1 to {since.size} were not read again")
 
     def _blocks(self) -> Iterator[tuple[BlockTask, Block | None]]:
-        left = (self._last or 0) - self._tree.size
+        left = self._last - self._tree.size
         if self._options.processes > 1 and left >= PARALLEL_FROM and _is_apart(self._tree.size):
             yield from run_blocks(self._source, self._tasks(), self._options.processes)
             return
@@ -170,15 +170,12 @@ class _Run:
 
     def _tasks(self) -> Iterator[BlockTask]:
         done = self._tree.size
-        while self._last is None or done < self._last:
-            end = done - done % BLOCK_ENTRIES + BLOCK_ENTRIES
-            end = end if self._last is None else min(end, self._last)
+        while done < self._last:
+            end = min(done - done % BLOCK_ENTRIES + BLOCK_ENTRIES, self._last)
             anchors = list(self._anchors.upto(end))
             self._planned.append(anchors)
             cuts = sorted({anchor.size for anchor in anchors if done < anchor.size <= end})
             yield BlockTask(self._organization, done + 1, end - done, cuts)
-            if self._last is None and self._tree.size < end:
-                return
             done = end
 
     def _start_of(self, task: BlockTask) -> CompactRange:
@@ -189,19 +186,17 @@ class _Run:
 
     def _whole(self, task: BlockTask, block: Block | None) -> Block | None:
         """Return the block though an entry of it is bad in itself; None where the order ends."""
-        wanted = task.count if self._last is not None else 0
-        if block is not None and block.count >= wanted:
+        if block is not None and block.count == task.count:
             return block
         if not self._lenient:
-            end = None if self._last is None else task.first + task.count - 1
-            diagnosis = examine(self._source, self._organization, task.first, end)
+            diagnosis = examine(self._source, self._organization, task.first, task.first + task.count - 1)
             self._seen.diagnosis = diagnosis
             if diagnosis is not None and diagnosis.ends_order:
                 return None
             self._lenient = diagnosis is not None
         # From here on the bodies are taken as they are: the roots will tell.
         block = check_block(self._source, task, self._start_of(task), lenient=True)
-        return block if block is not None and block.count >= wanted else None
+        return block if block is not None and block.count == task.count else None
 
     def _take(self, task: BlockTask, block: Block, anchors: list[Anchor]) -> None:
         before = self._tree
@@ -217,8 +212,6 @@ class _Run:
                     self._meet(waiting.popleft(), root)
         if block.segments:
             self._tree = _joined(before, block.segments[-1])
-        for anchor in waiting:
-            self._seen.weigh_beyond(anchor)
         self._progress(block.count)
 
     def _meet(self, anchor: Anchor, root: bytes) -> None:

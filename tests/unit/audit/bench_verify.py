@@ -1,0 +1,97 @@
+"""How long verifying a log takes over how long hashing the same bytes one by one takes, and what it costs in memory.
+
+    python tests/unit/audit/bench_verify.py [ENTRIES]
+
+Both are measured in the same run; the baseline is a plain loop of ``hashlib.sha256(body).digest()`` over bodies that
+already lie in memory, a part of the log at a time.
+"""
+
+import hashlib
+import importlib.util
+import json
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from metaqore.audit.block import usable_processes
+from metaqore.audit.database import SqliteSource
+from metaqore.audit.entry import make_entry
+from metaqore.audit.export import ExportSource, export_lines
+from metaqore.audit.tags import Tag
+from metaqore.audit.verify import Options, verify
+
+_spec = importlib.util.spec_from_file_location("audit_conftest", Path(__file__).with_name("conftest.py"))
+setup = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(setup)
+
+ORGANIZATION = "org_0198c0de0198c0de0198c0de0198c0de"
+
+
+def admitted(organization, seq):
+    """The entry of an admitted artifact, with all that such an entry has."""
+    ts_ms = setup.T0 + seq * 10
+    columns = (f"prn_{seq % 13:032x}", f"prj_{seq % 7:032x}", f"req_{seq:032x}")
+    entry = make_entry(
+        organization=organization,
+        seq=seq,
+        tag=Tag.ARTIFACT_ADMITTED,
+        actor=columns[0],
+        ts_ms=ts_ms,
+        project=columns[1],
+        request=columns[2],
+        subject=f"art_{seq:032x}",
+        outcome="approved",
+        policy_digest="sha256:" + "b" * 64,
+        details={"version": 3, "type": "code", "mode": "strict"},
+    )
+    return (organization, seq, str(entry.tag), *columns, ts_ms, entry.body, entry.leaf_hash)
+
+
+def hash_one_by_one(source, count):
+    """Seconds to hash all bodies in a plain loop, the reading not counted."""
+    spent, sha256 = 0.0, hashlib.sha256
+    for _, _, bodies, _, _ in source.chunks(ORGANIZATION, 1, count):
+        start = time.perf_counter()
+        for body in bodies:
+            sha256(body).digest()
+        spent += time.perf_counter() - start
+    return spent
+
+
+def audit_verify_ratio(entries, folder):
+    """Figures of verifying ``entries`` generated entries, sealed every 256."""
+    log = setup.Log(folder, ORGANIZATION)
+    log.connection.execute("PRAGMA synchronous=OFF")
+    log.fill(entries, every=256, row=admitted)
+    log.connection.close()
+    source = SqliteSource(log.path)
+    path = folder / "export.jsonl"
+    with path.open("wb") as file:
+        file.writelines(export_lines(source, ORGANIZATION))
+    figures = {"entries": entries, "body_bytes": len(source.row(ORGANIZATION, 7).body)}
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    hashing = min(hash_one_by_one(source, entries) for _ in range(2))
+    figures["hash_one_by_one_us"] = hashing / entries * 1e6
+    for name, made, processes in (
+        ("database", source, usable_processes()),
+        ("database_one_process", source, 1),
+        ("export", ExportSource(path), 1),
+    ):
+        spent = []
+        for _ in range(2):
+            start = time.perf_counter()
+            verdicts = verify(made, Options(log.trust, log.witness, processes=processes))
+            spent.append(time.perf_counter() - start)
+            assert [(verdict.exit_code, verdict.sealed) for verdict in verdicts] == [(0, entries)]
+        figures[f"{name}_us"] = min(spent) / entries * 1e6
+        figures[f"audit_verify_ratio_{name}"] = min(spent) / hashing
+    figures["grown_mib"] = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return figures
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as made:
+        found = audit_verify_ratio(int(sys.argv[1]) if sys.argv[1:] else 1_000_000, Path(made))
+    print(json.dumps(found, indent=1))
