@@ -19,9 +19,10 @@ from metaqore.errors import SettingsError
 from metaqore.messages import Submission
 from metaqore.psmp import control, handlers, resolution
 from metaqore.psmp.rules import study as study_declaration
+from metaqore.requests.attempts import Limits
 from metaqore.requests.cancel import cancel
 from metaqore.requests.catalogue import Catalogue, Kind
-from metaqore.requests.executor import Executor, Limits
+from metaqore.requests.executor import Executor
 from metaqore.requests.intake import Intake
 from metaqore.requests.ports import Bell
 from metaqore.requests.recorder import Recorder

@@ -7,19 +7,18 @@ least once, done exactly once: whoever comes late finds another fence and writes
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeVar
 
-import msgspec
 import structlog
 
 from metaqore import failpoints
 from metaqore.audit.tags import Tag
 from metaqore.clock import now_ms
-from metaqore.errors import Contention, MetaQoreError, Retryable
-from metaqore.messages import AuditNote, EventNote, Outcome, Request, State, Submission, failed
-from metaqore.requests.catalogue import Catalogue, Kind
+from metaqore.errors import Contention, MetaQoreError, Unavailable
+from metaqore.messages import AuditNote, EventNote, Outcome, Request, State, Submission
+from metaqore.requests.attempts import Defect, Limits, exhausted, goes_again, outcome_of, settle
+from metaqore.requests.catalogue import Catalogue
 from metaqore.requests.model import (
     Finished,
     Idempotency,
@@ -27,7 +26,6 @@ from metaqore.requests.model import (
     Ran,
     Settled,
     claimable,
-    document,
     runs_of_one_kind,
 )
 from metaqore.requests.ports import Bell, Results, Store, Transaction
@@ -35,32 +33,13 @@ from metaqore.requests.recorder import Recorder
 
 log = structlog.get_logger(__name__)
 
-_encode = msgspec.json.Encoder().encode
+T = TypeVar("T")
+
 #: How many pages a drain looks through past requests that must wait.
 _MAX_PAGES = 16
 
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How much, how often, how long. Times in the unit of their name."""
-
-    drain_batch: int = 256
-    lease_s: int = 30
-    max_attempts: int = 5
-    backoff_base_s: float = 1.0
-    backoff_max_s: float = 60.0
-
-
-def backoff_ms(attempt: int, limits: Limits, jitter: float) -> int:
-    """Return how long to wait after attempt number ``attempt`` (1 or more), in milliseconds.
-
-    Exponential with equal jitter: between half and all of the capped exponential, so that a burst of failures does
-    not come back as a burst and none comes back at once.
-
-    Args:
-        jitter: in [0, 1).
-    """
-    capped = min(limits.backoff_max_s, limits.backoff_base_s * 2 ** (attempt - 1))
-    return int(capped * (0.5 + jitter / 2) * 1000)
+#: Not the fault of any one request: the whole drain ends, and the sweep rings again.
+_PASSING = (Unavailable, failpoints.FailpointError)
 
 
 class Executor:
@@ -84,7 +63,6 @@ class Executor:
         self.limits = limits or Limits()
         self.owner = owner
         self.clock = clock
-        self._jitter = random.Random()
 
     def drain(self, queue: str) -> int:
         """Decide every pure request that is open on ``queue``; return how many were decided.
@@ -97,7 +75,7 @@ class Executor:
             batch = self.peek(queue, self.catalogue.pure(queue), self.limits.drain_batch)
             if not batch:
                 break
-            decided = self._decide_or_split(queue, batch)
+            decided = self._decide_or_split(queue, batch, set())
             total += decided
             if decided == 0:
                 # Another worker holds these; it looks again when it is done.
@@ -111,13 +89,17 @@ class Executor:
         trace, this counts the attempt first, so that a poisonous request ends as ``dead`` and not its queue.
         """
         total = 0
+        waiting: set[str] = set()
         for request in self.peek(queue, self.catalogue.pure(queue), self.limits.drain_batch):
+            if request.ordering_key in waiting:
+                continue
             leased = self.lease([request], self.limits.lease_s)
-            if leased and leased[0].attempt > self.limits.max_attempts:
+            if not leased:
+                waiting |= _keys([request])
+            elif leased[0].attempt > self.limits.max_attempts:
                 self.finish(leased, [exhausted()], leased=True)
-            elif leased:
-                self._study(leased)
-                total += self._decide_or_split(queue, leased, leased=True)
+            else:
+                total += self._decide_or_split(queue, leased, waiting, leased=True)
         return total
 
     def run_now(self, submission: Submission, idempotency: Idempotency | None = None) -> Ran:
@@ -151,7 +133,7 @@ class Executor:
             tx.apply(outcome.writes)
             recorder.record(request, outcome, State.SUCCEEDED)
             self._flush(tx, recorder)
-            settled, _ = self._settle(request, outcome, now, leased=False)
+            settled, _ = settle(request, outcome, now, self.limits, leased=False)
             tx.requests.settle_by_id(request.id, settled)
             if idempotency is not None:
                 key = (submission.organization, submission.principal, idempotency, [request.id], now)
@@ -178,14 +160,34 @@ class Executor:
             return tx.requests.open_by_id(ids)
 
     def finish(self, batch: Sequence[Request], outcomes: Sequence[Outcome], *, leased: bool) -> int:
-        """Commit outcomes that were decided outside of a transaction; return how many were still ours to commit."""
+        """Commit outcomes that were decided outside of a transaction; return how many were still ours to commit.
+
+        What cannot be committed together is committed one by one; what cannot be committed at all is tried again.
+        """
         failpoints.hit("worker.before_finish_tx")
+        return self._finish_or_split(list(zip(batch, outcomes, strict=True)), leased=leased, repeat=True)
+
+    def _finish_or_split(self, decided: Sequence[tuple[Request, Outcome]], *, leased: bool, repeat: bool) -> int:
+        try:
+            return self._finish(decided, leased=leased)
+        except _PASSING:
+            raise
+        except Exception as error:
+            if len(decided) > 1:
+                return sum(self._finish_or_split(half, leased=leased, repeat=repeat) for half in _halves(decided))
+            if repeat and isinstance(error, Contention):
+                return self._finish_or_split(decided, leased=leased, repeat=False)
+            request = decided[0][0]
+            log.warning("outcome_refused", request=request.id, kind=request.kind, exc_info=error)
+            return self._finish([(request, outcome_of(error, "committing"))], leased=leased)
+
+    def _finish(self, decided: Sequence[tuple[Request, Outcome]], *, leased: bool) -> int:
+        batch = [request for request, _ in decided]
         with self.store.write() as tx:
             now = self.clock()
-            by_id = {request.id: outcome for request, outcome in zip(batch, outcomes, strict=True)}
+            by_id = {request.id: outcome for request, outcome in decided}
             mine = tx.requests.still_mine(batch) if leased else tx.requests.confirm(batch[0].queue, batch)
-            for request in mine:
-                tx.apply(by_id[request.id].writes)
+            tx.apply([write for request in mine for write in by_id[request.id].writes])
             recorder = Recorder(self.catalogue, now)
             finished = self.write_outcomes(tx, recorder, [(r, by_id[r.id]) for r in mine], now, leased=leased)
             self._flush(tx, recorder)
@@ -218,51 +220,81 @@ class Executor:
                     request.studied = study(request)
                 except MetaQoreError as error:
                     request.studied = error
+                except Exception as error:
+                    log.exception("study_failed", request=request.id, kind=request.kind)
+                    request.studied = Defect(f"{type(error).__name__} while reading the payload")
 
-    def _decide_or_split(self, queue: str, batch: Sequence[Request], *, leased: bool = False) -> int:
+    def _decide_or_split(self, queue: str, batch: Sequence[Request], waiting: set[str], *, leased: bool = False) -> int:
+        """Decide ``batch``, together where that is possible; return how many were decided.
+
+        Args:
+            waiting: ordering keys that have a request that could not be decided; whatever comes later under such a
+                key must not overtake it. What is found to wait is added.
+        """
+        batch = [request for request in batch if request.ordering_key not in waiting]
+        if not batch:
+            return 0
         try:
-            return self._decide(queue, batch, leased=leased)
-        except Contention:
+            return self._decide(queue, batch, waiting, leased=leased)
+        except _PASSING:
+            raise
+        except Exception as error:
+            # Nothing was written. Two workers raced for the same row, or one request makes its handler or the
+            # database raise: halving finds which, and all others are decided.
             if len(batch) > 1:
-                # A unique constraint settled a race between two workers: only the requests concerned go again.
-                return sum(self._decide_or_split(queue, [request], leased=leased) for request in batch)
-            return self.finish(
-                batch, [failed("contention", "another writer got there first", retryable=True)], leased=leased
-            )
+                return sum(self._decide_or_split(queue, half, waiting, leased=leased) for half in _halves(batch))
+            request = batch[0]
+            if not isinstance(error, MetaQoreError):
+                log.exception("decide_failed", request=request.id, kind=request.kind)
+            waiting |= _keys(batch)
+            return self.finish(batch, [outcome_of(error, "deciding")], leased=leased)
 
-    def _decide(self, queue: str, batch: Sequence[Request], *, leased: bool) -> int:
+    def _decide(self, queue: str, batch: Sequence[Request], waiting: set[str], *, leased: bool) -> int:
         failpoints.hit("worker.before_claim")
         with self.store.write() as tx:
             mine = tx.requests.still_mine(batch) if leased else tx.requests.confirm(queue, batch)
-            if not mine:
-                return 0
+            held = _keys(batch) - _keys(mine) if len(mine) < len(batch) else set()
             now = self.clock()
             decided: list[tuple[Request, Outcome]] = []
             for run in runs_of_one_kind(mine):
-                outcomes = self._ask(self.catalogue[run[0].kind], run, tx, now)
-                tx.apply([write for outcome in outcomes for write in outcome.writes])
-                decided += zip(run, outcomes, strict=True)
+                those = self._decide_run(run, tx, now, held, leased=leased)
+                tx.apply([write for _, outcome in those for write in outcome.writes])
+                decided += those
             failpoints.hit("worker.mid_work")
             recorder = Recorder(self.catalogue, now)
             finished = self.write_outcomes(tx, recorder, decided, now, leased=leased)
             self._flush(tx, recorder)
         failpoints.hit("worker.after_finish_commit")
+        waiting |= held
         self.after_commit(finished, recorder)
         return len(decided)
 
-    def _ask(self, kind: Kind, run: Sequence[Request], tx: Transaction, now: int) -> list[Outcome]:
+    def _decide_run(
+        self, run: Sequence[Request], tx: Transaction, now: int, held: set[str], *, leased: bool
+    ) -> list[tuple[Request, Outcome]]:
+        """Return what may be committed: nothing that comes after a request of its key that is to be tried again."""
+        if held:
+            run = [request for request in run if request.ordering_key not in held]
+        decided = []
+        for request, outcome in zip(run, self._ask(run, tx, now), strict=True):
+            if request.ordering_key not in held:
+                decided.append((request, outcome))
+                if goes_again(request, outcome, self.limits, leased=leased):
+                    held |= _keys([request])
+        return decided
+
+    def _ask(self, run: Sequence[Request], tx: Transaction, now: int) -> list[Outcome]:
+        if not run:
+            return []
+        kind = self.catalogue[run[0].kind]
         decide = kind.decide
         if decide is None:
             raise TypeError(f"{kind.name} is not decided inside the transaction")
-        broken = {r.id: _as_outcome(r.studied) for r in run if isinstance(r.studied, MetaQoreError)}
+        broken = {r.id: outcome_of(r.studied, "") for r in run if isinstance(r.studied, MetaQoreError)}
         sound = [request for request in run if request.id not in broken]
-        try:
-            outcomes = decide(sound, tx.reads(kind.feature), now) if sound else []
-        except Contention:
-            raise
-        except Exception:
-            # Deciding writes nothing, so it can be repeated one by one to find the request that is to blame.
-            outcomes = [_ask_one(decide, request, tx, kind, now) for request in sound]
+        outcomes = decide(sound, tx.reads(kind.feature), now) if sound else []
+        if not broken:
+            return outcomes
         by_id = {**broken, **{r.id: o for r, o in zip(sound, outcomes, strict=True)}}
         return [by_id[request.id] for request in run]
 
@@ -279,46 +311,21 @@ class Executor:
         rows: list[Settled] = []
         finished: list[Finished] = []
         for request, outcome in decided:
-            settled, encoded = self._settle(request, outcome, now, leased=leased)
+            settled, document = settle(request, outcome, now, self.limits, leased=leased)
             rows.append(settled)
-            if settled.state is State.ACCEPTED:
+            if document is None:
                 recorder.note_request(request, AuditNote(tag=Tag.REQUEST_RETRIED, subject=request.id))
                 continue
             recorder.record(request, outcome, settled.state)
             if settled.state is State.DEAD:
                 recorder.note_event(request, EventNote("request.dead", request.id, {"kind": request.kind}))
-            finished.append(_finished(request, settled, encoded, outcome))
+            finished.append(document)
         tx.requests.settle(rows)
         return finished
 
     def _flush(self, tx: Transaction, recorder: Recorder) -> None:
         recorder.flush(tx)
         failpoints.hit("worker.in_finish_tx")
-
-    def _settle(self, request: Request, outcome: Outcome, now: int, *, leased: bool) -> tuple[Settled, bytes | None]:
-        attempt = request.attempt if leased else request.attempt + 1
-        available_at, finished_at, encoded = now, now, None
-        if outcome.error is None:
-            state = State.SUCCEEDED
-            encoded = _encode(outcome.result)
-        elif outcome.retryable and attempt < self.limits.max_attempts:
-            state = State.ACCEPTED
-            available_at = now + backoff_ms(attempt, self.limits, self._jitter.random())
-        else:
-            state = State.DEAD if outcome.retryable or outcome.error["code"] == "attempts_exhausted" else State.FAILED
-        settled = Settled(
-            seq=request.seq,
-            old_fence=request.fence,
-            state=state,
-            verdict=outcome.verdict if state is State.SUCCEEDED else None,
-            result=None if encoded is None else encoded.decode(),
-            error=None if outcome.error is None else _encode(outcome.error).decode(),
-            attempt=attempt,
-            fence=request.fence if leased else request.fence + 1,
-            available_at=available_at,
-            finished_at=None if state is State.ACCEPTED else finished_at,
-        )
-        return settled, encoded
 
     def after_commit(self, finished: Sequence[Finished], recorder: Recorder) -> None:
         """Announce what was committed: results, event streams, rings."""
@@ -337,40 +344,10 @@ def _replayed(tx: Transaction, seen: tuple[str, list[str]], idempotency: Idempot
     return Ran(request_id=ids[0], result=tx.requests.result_of(ids[0]), replayed=True)
 
 
-def exhausted() -> Outcome:
-    """Return the outcome of a request whose every attempt ended without one."""
-    return failed("attempts_exhausted", "every attempt ended without an outcome")
+def _keys(batch: Sequence[Request]) -> set[str]:
+    return {request.ordering_key for request in batch if request.ordering_key is not None}
 
 
-def _finished(request: Request, settled: Settled, encoded: bytes | None, outcome: Outcome) -> Finished:
-    return Finished(
-        id=request.id,
-        organization=request.organization,
-        state=settled.state,
-        document=document(
-            request,
-            state=settled.state,
-            verdict=settled.verdict,
-            result=encoded,
-            error=outcome.error,
-            attempt=settled.attempt,
-            finished_at=settled.finished_at,
-        ),
-    )
-
-
-def _ask_one(decide: Any, request: Request, tx: Transaction, kind: Kind, now: int) -> Outcome:
-    try:
-        outcome: Outcome = decide([request], tx.reads(kind.feature), now)[0]
-    except Contention:
-        raise
-    except MetaQoreError as error:
-        return _as_outcome(error)
-    except Exception as error:
-        log.exception("decide_failed", request=request.id, kind=request.kind)
-        return failed("internal_error", f"{type(error).__name__} while deciding", retryable=True)
-    return outcome
-
-
-def _as_outcome(error: MetaQoreError) -> Outcome:
-    return failed(error.code, error.message, retryable=isinstance(error, Retryable))
+def _halves(batch: Sequence[T]) -> tuple[Sequence[T], Sequence[T]]:
+    half = len(batch) // 2
+    return batch[:half], batch[half:]

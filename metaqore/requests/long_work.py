@@ -16,8 +16,9 @@ import structlog
 from metaqore import failpoints
 from metaqore.errors import MetaQoreError, Retryable
 from metaqore.messages import Outcome, Prepared, Request, failed
+from metaqore.requests.attempts import exhausted, outcome_of
 from metaqore.requests.catalogue import Kind, LongWork
-from metaqore.requests.executor import Executor, exhausted
+from metaqore.requests.executor import Executor
 from metaqore.requests.recorder import Recorder
 
 log = structlog.get_logger(__name__)
@@ -66,7 +67,7 @@ def _prepare(
         fresh = []
         for request in mine:
             if isinstance(request.studied, MetaQoreError):
-                at_once.append((request, failed(request.studied.code, request.studied.message)))
+                at_once.append((request, outcome_of(request.studied, "")))
             elif request.attempt >= executor.limits.max_attempts:
                 at_once.append((request, exhausted()))
             else:

