@@ -119,7 +119,8 @@ def test_an_unknown_model_and_a_broken_template_are_errors_in_their_place() -> N
 
 def test_the_shipped_scenario_labels_changes() -> None:
     mock = MockProvider("mock", load(SHIPPED).providers["mock"])
-    template = Template("change-type", "Classify this change as fix, feature, docs or other.\nChange: {{subject}}")
+    template = Template("maintenance-type", "Name the maintenance type of this change.\nChange: {{subject}}")
     subjects = ["Fix crash on start", "Add a new flag", "README: clarify the install steps", "Quux"]
     got = mock.complete([GenerateCommand(template=template, variables={"subject": s}) for s in subjects])
-    assert [each.text for each in got if isinstance(each, Completion)] == ["fix", "feature", "docs", "other"]
+    texts = [each.text for each in got if isinstance(each, Completion)]
+    assert texts == ["corrective", "additive", "perfective", "other"]
