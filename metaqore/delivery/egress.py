@@ -193,6 +193,7 @@ def _literal(host: str) -> bool:
 
 def _idna(host: str) -> str:
     try:
-        return idna.encode(host, uts46=True, std3_rules=True).decode().lower()
+        # Without the mapping of UTS 46, which would turn look-alikes into dots, digits and nothing at all.
+        return idna.encode(host.lower(), std3_rules=True).decode()
     except idna.IDNAError as error:
         raise EgressRefused(f"url: {host} is not a host name: {error}") from error
