@@ -85,7 +85,8 @@ def as_problem(found: Decided) -> dict[str, Any]:
         report = result.get("blocking_report", {})
         return errors.document(409, "blocked", _why_blocked(report), request=found.id, blocking_report=report)
     if found.verdict is Verdict.VETOED:
-        return errors.document(403, "vetoed", _why_vetoed(result), request=found.id, decision=result)
+        decision = result.get("decision", {})
+        return errors.document(403, "vetoed", _why_vetoed(decision), request=found.id, decision=decision)
     if found.state is State.CANCELLED:
         return errors.document(409, "cancelled", "this request was cancelled before it was decided", request=found.id)
     failure = found.error or {"code": "internal_error", "message": "no outcome was recorded"}
@@ -102,9 +103,8 @@ def _why_blocked(report: Mapping[str, Any]) -> str:
     return f"{conflicts[0]['message']}{more}"
 
 
-def _why_vetoed(result: Mapping[str, Any]) -> str:
-    reasons = result.get("reasons") or [result.get("reason") or "SecureGateway refused this"]
-    return "; ".join(str(reason) for reason in reasons)
+def _why_vetoed(decision: Mapping[str, Any]) -> str:
+    return "; ".join(map(str, decision.get("reasons", ()))) or "SecureGateway refused this"
 
 
 def item(index: int, request: str, document: bytes | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from api.door import EXTENSION, Door
 from api.keyring import KeyRing
 from api.known_projects import KnownProjects
 from api.limits import RateLimit, Slots
-from api.resources import docs, health, keys, requests
+from api.resources import delivery, docs, health, hmcp, keys, llm, requests, security
 from api.resources.psmp import artifacts, conflicts, projects, tasks
 from metaqore import bootstrap
 from metaqore.adapters.announcements import Announcements
@@ -22,7 +22,10 @@ from metaqore.settings import Settings, load
 #: Of the 512 threads of a serving process: some always stay free for those who do not wait.
 WAITERS, STREAMS = 480, 128
 
-DOCUMENTED = (projects.blp, artifacts.blp, tasks.blp, conflicts.blp, requests.blp, keys.blp)
+DOCUMENTED = (
+    projects.blp, artifacts.blp, tasks.blp, conflicts.blp, requests.blp, security.blp, llm.blp, hmcp.patterns,
+    hmcp.specialists, delivery.events, delivery.webhooks, keys.blp,
+)  # fmt: skip
 _DESCRIPTION = """Admission control and a merge queue for what AI agents produce.
 
 Submit, and get 202 with an id at once; or send `Prefer: wait=N` and get the verdict. A denial is a result: 409 with a

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from metaqore.llm.model import GenerateCommand
 from metaqore.psmp.model import Declaration
 from metaqore.psmp.rules import check
 
@@ -30,3 +31,21 @@ def declaration(body: Any) -> Declared:
     check(checked)
     payload = dict(body)
     return payload.pop("project"), payload
+
+
+#: project, payload of ``llm.generate``
+Generation = tuple[str | None, dict[str, Any]]
+_project = Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None
+
+
+def generation(body: Any) -> Generation:
+    """Check a model call (``GenerateSchema``) and take it apart.
+
+    Raises:
+        msgspec.ValidationError: not of its shape.
+        InvalidInput: not exactly one source of text, or variables without a template.
+    """
+    payload = msgspec.convert(body, dict[str, Any])
+    project = msgspec.convert(payload.pop("project", None), _project)
+    GenerateCommand.from_json(payload)
+    return project, payload

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields, validate
 
-from api.schemas.strict import Moment, choice, text
+from api.schemas.strict import Boolean, Moment, choice, text
 from metaqore.security.keys import ALL, SCOPES
+from metaqore.security.model import Label, Position
 
 
 class KeySchema(Schema):
@@ -39,3 +40,18 @@ class NewKeySchema(Schema):
     expires_at = fields.AwareDateTime(
         format="iso", allow_none=True, metadata={"description": "RFC 3339 with an offset"}
     )
+
+
+class AssessSchema(Schema):
+    """A content, and what its sender declares about it. Flags raise the sensitivity, never lower it."""
+
+    project = fields.String(allow_none=True, validate=validate.Length(1, 64))
+    content = fields.Raw(required=True, allow_none=True, metadata={"description": "Any JSON value"})
+    task_type = fields.String(validate=validate.Length(max=200))
+    agent_name = fields.String(validate=validate.Length(max=200))
+    has_private_data = Boolean()
+    has_sensitive_data = Boolean()
+    is_security_task = Boolean()
+    label = choice(*Label.__members__)
+    position = choice(*Position)
+    provider = fields.String(validate=validate.Length(1, 200))

@@ -78,7 +78,9 @@ class Project(MethodView):
         expected = expected_version(required=True)
         payload = merged(row, changes, {"description": "", "metadata": {}})
         version = row["version"] if expected is None else expected
-        ran = run("project.save", {**payload, "id": project, "expected_version": version}, body=changes)
+        ran = run(
+            "project.save", {**payload, "id": project, "expected_version": version}, body=changes, project=project
+        )
         return ran.result, labels(ran)
 
     @blp.operation("archiveProject", "projects:write")
@@ -90,7 +92,7 @@ class Project(MethodView):
         if row["state"] == "archived":
             return row, {"ETag": tag(row["version"])}
         payload = {"id": project, "state": "archived", "expected_version": expected}
-        ran = run("project.save", payload, body={})
+        ran = run("project.save", payload, body={}, project=project)
         return ran.result, labels(ran)
 
 

@@ -74,7 +74,6 @@ class Task(MethodView):
         row, expected = _task(task), expected_version(required=True)
         payload = merged(row, changes, {"assigned_to": None, "metadata": {}})
         version = row["version"] if expected is None else expected
-        ran = run(
-            "task.save", {**payload, "id": task, "expected_version": version}, body=changes, project=row["project"]
-        )  # fmt: skip
+        payload.update(id=task, expected_version=version)
+        ran = run("task.save", payload, body=changes, project=row["project"])
         return ran.result, labels(ran)

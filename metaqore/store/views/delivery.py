@@ -55,15 +55,16 @@ class DeliveryViews(Lookup):
 
     def events(
         self, organization: str, *, after: int, project: str | None, types: Sequence[str], limit: int
-    ) -> tuple[list[Row], int]:
-        """Return events with a sequence number above ``after``, in order, and the number that was looked up to.
+    ) -> tuple[list[Row], int, bool]:
+        """Return events with a number above ``after``, in order; up to which number was looked; if there may be more.
 
         Args:
             types: patterns: ``*``, ``artifact.*`` or an exact type; none means all.
         """
+        asked = limit if not (project or types) else _SCAN
         rows = self.rows(
             f"SELECT {_EVENT} FROM events WHERE organization = ? AND seq > ? ORDER BY seq LIMIT ?",
-            (organization, after, limit if not (project or types) else _SCAN),
+            (organization, after, asked),
         )
         found: list[Row] = []
         seen = after
@@ -73,4 +74,4 @@ class DeliveryViews(Lookup):
                 found.append({**row, "data": msgspec.json.decode(row["data"])})
                 if len(found) == limit:
                     break
-        return found, seen
+        return found, seen, len(rows) == asked or len(found) == limit

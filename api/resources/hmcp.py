@@ -1,0 +1,79 @@
+"""HMCP: patterns that were found, specialists that were trained, and asking for either."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response
+from flask.views import MethodView
+
+from api import paging
+from api.blueprint import Blueprint
+from api.door import caller, door
+from api.schemas import hmcp as schemas
+from api.schemas.requests import PromiseSchema, RequestSchema
+from api.schemas.strict import page_of
+from api.submit import submit
+
+patterns = Blueprint("patterns", __name__, url_prefix="/api/v1/patterns", description="Work that repeats")
+specialists = Blueprint("specialists", __name__, url_prefix="/api/v1/specialists", description="Models trained for it")
+
+
+@patterns.route("")
+class Patterns(MethodView):
+    """All patterns."""
+
+    @patterns.operation("listPatterns", "hmcp:read")
+    @patterns.arguments(schemas.PatternQuery, location="query")
+    @patterns.response(200, page_of(schemas.PatternSchema))
+    def get(self, query: dict[str, Any]) -> dict[str, Any]:
+        """List the patterns that were found"""
+        after = paging.after(query["page_token"], str)
+        return paging.envelope(
+            door().views.hmcp.patterns(
+                caller().organization, state=query["state"], after=after, limit=query["page_size"]
+            )
+        )  # fmt: skip
+
+
+@patterns.route("/discover")
+class Discovery(MethodView):
+    """Looking for patterns."""
+
+    @patterns.operation("discoverPatterns", "hmcp:train")
+    @patterns.arguments(schemas.DiscoverSchema)
+    @patterns.response(202, PromiseSchema)
+    @patterns.alt_response(200, schema=RequestSchema, success=True)
+    def post(self, body: dict[str, Any]) -> Response:
+        """Look for work that repeats in what was recorded"""
+        return submit("patterns.discover", None, body)
+
+
+@specialists.route("")
+class Specialists(MethodView):
+    """All specialists."""
+
+    @specialists.operation("listSpecialists", "hmcp:read")
+    @specialists.arguments(schemas.SpecialistQuery, location="query")
+    @specialists.response(200, page_of(schemas.SpecialistSchema))
+    def get(self, query: dict[str, Any]) -> dict[str, Any]:
+        """List the specialists, with what the gate measured"""
+        page = door().views.hmcp.specialists(
+            caller().organization, state=query["state"], pattern=query["pattern"],
+            after=paging.after(query["page_token"], str), limit=query["page_size"],
+        )  # fmt: skip
+        return paging.envelope(page)
+
+
+@specialists.route("/train")
+class Training(MethodView):
+    """Training a specialist."""
+
+    @specialists.operation("trainSpecialist", "hmcp:train")
+    @specialists.arguments(schemas.TrainSchema)
+    @specialists.response(202, PromiseSchema)
+    @specialists.alt_response(200, schema=RequestSchema, success=True)
+    @specialists.problems(404)
+    def post(self, body: dict[str, Any]) -> Response:
+        """Train a specialist for a pattern; it is registered only when it passes the gate"""
+        return submit("specialist.train", None, body)

@@ -1,0 +1,33 @@
+"""Model calls through the gateway."""
+
+from __future__ import annotations
+
+from flask import Response
+from flask.views import MethodView
+
+from api.blueprint import Blueprint
+from api.door import caller, door
+from api.schemas import accept
+from api.schemas.llm import GenerateSchema
+from api.schemas.requests import PromiseSchema, RequestSchema
+from api.strict_json import MAX_NODES
+from api.submit import submit
+
+blp = Blueprint("llm", __name__, url_prefix="/api/v1/llm", description="Model calls, governed")
+
+
+@blp.route("/generate")
+class Generate(MethodView):
+    """One completion."""
+
+    @blp.operation("generate", "llm:generate")
+    @blp.hot_body(GenerateSchema, accept.generation, max_nodes=MAX_NODES)
+    @blp.response(202, PromiseSchema)
+    @blp.alt_response(200, schema=RequestSchema, success=True)
+    @blp.problems(403, 404)
+    def post(self, command: accept.Generation) -> Response:
+        """Ask a model; SecureGateway decides first whether, and where the text may go"""
+        project, payload = command
+        if project is not None:
+            door().projects.check(caller().organization, project)
+        return submit("llm.generate", project, payload)
