@@ -34,7 +34,6 @@ Box = tuple[int, int, int, int]
 
 # A split is searched for exactly up to this edit cost at least; beyond it, the best guess so far is taken.
 _LEAST_COST_LIMIT = 256
-_FREQUENT_AT_MOST = 1024
 _FREQUENT_WINDOW = 100
 _FREQUENT_SHARE = 4
 _UNREACHED = 1 << 60
@@ -82,7 +81,7 @@ def _comparable(a: Sequence[Hashable], b: Sequence[Hashable], head: int, tail: i
 
 def _with_partner(lines: Sequence[Hashable], others: dict[Hashable, int], start: int, end: int) -> list[int]:
     """Return the positions of lines that occur in the other text, less the frequent ones amid lone ones."""
-    frequent_from = min(_power_root(len(lines)), _FREQUENT_AT_MOST)
+    frequent_from = _power_root(len(lines))
     # 0: occurs only here. 1: occurs there. 2: occurs there so often that a match says little.
     kinds = bytearray(
         0 if not times else 2 if times >= frequent_from else 1 for times in map(others.get, lines[start:end], repeat(0))
