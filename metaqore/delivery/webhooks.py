@@ -65,7 +65,7 @@ class Sender:
         except (Unreachable, InvalidInput) as failure:
             error = f"{failure.code}: {failure.message}"
         latency_ms = int((time.monotonic() - begun) * 1000)
-        return judge(delivery, reply, error, now=started + latency_ms, latency_ms=latency_ms, jitter=self._jitter())
+        return judge(delivery, reply, error, now=self._clock(), latency_ms=latency_ms, jitter=self._jitter())
 
     def _send(self, delivery: Delivery, now: int, deadline: float) -> Reply:
         body = body_of(delivery)
