@@ -1,1 +1,5 @@
 """SecureGateway: classify, route, veto."""
+
+from metaqore.security.assessment import assess
+
+__all__ = ["assess"]

@@ -1,0 +1,62 @@
+"""Find what makes a payload sensitive: run every content rule over a document and its views.
+
+The rules are in ``detect_secrets``, ``detect_identity``, ``detect_contacts`` and ``detect_health``: each a pattern
+(linear time) and a judge that says whether the match really is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+from metaqore.security import detect_contacts, detect_health, detect_identity, detect_secrets
+from metaqore.security.assess_payload import Document
+from metaqore.security.detect_patterns import Patterns
+from metaqore.security.detect_rule import Hit, Judge
+from metaqore.security.model import Finding
+from metaqore.security.normalise import View
+
+RULES = (*detect_secrets.RULES, *detect_identity.RULES, *detect_contacts.RULES, *detect_health.RULES)
+
+#: Findings kept of one payload; the label is that of all.
+MAX_FINDINGS = 500
+
+
+@cache
+def _compiled() -> tuple[Patterns, dict[str, Judge]]:
+    return Patterns({rule.id: rule.pattern for rule in RULES}), {rule.id: rule.judge for rule in RULES}
+
+
+def find(document: Document, views: Sequence[View]) -> list[Finding]:
+    """Return the findings of a document, most severe first, without one inside another."""
+    found = [finding(document, rule, hit) for rule, hit in scan(document.text)]
+    for view in views:
+        found += [finding(document, rule, hit, view) for rule, hit in scan(view.text)]
+    found.sort(key=lambda f: (-f.label, -f.confidence))
+    return found[:MAX_FINDINGS]
+
+
+def scan(text: str) -> list[tuple[str, Hit]]:
+    """Return (rule id, hit) in a folded text, most severe first; a hit inside a more severe one is dropped."""
+    patterns, judges = _compiled()
+    hits = [
+        (rule, hit)
+        for rule, match in patterns.all(text.encode("ascii"))
+        if (hit := judges[rule](text, match)) is not None
+    ]
+    hits.sort(key=lambda found: (-found[1].label, -found[1].confidence, found[1].start))
+    kept: list[tuple[str, Hit]] = []
+    taken: list[tuple[int, int]] = []
+    for rule, hit in hits:
+        # Only the findings that will be kept are compared, so that the work stays linear.
+        if len(kept) < MAX_FINDINGS and not any(start < hit.end and hit.start < end for start, end in taken):
+            taken.append((hit.start, hit.end))
+            kept.append((rule, hit))
+    return kept
+
+
+def finding(document: Document, rule: str, hit: Hit, view: View | None = None) -> Finding:
+    """Return the finding of a hit: its place in the payload, not its value."""
+    place = document.place(view.start, view.end) if view else document.place(hit.start, hit.end)
+    name = view.name if view else "plain"
+    return Finding(hit.type, rule, hit.label, hit.confidence, place.pointer, place.start, place.end, name)

@@ -1,0 +1,198 @@
+"""How a person is reached: e-mail, phone, postal address, and the IP address of somebody.
+
+Reserved examples are none (RFC 2606 domains, RFC 5737 and RFC 3849 addresses, 555-01xx), nor are private and special
+networks (IANA registries), nor mailboxes of a role such as ``info@``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from metaqore.security.detect_patterns import Match
+from metaqore.security.detect_people import Tie, person_in
+from metaqore.security.detect_rule import Hit, Rule, after, around, before, words
+from metaqore.security.model import Label
+
+_ROLE_MAILBOXES = frozenset(
+    """
+    info support sales contact hello help office noreply no-reply donotreply security abuse admin postmaster
+    webmaster hostmaster press media jobs careers privacy legal team dev devs developers maintainers git
+    opensource conduct feedback newsletter root user username you me your.name yourname name someone somebody
+    nobody foo
+    """.split()
+)
+_RESERVED_DOMAIN = re.compile(
+    r"(?:^|\.)(?:example(?:\.(?:com|org|net|edu|co\.uk|de|fr|pl))?|test|invalid|localhost|localdomain|local|"
+    r"internal|lan|"
+    r"corp|domain\.(?:com|tld)|email\.com|your-?domain\.\w+|users\.noreply\.github\.com)$",
+    re.IGNORECASE,
+)
+_PHONE_TALK = words(
+    r"""
+    call\w*|phone\w*|telephone|tel|telefon\w*|mobile|mobil|cell|fax|reach\w*|dial|ring|sms|text me|whatsapp|
+    signal|contact\w*|answering|answer|voicemail|handy\w*|rufnummer|portable|numero|komork\w*|zadzwon\w*|hotline|
+    callback|landline|work|home|office|num(?:ber|mer|er)?
+    """
+)
+_NOT_PHONE_TALK = words(
+    r"""
+    order|pallet|invoice|version|v|release|rfc|issue|ticket|port|isbn|cost cent(?:er|re)|serial|build|commit|page|
+    pages|eur|usd|gbp|id|ledger|pr|pull|bytes
+    """
+)
+_IP_OWNER = words(
+    r"""
+    login|logged in|signed in|sign-?in|visitor|user|customer|client|caller|subscriber|from home|account|session|
+    his|her|their|my|home|member|employee|suspect|posted|student|owner
+    """
+)
+_ADDRESS_TALK = words(
+    r"""
+    address|live[sd]? (?:at|in|on)|ship(?:ped|ping)? to|sen[dt]|deliver\w*|moved?|residen\w+|home|mail|post|
+    billing|lives|located|adresse|anschrift|adres\w*|mieszka\w*|wohn\w*|habite\w*|domicil\w*|visit me
+    """
+)
+
+
+def _email(text: str, match: Match) -> Hit | None:
+    local, _, domain = match.text.rpartition("@")
+    if _RESERVED_DOMAIN.search(domain) or local.lower() in _ROLE_MAILBOXES:
+        return None
+    # git@host:path and user:password@host are no mailboxes.
+    if text[match.end : match.end + 1] in (":", "/") and local.lower() in ("git", "hg", "ssh"):
+        return None
+    if re.search(r"://[^\s/]*$", text[max(0, match.start - 60) : match.start]) or re.search(
+        r"\.(?:png|jpe?g|svg|py)$", domain
+    ):
+        return None
+    return Hit("email", Label.SENSITIVE, 0.95, match.start, match.end)
+
+
+def _phone(text: str, match: Match) -> Hit | None:
+    number = match.text.rstrip(" .-(")
+    end = match.start + len(number)
+    digits = re.sub(r"(?i)(?:x|ext\.?).*|\D", "", number)
+    edge = text[match.start - 1 : match.start] if match.start else ""
+    if not 7 <= len(digits) <= 15 or edge.isalnum() or edge in ("/", "#", "_", "=", "-", ".") or len(set(digits)) < 3:
+        return None
+    if re.match(r"[A-Za-z0-9_]|[-./:,][0-9]", text[end : end + 2]) or _other_number(number, digits):
+        return None
+    near = before(text, match.start, 60) + " " + after(text, end, 24)
+    told = bool(_PHONE_TALK.search(near))
+    if _NOT_PHONE_TALK.search(before(text, match.start, 16)) and not told:
+        return None
+    confidence = 0.92 if told else _phone_shape(number, digits)
+    if not told and confidence < 0.7 and person_in(around(text, match.start, end, 40)) is Tie.STRONG:
+        confidence = 0.8
+    if told and _phone_shape(number, digits) == 0:
+        return None
+    return Hit("phone", Label.SENSITIVE, confidence, match.start, end) if confidence >= 0.7 else None
+
+
+def _other_number(number: str, digits: str) -> bool:
+    """True for dates, times, IP addresses, versions, ranges and North America's fiction range."""
+    return bool(
+        re.fullmatch(r"\d{4}-\d{2}-\d{2}.*|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}", number)
+        or re.fullmatch(r"\d{1,3}(?:\.\d{1,3}){3}", number)
+        or re.fullmatch(r"\d{3}-\d{2}-\d{4}", number)
+        or re.fullmatch(r"(?:19|20)\d{2} ?-? ?(?:19|20)\d{2}", number)
+        or (re.fullmatch(r"\d(?:[.\d]*)", number) and "." in number and number.count(".") == 1)
+        or re.fullmatch(r"1?\d{3}55501\d{2}", digits)
+    )
+
+
+def _phone_shape(number: str, digits: str) -> float:
+    """Return how much a number looks like a phone's without any words near it; 0 where it cannot be one."""
+    if number.startswith(("+", "00")) and len(digits) >= 9:
+        return 0.9
+    if re.fullmatch(r"(?:1[-. ])?(?:\(\d{3}\) ?|\d{3}[-.])\d{3}[-. ]\d{4}(?: ?(?:x|ext\.?) ?\d{1,6})?", number):
+        return 0.85
+    if re.match(r"\(0?\d{2,5}\)", number):
+        return 0.8
+    if number[0] == "0" and 9 <= len(digits) <= 12:
+        return 0.7 if re.search(r"[ /-]", number) else 0.4
+    groups = re.split(r"[ .-]", number)
+    grouped = len(groups) > 2 and all(2 <= len(group) <= 4 for group in groups)
+    return 0.5 if grouped or 7 <= len(digits) <= 11 else 0.0
+
+
+def _ip(text: str, match: Match) -> Hit | None:
+    try:
+        address = ipaddress.ip_address(match.text)
+    except ValueError:
+        return None
+    if not address.is_global or address.is_multicast:
+        return None
+    near = around(text, match.start, match.end, 60)
+    if person_in(near) is not Tie.STRONG and not _IP_OWNER.search(near):
+        return None
+    return Hit("ip_address", Label.SENSITIVE, 0.85, match.start, match.end)
+
+
+def _address(text: str, match: Match) -> Hit | None:
+    return Hit("address", Label.SENSITIVE, 0.9, match.start, match.end)
+
+
+def _street(text: str, match: Match) -> Hit | None:
+    """A street and number alone may be anybody's: it takes words that speak of an address, or a person."""
+    near = around(text, match.start, match.end, 60)
+    if not _ADDRESS_TALK.search(near) and person_in(before_as_written(text, match.start)) is not Tie.STRONG:
+        return None
+    return Hit("address", Label.SENSITIVE, 0.8, match.start, match.end)
+
+
+def before_as_written(text: str, start: int, size: int = 50) -> str:
+    """Return up to ``size`` characters before ``start``, as written."""
+    return text[max(0, start - size) : start]
+
+
+def _born(text: str, match: Match) -> Hit | None:
+    if person_in(around(text, match.start, match.start, 60)) is Tie.NONE and not re.match(r"(?i)born|geb", match.text):
+        return None
+    return Hit("date_of_birth", Label.SENSITIVE, 0.8, match.start, match.end)
+
+
+_WORD = r"[A-Z][A-Za-z'.-]*"
+_CITY = r"[A-Z][A-Za-z'.-]+(?: (?:[A-Z][A-Za-z'.-]+|an|am|im|der|la|le|de|sur|sous|les|upon|nad|of|d'[A-Z][a-z]+)){0,4}"
+_STREET_TYPE = (
+    r"(?:Street|St|Road|Rd|Avenue|Ave|Lane|Ln|Drive|Dr|Boulevard|Blvd|Court|Ct|Place|Pl|Square|Sq|Terrace|Way|"
+    r"Close|Crescent|"
+    r"Highway|Hwy|Parkway|Pkwy|Row|Mews|Grove|Gardens?|Hill|Alley|Trail|Circle|Walk|Green|Park|Quay|Wharf|Plaza)"
+)
+_UK_POSTCODE = r"[A-Z]{1,2}[0-9][A-Z0-9]? ?[0-9][A-Z]{2}"
+_SEP = r"(?: ?[,\n]\s*| )"
+
+RULES: tuple[Rule, ...] = (
+    Rule("contact.email", r"[A-Za-z0-9._%+'-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,6}[A-Za-z]{2,24}\b", _email),
+    Rule("contact.phone", r"(?:\+|\(|\d)\d{0,4}\)?(?:[ ./()-]{0,2}\d{1,6}){2,8}(?: ?(?:x|ext\.?) ?\d{1,6})?", _phone),
+    Rule("contact.ip", r"\b(?:\d{1,3}(?:\.\d{1,3}){3}|(?:[0-9a-fA-F]{1,4}:){2,7}(?::?[0-9a-fA-F]{1,4}){1,6})\b", _ip),
+    # 4934 Anderson Isle Suite 008, Smithhaven, LA 85272
+    Rule("contact.address_us", rf"\b\d{{1,6}} (?:{_WORD} ){{1,4}}?{_WORD}(?:,? (?:Suite|Apt\.?|Unit|Ste\.?|"
+        rf"#) ?\w{{1,6}})?{_SEP}"
+         rf"{_CITY},? [A-Z]{{2}} \d{{5}}(?:-\d{{4}})?\b", _address),
+    Rule("contact.address_forces", r"\b(?:(?:PSC|Unit|USNS|USS|USNV|USCGC|CMR)\b[^\n]{0,60}?)?[,\n ]\s*(?:APO|FPO|"
+        r"DPO),? (?:AA|AE|AP) \d{5}\b", _address),
+    # Flat 95, Johnson Locks, Charlesburgh, CH73 6DB
+    Rule("contact.address_uk", rf"\b(?:(?:Flat|Studio|Unit|Apartment|"
+        rf"No\.?) )?\d{{1,5}}[A-Za-z]?,? (?:{_WORD},? ?){{1,6}}{_SEP}{_UK_POSTCODE}\b", _address),
+    # Kasimir-Gerlach-Strasse 9, 42613 Perleberg; aleja Strazacka 33/28, 18-595 Koszalin
+    Rule("contact.address_eu", rf"\b[A-Za-z][A-Za-z'.-]+(?: [A-Za-z'.-]+){{0,4}} \d{{1,5}} "
+        rf"?[a-zA-Z]?(?:[/-]\d{{1,4}})?(?: ?m\. ?\d+)?{_SEP}"
+         rf"(?:[A-Z]{{1,2}}-)?(?:\d{{5}}|\d{{2}}-\d{{3}}|\d{{4}}(?: [A-Z]{{2}})?) {_CITY}", _address),
+    # 39, boulevard Mendes, 04488 Briand
+    Rule("contact.address_fr", rf"(?i:\b(?:\d{{1,4}}(?: ?(?:bis|ter))?,? )?(?:rue|avenue|boulevard|chemin|place|"
+        rf"impasse|allee|quai|cours|route|square|passage))"
+         rf" [A-Za-z' .-]{{2,50}}{_SEP}\d{{5}} {_CITY}", _address),
+    Rule("contact.street", rf"\b\d{{1,5}}[A-Za-z]?,? (?:{_WORD} ){{1,3}}{_STREET_TYPE}\b|(?i:\b\d{{1,4}}(?: bis|"
+        rf" ter)?,? (?:rue|avenue|boulevard|chemin|"
+         rf"impasse|allee)) (?:de |du |des |la |le |l')*[A-Z][a-z]+|\b[A-Z][a-z]+(?:strasse|strase|str\.|weg|platz|"
+         rf"gasse|allee|damm|ufer) \d{{1,4}}\b|"
+         rf"\b(?:ul\.|ulica|aleja|al\.|plac|pl\.|os\.) {_WORD}(?: {_WORD})? \d{{1,4}}\b|"
+         rf"\bP\.? ?O\.? Box \d{{1,6}}\b", _street),
+    Rule("contact.postcode", rf"(?i:\b(?:address|addresse|anschrift|adres)\b)[^\n]{{0,60}}\b(?:{_UK_POSTCODE}|"
+        rf"\d{{5}} {_CITY}|\d{{2}}-\d{{3}} {_CITY})", _address),
+    Rule("contact.born", r"(?i)\b(?:born(?: on)?|date of birth|d\.?o\.?b\.?|birth ?date|geboren am|geb\.|nee? le|"
+        r"urodzon[ya])[ :]{1,3}(?:\d{4}-\d{2}-\d{2}|\d{1,2}[./ -](?:\d{1,2}|[A-Za-z]{3,9})[./ -]\d{2,4}|"
+        r"[A-Za-z]{3,9} \d{1,2},? \d{4})", _born),
+)  # fmt: skip
