@@ -135,9 +135,11 @@ def export_command(db: str | None, organization: str | None, out: Path) -> None:
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The file to write.")
 def verifier_command(out: Path) -> None:
     """Write the stand-alone verifier: one Python file that needs nothing but `cryptography`."""
-    out.write_text(generate())
+    out.write_text(generate(out.name))
     click.echo(f"wrote {out}: run it with `python {out} --help`")
 
 
 def _open(db: str | None, export: Path | None) -> Source:
-    return open_source(db, str(export) if export is not None else None)
+    source = open_source(db, str(export) if export is not None else None)
+    click.get_current_context().call_on_close(source.close)
+    return source
