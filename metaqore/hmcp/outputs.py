@@ -22,7 +22,7 @@ def canonical_answer(output: str) -> str:
         parsed = _json_object(text)
         if parsed is not None:
             return canonical_json(parsed).decode()
-    return text.strip("\"'`").rstrip(".").strip()
+    return text.rstrip(".").strip("\"'`").rstrip(".").strip()
 
 
 def output_type(outputs: Sequence[str], policy: Output) -> OutputType:
