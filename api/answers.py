@@ -16,13 +16,6 @@ from metaqore.requests.model import Ran
 from metaqore.store.views.requests import Shown
 
 JSON = "application/json"
-#: How the long-poll header is documented.
-PREFER = {
-    "in": "header",
-    "name": "Prefer",
-    "schema": {"type": "string", "examples": ["wait=10"]},
-    "description": "wait=N: answer when the request is finished, after N seconds (at most 60) at the latest",
-}
 #: Seconds after which it is worth asking for a verdict.
 RETRY_AFTER_S = "1"
 

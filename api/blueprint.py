@@ -13,7 +13,7 @@ import msgspec
 from flask import request
 from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from api import strict_json
 from api.access import SCOPE
@@ -23,6 +23,15 @@ from metaqore.errors import InvalidInput, MetaQoreError
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
+
+#: The headers that an operation may take, as they are documented.
+HEADERS: Mapping[str, str] = {
+    "Prefer": "wait=N: answer when the request is finished, after N seconds (at most 60) at the latest",
+    "Idempotency-Key": "1 to 255 visible ASCII characters; a repeat under the same key gets the first answer",
+    "If-Match": 'The ETag that was read, e.g. "3"; another version is 412',
+    "If-None-Match": "The ETag that was read; where it still holds, the answer is 304",
+    "Last-Event-ID": "The id of the last event that was read; the stream goes on after it",
+}
 
 
 def read_body(*, max_nodes: int = strict_json.MAX_NODES) -> Any:
@@ -37,7 +46,11 @@ def read_body(*, max_nodes: int = strict_json.MAX_NODES) -> Any:
         raise UnsupportedMediaType(f"the body is {kind or 'of no type'}: send it as Content-Type: {JSON}")
     if request.content_encoding:
         raise UnsupportedMediaType("compressed bodies are not read: send it without Content-Encoding")
-    return strict_json.loads(request.get_data(), max_nodes=max_nodes)
+    data = request.get_data()
+    if request.content_length is None and len(data) >= (request.max_content_length or len(data) + 1):
+        # A chunked body is cut at the limit without a word.
+        raise RequestEntityTooLarge
+    return strict_json.loads(data, max_nodes=max_nodes)
 
 
 def refuse(messages: Mapping[Any, Any] | list[Any]) -> NoReturn:
@@ -85,8 +98,17 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
 
     ARGUMENTS_PARSER = _Parser()
 
-    def operation(self, name: str, scope: str, **doc: Any) -> Callable[[Any], Any]:
-        """Give a method its ``operationId`` and the scope that a key needs for it."""
+    def operation(self, name: str, scope: str, *takes: str) -> Callable[[Any], Any]:
+        """Give a method its ``operationId`` and the scope that a key needs for it.
+
+        Args:
+            takes: the headers that mean something to it, of ``HEADERS``.
+        """
+        parameters = [
+            {"in": "header", "name": header, "schema": {"type": "string"}, "description": HEADERS[header]}
+            for header in takes
+        ]
+        doc = {"parameters": parameters} if parameters else {}
 
         def decorate(function: Any) -> Any:
             setattr(function, SCOPE, scope)

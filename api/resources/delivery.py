@@ -24,7 +24,7 @@ webhooks = Blueprint("webhooks", __name__, url_prefix="/api/v1/webhooks", descri
 class Events(MethodView):
     """The events of the organization."""
 
-    @events.operation("listEvents", "events:read")
+    @events.operation("listEvents", "events:read", "Last-Event-ID")
     @events.arguments(schemas.EventQuery, location="query")
     @events.response(200, page_of(schemas.EventSchema))
     @events.alt_response(200, schema={"type": "string"}, content_type="text/event-stream", success=True)
@@ -54,7 +54,7 @@ class Endpoints(MethodView):
         page = door().views.delivery.endpoints(caller().organization, after=after, limit=query["page_size"])
         return paging.envelope(page)
 
-    @webhooks.operation("createWebhook", "webhooks:manage")
+    @webhooks.operation("createWebhook", "webhooks:manage", "Idempotency-Key")
     @webhooks.arguments(schemas.NewEndpointSchema)
     @webhooks.response(201, schemas.SecretEndpointSchema)
     @webhooks.problems(404, 409)
@@ -75,7 +75,7 @@ class Endpoint(MethodView):
         """Read a webhook endpoint, without its secret"""
         return endpoints.find(endpoint)
 
-    @webhooks.operation("changeWebhook", "webhooks:manage")
+    @webhooks.operation("changeWebhook", "webhooks:manage", "Idempotency-Key")
     @webhooks.arguments(schemas.EndpointPatchSchema, content_type=MERGE_PATCH)
     @webhooks.response(200, schemas.SecretEndpointSchema)
     @webhooks.problems(404, 409)

@@ -40,7 +40,7 @@ class Patterns(MethodView):
 class Discovery(MethodView):
     """Looking for patterns."""
 
-    @patterns.operation("discoverPatterns", "hmcp:train")
+    @patterns.operation("discoverPatterns", "hmcp:train", "Prefer", "Idempotency-Key")
     @patterns.arguments(schemas.DiscoverSchema)
     @patterns.response(202, PromiseSchema)
     @patterns.alt_response(200, schema=RequestSchema, success=True)
@@ -69,7 +69,7 @@ class Specialists(MethodView):
 class Training(MethodView):
     """Training a specialist."""
 
-    @specialists.operation("trainSpecialist", "hmcp:train")
+    @specialists.operation("trainSpecialist", "hmcp:train", "Prefer", "Idempotency-Key")
     @specialists.arguments(schemas.TrainSchema)
     @specialists.response(202, PromiseSchema)
     @specialists.alt_response(200, schema=RequestSchema, success=True)

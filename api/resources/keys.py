@@ -29,7 +29,7 @@ class Keys(MethodView):
         after = paging.after(query["page_token"], str)
         return paging.envelope(door().views.security.keys(caller().organization, after=after, limit=query["page_size"]))
 
-    @blp.operation("createKey", "keys:manage")
+    @blp.operation("createKey", "keys:manage", "Idempotency-Key")
     @blp.arguments(schemas.NewKeySchema)
     @blp.response(201, schemas.CreatedKeySchema)
     @blp.problems(403)

@@ -20,7 +20,7 @@ blp = Blueprint("llm", __name__, url_prefix="/api/v1/llm", description="Model ca
 class Generate(MethodView):
     """One completion."""
 
-    @blp.operation("generate", "llm:generate")
+    @blp.operation("generate", "llm:generate", "Prefer", "Idempotency-Key")
     @blp.hot_body(GenerateSchema, accept.generation, max_nodes=MAX_NODES)
     @blp.response(202, PromiseSchema)
     @blp.alt_response(200, schema=RequestSchema, success=True)

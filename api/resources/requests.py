@@ -38,7 +38,7 @@ class Requests(MethodView):
 class Request(MethodView):
     """One request."""
 
-    @blp.operation("getRequest", "requests:read", parameters=[answers.PREFER])
+    @blp.operation("getRequest", "requests:read", "Prefer", "If-None-Match")
     @blp.response(200, schemas.RequestSchema)
     @blp.problems(404)
     def get(self, request_id: str) -> Response:

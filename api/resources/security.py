@@ -20,7 +20,7 @@ blp = Blueprint("security", __name__, url_prefix="/api/v1/security", description
 class Assess(MethodView):
     """One assessment."""
 
-    @blp.operation("assessPayload", "security:assess")
+    @blp.operation("assessPayload", "security:assess", "Prefer", "Idempotency-Key")
     @blp.arguments(AssessSchema)
     @blp.response(202, PromiseSchema)
     @blp.alt_response(200, schema=RequestSchema, success=True)

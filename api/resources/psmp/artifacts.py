@@ -38,7 +38,7 @@ class Artifacts(MethodView):
         )  # fmt: skip
         return paging.envelope(page)
 
-    @blp.operation("declareArtifact", "artifacts:write")
+    @blp.operation("declareArtifact", "artifacts:write", "Prefer", "Idempotency-Key", "If-Match", "If-None-Match")
     @blp.hot_body(schemas.DeclareSchema, accept.declaration, max_nodes=MAX_NODES)
     @blp.response(202, PromiseSchema)
     @blp.alt_response(200, schema=RequestSchema, success=True)
@@ -56,7 +56,7 @@ class Artifacts(MethodView):
 class Batch(MethodView):
     """Many declarations at once."""
 
-    @blp.operation("declareArtifacts", "artifacts:write")
+    @blp.operation("declareArtifacts", "artifacts:write", "Prefer", "Idempotency-Key")
     @blp.documented_body(schemas.DeclareBatchSchema)
     @blp.response(202, BatchSchema)
     @blp.alt_response(200, schema=BatchSchema, success=True)
@@ -70,7 +70,7 @@ class Batch(MethodView):
 class Artifact(MethodView):
     """One artifact."""
 
-    @blp.operation("getArtifact", "artifacts:read")
+    @blp.operation("getArtifact", "artifacts:read", "If-None-Match")
     @blp.response(200, schemas.ArtifactSchema)
     @blp.problems(404)
     def get(self, artifact: str) -> Any:
@@ -102,7 +102,7 @@ class Versions(MethodView):
 class Version(MethodView):
     """One version."""
 
-    @blp.operation("getVersion", "artifacts:read")
+    @blp.operation("getVersion", "artifacts:read", "If-None-Match")
     @blp.response(200, schemas.VersionSchema)
     @blp.problems(404)
     def get(self, artifact: str, version: int) -> Any:
@@ -117,7 +117,7 @@ class Version(MethodView):
 class Transition(MethodView):
     """The lifecycle of an artifact."""
 
-    @blp.operation("moveArtifact", "artifacts:write")
+    @blp.operation("moveArtifact", "artifacts:write", "Prefer", "Idempotency-Key")
     @blp.arguments(schemas.TransitionSchema)
     @blp.response(202, PromiseSchema)
     @blp.alt_response(200, schema=RequestSchema, success=True)

@@ -54,7 +54,7 @@ class Conflict(MethodView):
 class Resolution(MethodView):
     """The way out of a conflict."""
 
-    @blp.operation("resolveConflict", "conflicts:resolve")
+    @blp.operation("resolveConflict", "conflicts:resolve", "Prefer", "Idempotency-Key")
     @blp.arguments(schemas.ResolveSchema)
     @blp.response(202, PromiseSchema)
     @blp.alt_response(200, schema=RequestSchema, success=True)

@@ -47,7 +47,7 @@ class Projects(MethodView):
         )  # fmt: skip
         return paging.envelope(page)
 
-    @blp.operation("createProject", "projects:write")
+    @blp.operation("createProject", "projects:write", "Idempotency-Key")
     @blp.arguments(schemas.NewProjectSchema)
     @blp.response(201, schemas.ProjectSchema)
     def post(self, body: dict[str, Any]) -> tuple[Any, dict[str, str]]:
@@ -60,7 +60,7 @@ class Projects(MethodView):
 class Project(MethodView):
     """One project."""
 
-    @blp.operation("getProject", "projects:read")
+    @blp.operation("getProject", "projects:read", "If-None-Match")
     @blp.response(200, schemas.ProjectSchema)
     @blp.problems(404)
     def get(self, project: str) -> Any:
@@ -68,7 +68,7 @@ class Project(MethodView):
         row = project_of(project)
         return unchanged(row["version"]) or (row, {"ETag": tag(row["version"])})
 
-    @blp.operation("changeProject", "projects:write")
+    @blp.operation("changeProject", "projects:write", "If-Match", "Idempotency-Key")
     @blp.arguments(schemas.ProjectPatchSchema, content_type=MERGE_PATCH)
     @blp.response(200, schemas.ProjectSchema)
     @blp.problems(404, 409, 412, 428)
@@ -83,7 +83,7 @@ class Project(MethodView):
         )
         return ran.result, labels(ran)
 
-    @blp.operation("archiveProject", "projects:write")
+    @blp.operation("archiveProject", "projects:write", "If-Match")
     @blp.response(200, schemas.ProjectSchema)
     @blp.problems(404, 409, 412)
     def delete(self, project: str) -> Any:

@@ -42,7 +42,7 @@ class Tasks(MethodView):
         )  # fmt: skip
         return paging.envelope(page)
 
-    @blp.operation("createTask", "tasks:write")
+    @blp.operation("createTask", "tasks:write", "Idempotency-Key")
     @blp.arguments(schemas.NewTaskSchema)
     @blp.response(201, schemas.TaskSchema)
     @blp.problems(404)
@@ -57,7 +57,7 @@ class Tasks(MethodView):
 class Task(MethodView):
     """One task."""
 
-    @blp.operation("getTask", "projects:read")
+    @blp.operation("getTask", "projects:read", "If-None-Match")
     @blp.response(200, schemas.TaskSchema)
     @blp.problems(404)
     def get(self, task: str) -> Any:
@@ -65,7 +65,7 @@ class Task(MethodView):
         row = _task(task)
         return unchanged(row["version"]) or (row, {"ETag": tag(row["version"])})
 
-    @blp.operation("changeTask", "tasks:write")
+    @blp.operation("changeTask", "tasks:write", "If-Match", "Idempotency-Key")
     @blp.arguments(schemas.TaskPatchSchema, content_type=MERGE_PATCH)
     @blp.response(200, schemas.TaskSchema)
     @blp.problems(404, 409, 412, 428)

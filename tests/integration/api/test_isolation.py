@@ -1,0 +1,215 @@
+"""Every operation of the OpenAPI document × who calls: a new operation without a row here fails."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.running import Answer, Running, wait_until
+
+#: operationId → a body that would be accepted from the owner; None for those without one.
+BODIES: dict[str, Any] = {
+    "listProjects": None, "createProject": {"name": "n"}, "getProject": None, "changeProject": {"name": "m"},
+    "archiveProject": None, "getBlockingReport": None, "listArtifacts": None,
+    "declareArtifact": {"project": "{project}", "type": "code", "name": "n", "content": 1},
+    "declareArtifacts": {"items": [{"project": "{project}", "type": "code", "name": "n", "content": 1}]},
+    "getArtifact": None, "listVersions": None, "getVersion": None, "moveArtifact": {"to": "active"},
+    "listTasks": None, "createTask": {"project": "{project}", "title": "t"}, "getTask": None,
+    "changeTask": {"title": "u"}, "listConflicts": None, "getConflict": None,
+    "resolveConflict": {"strategy": "escalate"}, "listRequests": None, "getRequest": None, "cancelRequest": None,
+    "assessPayload": {"project": "{project}", "content": "text"},
+    "generate": {"project": "{project}", "prompt": "text"}, "listPatterns": None, "discoverPatterns": {},
+    "listSpecialists": None, "trainSpecialist": {"pattern": "pat_none"}, "listEvents": None, "listWebhooks": None,
+    "createWebhook": {"url": "http://127.0.0.1:9/", "project": "{project}"}, "getWebhook": None,
+    "changeWebhook": {"state": "disabled"}, "deleteWebhook": None, "testWebhook": None, "listDeliveries": None,
+    "replayDeliveries": {}, "replayDelivery": None, "listKeys": None, "createKey": {"name": "n", "principal": "p",
+    "scopes": ["projects:read"]}, "revokeKey": None,
+}  # fmt: skip
+#: Operations that a stranger may do, because they name nothing that exists: they only ever touch the stranger's own.
+OWN_ONLY = frozenset({"createProject", "createKey", "discoverPatterns", "trainSpecialist"})
+QUERIES = {"listArtifacts": "?project={project}", "listTasks": "?project={project}", "listEvents": "?format=json",
+           "listConflicts": "?project={project}", "listRequests": "?project={project}"}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def things(mq: Running) -> dict[str, str]:
+    """One of each thing that the owner has: path parameter → id."""
+    project = mq.project("isolated")
+    body = {"project": project, "type": "code", "name": "secret.py", "content": "classified-4711"}
+    created = mq.post("/artifacts", body, prefer="wait=20").json
+    blocked = mq.post("/artifacts", body, prefer="wait=20").json
+    endpoint = mq.post("/webhooks", {"url": "http://127.0.0.1:9/classified-4711"}).json["id"]
+    mq.post(f"/webhooks/{endpoint}/test")
+    deliveries = wait_until(lambda: mq.get(f"/webhooks/{endpoint}/deliveries").json["items"], "a delivery")
+    return {
+        "project": project,
+        "artifact": created["result"]["artifact"]["id"],
+        "version": "1",
+        "task": mq.post("/tasks", {"project": project, "title": "classified-4711"}).json["id"],
+        "conflict": blocked["blocking_report"]["conflicts"][0]["id"],
+        "request_id": created["id"],
+        "endpoint": endpoint,
+        "delivery": deliveries[0]["id"],
+        "key_id": mq.post("/keys", {"name": "n", "principal": "classified-4711", "scopes": ["audit:read"]}).json["id"],
+    }
+
+
+@pytest.fixture(scope="module")
+def operations(mq: Running) -> dict[str, tuple[str, str, dict[str, Any]]]:
+    """operationId → (method, path, operation)."""
+    spec = mq.get("/openapi.json").json
+    return {
+        operation["operationId"]: (method.upper(), path, operation)
+        for path, methods in spec["paths"].items()
+        for method, operation in methods.items()
+        if method in ("get", "post", "put", "patch", "delete")
+    }
+
+
+def _fill(value: Any, things: dict[str, str]) -> Any:
+    if isinstance(value, str):
+        return things["project"] if value == "{project}" else value
+    if isinstance(value, dict):
+        return {name: _fill(member, things) for name, member in value.items()}
+    return [_fill(member, things) for member in value] if isinstance(value, list) else value
+
+
+def _call(mq: Running, name: str, found: tuple[str, str, Any], things: dict[str, str], key: str) -> Answer:
+    method, path, _ = found
+    path = path.removeprefix("/api/v1").format(**things) + QUERIES.get(name, "").format(**things)
+    headers = {"If-Match": "*"} if method == "PATCH" else {}
+    return mq.call(method, path, _fill(BODIES[name], things), key=key, headers=headers)
+
+
+def _each(operations: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    yield from sorted(operations.items())
+
+
+def test_every_operation_has_a_row(operations: dict[str, Any]) -> None:
+    assert set(operations) == set(BODIES)
+
+
+def test_without_a_valid_key_nothing_answers(mq: Running, operations: dict[str, Any], things: dict[str, str]) -> None:
+    unknown = "mq_live_" + "0" * 12 + "_" + "0" * 72
+    for name, found in _each(operations):
+        for key in ("", "nonsense", unknown, mq.key[:-1] + ("0" if mq.key[-1] != "0" else "1")):
+            answer = _call(mq, name, found, things, key)
+            assert (answer.status, answer.json["code"]) == (401, "unauthenticated"), (name, key)
+            assert answer.headers["WWW-Authenticate"].startswith("Bearer"), name
+
+
+def test_without_its_scope_nothing_answers(mq: Running, operations: dict[str, Any], things: dict[str, str]) -> None:
+    powerless = mq.make_key(["audit:read"])
+    for name, found in _each(operations):
+        scope = found[2]["security"][0]["apiKey"][0]
+        answer = _call(mq, name, found, things, powerless)
+        assert (answer.status, answer.json["code"], answer.json["scope"]) == (403, "forbidden", scope), name
+
+
+def test_a_stranger_sees_nothing_and_changes_nothing(
+    mq: Running, operations: dict[str, Any], things: dict[str, str], stranger: str
+) -> None:
+    for name, found in _each(operations):
+        answer = _call(mq, name, found, things, stranger)
+        if name == "declareArtifacts":
+            assert (answer.status, answer.json["errors"][0]["detail"][:8]) == (422, "project "), name
+        elif "{" in found[1] or (isinstance(BODIES[name], dict) and "project" in BODIES[name]):
+            assert (answer.status, answer.json["code"]) == (404, "not_found"), (name, answer.body)
+        elif name not in OWN_ONLY:
+            assert answer.status == 200, (name, answer.body)
+            assert not [item for item in answer.json["items"] if "classified" in str(item)], name
+        assert b"classified-4711" not in answer.body, name
+    assert mq.get(f"/projects/{things['project']}").json["state"] == "initialized"
+
+
+def test_a_foreign_thing_answers_as_one_that_does_not_exist(
+    mq: Running, operations: dict[str, Any], things: dict[str, str], stranger: str
+) -> None:
+    nothing = {name: f"{value[:4]}{uuid.uuid4().hex}" for name, value in things.items()} | {"version": "1"}
+    for name, found in _each(operations):
+        if "{" in found[1]:
+            foreign, absent = (_call(mq, name, found, some, stranger) for some in (things, nothing))
+            left = foreign.body.decode()
+            for parameter in things:
+                left = left.replace(things[parameter], nothing[parameter])
+            for volatile in (foreign.json["request_id"],):
+                left = left.replace(volatile, absent.json["request_id"])
+            assert (foreign.status, left) == (absent.status, absent.body.decode()), name
+
+
+def test_an_idempotency_key_does_not_reach_over_organizations(mq: Running, stranger: str) -> None:
+    key = {"Idempotency-Key": uuid.uuid4().hex}
+
+    mine = mq.post("/projects", {"name": "same"}, headers=key).json["id"]
+    theirs = mq.post("/projects", {"name": "same"}, headers=key, key=stranger).json["id"]
+
+    assert mine != theirs
+
+
+def test_a_cursor_does_not_reach_over_organizations(mq: Running, stranger: str) -> None:
+    for _ in range(2):
+        mq.project("paged")
+    token = mq.get("/projects?page_size=1").json["next_page_token"]
+
+    assert token
+    theirs = mq.get(f"/projects?page_token={token}", key=stranger)
+    assert all(item["created_by"] == "stranger" for item in theirs.json["items"])
+
+
+def test_a_revoked_key_stops_within_a_second(mq: Running) -> None:
+    made = mq.post("/keys", {"name": "n", "principal": "p", "scopes": ["projects:read"]}).json
+    assert mq.get("/projects", key=made["secret"]).status == 200
+
+    assert mq.call("DELETE", f"/keys/{made['id']}").status == 204
+
+    wait_until(lambda: mq.get("/projects", key=made["secret"]).status == 401, "the key is refused", seconds=1.5)
+
+
+def test_a_key_gives_only_what_it_has(mq: Running) -> None:
+    manager = mq.make_key(["keys:manage", "projects:read"])
+
+    given = mq.post("/keys", {"name": "n", "principal": "p", "scopes": ["projects:read"]}, key=manager)
+    beyond = mq.post("/keys", {"name": "n", "principal": "p", "scopes": ["projects:write"]}, key=manager)
+    all_of_it = mq.post("/keys", {"name": "n", "principal": "p", "scopes": ["*"]}, key=manager)
+
+    assert (given.status, beyond.status, all_of_it.status) == (201, 403, 403)
+
+
+def test_a_key_that_expires_is_refused_from_then_on(mq: Running) -> None:
+    past = mq.post(
+        "/keys", {"name": "n", "principal": "p", "scopes": ["audit:read"], "expires_at": "2020-01-01T00:00:00Z"}
+    )
+
+    assert (past.status, past.json["code"]) == (422, "invalid_input")
+
+
+def test_a_secret_is_shown_once(mq: Running) -> None:
+    key = {"Idempotency-Key": uuid.uuid4().hex}
+    body = {"name": "once", "principal": "p", "scopes": ["audit:read"]}
+
+    first = mq.post("/keys", body, headers=key).json
+    again = mq.post("/keys", body, headers=key).json
+
+    assert first["secret"].startswith("mq_live_")
+    assert (again["id"], again["secret"]) == (first["id"], None)
+    page = mq.get("/keys?page_size=200").body.decode()
+    assert first["id"] in page
+    assert first["secret"][22:86] not in page
+    requests = mq.get("/requests?kind=key.create&page_size=200").body.decode()
+    assert first["secret"][22:86] not in requests
+
+
+def test_metrics_need_their_scope_and_probes_need_no_key(mq: Running, stranger: str) -> None:
+    assert mq.get("//metrics", key="").status == 401
+    assert mq.get("//metrics", key=mq.make_key(["projects:read"])).status == 403
+    assert b"metaqore_queue_depth" in mq.get("//metrics", key=mq.make_key(["metrics:read"])).body
+    assert mq.get("//healthz", key="").json == {"status": "alive"}
+    assert mq.get("//readyz", key="").json["status"] == "ready"
+
+
+def test_what_does_not_exist_is_no_secret_only_for_those_with_a_key(mq: Running) -> None:
+    assert mq.get("//nowhere", key="").status == 401
+    assert mq.get("//nowhere").status == 404
