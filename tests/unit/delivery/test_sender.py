@@ -14,8 +14,8 @@ from tests.webhooks import START, Clock, FakeNetwork, Sent, make_delivery, make_
 OLD = "whsec_" + "B" * 43 + "="
 
 
-def sender(network: FakeNetwork, clock: Clock | None = None, **policy: bool) -> Sender:
-    return Sender(network, EgressPolicy(**policy), clock=clock or Clock(), jitter=lambda: 0.0)
+def sender(network: FakeNetwork, clock: Clock | None = None, *, allow_private: bool = False) -> Sender:
+    return Sender(network, EgressPolicy(allow_private=allow_private), clock=clock or Clock(), jitter=lambda: 0.0)
 
 
 @pytest.mark.parametrize(
