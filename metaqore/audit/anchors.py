@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import lru_cache
 from heapq import merge
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from metaqore.audit.checkpoint import (
     ED25519,
@@ -151,11 +151,13 @@ def in_order(streams: Sequence[Iterable[Anchor]]) -> Iterator[Anchor]:
     return merge(*streams, key=lambda anchor: anchor.size)
 
 
-def witnessed_origins(path: Path) -> set[str]:
-    """Return the origin lines that a witness file speaks of."""
+def witnessed_logs(path: Path, trust: Trust) -> set[str]:
+    """Return the organizations of whose logs a witness file holds a checkpoint with a trusted signature."""
     found: set[str] = set()
     for line in read_witness(path, lambda _: None):
-        found.add(line.note.partition("\n")[0])
+        organization = unquote(line.note.partition("\n")[0].rpartition("/")[2])
+        if organization not in found and trust.weigh(line.note, organization)[1] is Standing.SIGNED:
+            found.add(organization)
     return found
 
 

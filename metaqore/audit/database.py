@@ -44,18 +44,8 @@ class DatabaseSource:
 
     def organizations(self) -> list[str]:
         """Return the organizations that have entries or checkpoints, hopping through the index."""
-        found: set[str] = set()
-        for table in (ENTRIES_TABLE, CHECKPOINTS_TABLE):
-            if not self._has(table):
-                continue
-            last = ""
-            while True:
-                rows = self._all(f"SELECT min(organization) FROM {table} WHERE organization > ?", last)
-                if rows[0][0] is None:
-                    break
-                last = _text(rows[0][0])
-                found.add(last)
-        return sorted(found)
+        tables = [table for table in (ENTRIES_TABLE, CHECKPOINTS_TABLE) if self._has(table)]
+        return sorted({name for table in tables for name in self._names(table)})
 
     def last_seq(self, organization: str) -> int:
         """Return the highest integer sequence number."""
@@ -112,7 +102,7 @@ class DatabaseSource:
             return b""
         sql = f"SELECT hashes FROM {TILES_TABLE} WHERE organization = ? AND level = ? AND tile_index = ?"
         rows = self._all(sql, organization, level, index)
-        return bytes(rows[0][0]) if rows else b""
+        return rows[0][0] if rows and type(rows[0][0]) is bytes else b""
 
     def is_complete(self) -> bool:
         """Return True: a database has no end that could be missing."""
@@ -125,6 +115,17 @@ class DatabaseSource:
     def close(self) -> None:
         """Close the connection."""
         raise NotImplementedError
+
+    def _names(self, table: str) -> set[str]:
+        found: set[str] = set()
+        last = ""
+        while True:
+            rows = self._all(f"SELECT min(organization) FROM {table} WHERE organization > ?", last)
+            # A name that comes twice is not text that can be asked for: it sorts behind all that is.
+            if rows[0][0] is None or _text(rows[0][0]) in found:
+                return found
+            last = _text(rows[0][0])
+            found.add(last)
 
     def _has(self, table: str) -> bool:
         raise NotImplementedError
@@ -154,6 +155,7 @@ class SqliteSource(DatabaseSource):
             self._connection.text_factory = _Text
             # One snapshot for entries and checkpoints, though the writers go on.
             self._connection.execute("BEGIN")
+            self._connection.execute("SELECT json_object('a', 1)")
             if not self._has(ENTRIES_TABLE):
                 raise CannotRead(f"{path}: no table {ENTRIES_TABLE}, so this is no MetaQore database")
         except sqlite3.Error as error:

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -176,13 +177,19 @@ def run_export(source: Source, organization: str | None, out: Path, say: Say) ->
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the entry point of the stand-alone file."""
-    parser = _parser()
-    given = parser.parse_args(arguments)
+    given = _parser().parse_args(arguments)
     try:
         return _dispatch(given)
-    except (CannotRead, InvalidInput, OSError) as error:
-        sys.stderr.write(f"CANNOT TELL: {error}\n")
-        return CANNOT_TELL
+    except Exception as error:
+        return cannot_tell(error)
+
+
+def cannot_tell(error: Exception) -> int:
+    """Say why there is no answer. A fault of the verifier must not pass for tampering, as its exit code 1 would."""
+    sys.stderr.write(f"CANNOT TELL: {error}\n")
+    if not isinstance(error, (CannotRead, InvalidInput, OSError)):
+        traceback.print_exception(error)
+    return CANNOT_TELL
 
 
 def _dispatch(given: argparse.Namespace) -> int:

@@ -20,7 +20,7 @@ from metaqore.audit.anchors import (
     since_anchor,
     stored_anchors,
     witness_anchors,
-    witnessed_origins,
+    witnessed_logs,
 )
 from metaqore.audit.block import BLOCK_ENTRIES, BLOCK_HEIGHT, Block, BlockTask, Segment, check_block, run_blocks
 from metaqore.audit.diagnose import examine
@@ -64,14 +64,11 @@ def verify(source: Source, options: Options, progress: Callable[[int], None] = l
     """
     organizations = source.organizations()
     verdicts = [verify_log(source, organization, options, progress) for organization in organizations]
-    if options.witness is not None and options.trust.log_names and source.has_columns:
-        known = {origin for organization in organizations for origin in options.trust.origins(organization)}
-        for origin in sorted(witnessed_origins(options.witness) - known):
-            if any(origin.startswith(name + "/") for name in options.trust.log_names):
-                lost = Verdict(origin)
-                why = "the whole log is gone, a witness remembers it"
-                lost.findings.append(Finding(Attack.TRUNCATED, 1, 1, why))
-                verdicts.append(lost)
+    if options.witness is not None and source.has_columns:
+        for organization in sorted(witnessed_logs(options.witness, options.trust) - set(organizations)):
+            lost = Verdict(organization)
+            lost.findings.append(Finding(Attack.TRUNCATED, 1, 1, "the whole log is gone, a witness remembers it"))
+            verdicts.append(lost)
     return verdicts
 
 
@@ -246,6 +243,8 @@ class _Run:
 
     def _doubt(self) -> None:
         verdict, seen = self._verdict, self._seen
+        if not seen.complete and not verdict.findings:
+            verdict.doubts.append(f"the entries from {verdict.entries + 1} on could not be read in order")
         if not self._options.trust.log_names:
             verdict.doubts.append("no signature was checked: give the log's verifier key with --trust")
         elif verdict.entries and not seen.signed and not verdict.findings:

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from metaqore.audit.block import usable_processes
-from metaqore.audit.findings import CANNOT_TELL
 from metaqore.audit.offline import (
+    cannot_tell,
     open_source,
     read_trust,
     run_check_receipt,
@@ -21,10 +21,9 @@ from metaqore.audit.offline import (
     run_prove,
     run_verify,
 )
-from metaqore.audit.source import CannotRead, Source
+from metaqore.audit.source import Source
 from metaqore.audit.standalone import generate
 from metaqore.audit.verify import DEFAULT_TOLERANCE_MS, Options
-from metaqore.errors import InvalidInput
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _db = click.option("--db", metavar="DSN", help="SQLite path, sqlite:///path or postgresql://…")
@@ -34,14 +33,15 @@ _organization = click.option("--organization", help="Whose log, where there are 
 
 
 class _Group(click.Group):
-    """Turns what cannot be read into exit code 2."""
+    """Turns what cannot be read, and any fault, into exit code 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (CannotRead, InvalidInput, OSError) as error:
-            click.echo(f"CANNOT TELL: {error}", err=True)
-            sys.exit(CANNOT_TELL)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            sys.exit(cannot_tell(error))
 
 
 @click.group("audit", cls=_Group)

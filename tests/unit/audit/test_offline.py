@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from metaqore.audit import standalone
+from metaqore.audit import offline, standalone
 from metaqore.audit.standalone import generate
 from metaqore.cli.audit import group
 
@@ -49,6 +49,16 @@ def test_a_clean_log_exits_0_a_tampered_one_1_and_an_unreadable_one_2(full, tmp_
         done = run(*arguments)
         assert done.exit_code == 2, done.output
         assert "CANNOT TELL" in done.output
+
+
+def test_a_fault_of_the_verifier_does_not_pass_for_tampering(full, monkeypatch):
+    def faulty(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("metaqore.cli.audit.run_verify", faulty)
+    monkeypatch.setattr("metaqore.audit.offline.run_verify", faulty)
+    assert run("verify", "--db", full.path, "--trust", VKEY).exit_code == 2
+    assert offline.main(["verify", "--db", str(full.path), "--trust", VKEY]) == 2
 
 
 def test_a_key_file_serves_as_trust(full, tmp_path):
