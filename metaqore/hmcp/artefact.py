@@ -106,7 +106,7 @@ def _classifier(specialist: Specialist, weights: bytes) -> Classifier:
     columns = arrays["columns"]
     fits = (
         labels >= 2
-        and all(arrays[name].dtype == np.dtype(kind) for name, kind in _ARRAYS.items())
+        and all(getattr(arrays[name], "dtype", None) == np.dtype(kind) for name, kind in _ARRAYS.items())
         and columns.ndim == 1
         and arrays["weights"].shape == (rows, len(columns))
         and arrays["bias"].shape == (rows,)

@@ -30,19 +30,19 @@ def planted(event: MakeEvent, words: Words, seed: int) -> tuple[list[TaskEvent],
     events: list[TaskEvent] = []
     truth: list[str | None] = []
     for job, labels in JOBS.items():
-        for _ in range(rng.randint(190, 240)):
+        for _ in range(rng.randint(180, 200)):
             prompt = job.replace("4711", str(rng.randrange(10_000))) + words(rng, rng.randint(4, 12))
             answer = rng.choice(labels) if labels else words(rng, 6)
             events.append(event(prompt, answer, agent=f"agent-{rng.randrange(3)}"))
             truth.append(job)
-    for _ in range(1500):
+    for _ in range(800):
         opening = rng.choice(["You are a helpful assistant. ", "Is this ", "", "", ""])
         events.append(event(opening + words(rng, 12), words(rng, 3), agent=f"agent-{rng.randrange(3)}"))
         truth.append(None)
     return events, truth
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_planted_jobs_are_found_exactly(seed: int, event: MakeEvent, words: Words, policy: Policy, now: int) -> None:
     events, truth = planted(event, words, seed)
 
