@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -11,7 +11,7 @@ from metaqore.audit.tags import Tag
 from metaqore.canonical import canonical_json, sha256_hex
 from metaqore.errors import InvalidInput
 from metaqore.ids import new_id
-from metaqore.messages import AuditNote, EventNote, Outcome, Request, Verdict, failed
+from metaqore.messages import AuditNote, EventNote, Outcome, Request, Verdict, Write, failed
 from metaqore.psmp import graph
 from metaqore.psmp.model import (
     Conflict,
@@ -43,6 +43,9 @@ from metaqore.psmp.workspace import Workspace
 
 CLOSED = frozenset({"completed", "archived"})
 DEFAULT_LABEL = "INTERNAL"
+
+#: In which state a conflict is recorded.
+Kept = Literal["open", "recorded", "resolved"]
 
 
 def declare(batch: Sequence[Request], reads: PsmpReads, now: int) -> list[Outcome]:
@@ -91,7 +94,7 @@ def decide(
         return resolve_by_merge(case, workspace, by="adaptive")
     if ruling is Ruling.BLOCK:
         return block(case, mode=mode or project.mode)
-    recorded = [(conflict, "recorded", "let_through") for conflict in case.conflicts]
+    recorded: list[tuple[Conflict, Kept, str]] = [(c, "recorded", "let_through") for c in case.conflicts]
     return admit(case, workspace, studied, recorded, provenance or {})
 
 
@@ -145,7 +148,7 @@ def admit(
     case: Case,
     workspace: Workspace,
     studied: Studied,
-    recorded: Sequence[tuple[Conflict, str, str]],
+    recorded: Sequence[tuple[Conflict, Kept, str]],
     provenance: dict[str, Any],
 ) -> Outcome:
     """Return the outcome that appends a version.
@@ -159,7 +162,6 @@ def admit(
     artifact = head.id if head is not None else new_id("art")
     body = studied.body if not provenance else _with_provenance(studied.body, provenance)
     edges = tuple(dict.fromkeys(d.id for d in case.dependencies))
-    outcome = Outcome(verdict=Verdict.APPROVED)
     # The topological rank of a new artifact is its request's number: higher than that of all it can depend on.
     fresh = Head(
         id=artifact, project=case.project.id, type=declaration.type, name=declaration.name,
@@ -167,43 +169,61 @@ def admit(
         label=label, rank=head.rank if head is not None else request.seq,
         created_by=head.created_by if head is not None else request.principal, updated_by=request.principal,
     )  # fmt: skip
-    if head is None:
-        outcome.writes = [_new_artifact(fresh, request, case.now)]
-    else:
-        moved = MoveHead(artifact, version, studied.content_hash, label, request.principal, case.now)
-        outcome.writes = [moved]
-    outcome.writes += [
+    writes: list[Write] = [_head_moves(fresh, request, case.now, is_new=head is None)]
+    writes += [
         NewVersion(artifact, version, request.organization, studied.content, studied.content_hash, label,
                    declaration.base_version, body, request.id, request.principal, case.now),
         *(SetRank(node, rank) for node, rank in case.ranks.items()),
         *_conflict_rows(case, recorded, None, artifact),
     ]  # fmt: skip
     if head is not None or edges:
-        outcome.writes.append(SetEdges(artifact, edges, fresh=head is None))
+        writes.append(SetEdges(artifact, edges, fresh=head is None))
     workspace.put(fresh)
     workspace.set_edges(artifact, edges)
     for node, rank in case.ranks.items():
         workspace.set_rank(node, rank)
-    shown = {
-        "id": artifact, "type": fresh.type, "name": fresh.name, "version": version, "state": fresh.state,
-        "content_hash": studied.content_hash, "label": label,
+    return _admitted(fresh, writes, recorded, provenance, created=head is None)
+
+
+def _head_moves(fresh: Head, request: Request, now: int, *, is_new: bool) -> NewArtifact | MoveHead:
+    if is_new:
+        return NewArtifact(
+            fresh.id, request.organization, fresh.project, fresh.type, fresh.name, fresh.state, fresh.head,
+            fresh.content_hash, fresh.label, fresh.rank, fresh.created_by, now,
+        )  # fmt: skip
+    return MoveHead(fresh.id, fresh.head, fresh.content_hash, fresh.label, request.principal, now)
+
+
+def _admitted(
+    fresh: Head,
+    writes: list[Write],
+    recorded: Sequence[tuple[Conflict, Kept, str]],
+    provenance: dict[str, Any],
+    *,
+    created: bool,
+) -> Outcome:
+    """Return what is shown, audited and announced of an admitted version."""
+    result: dict[str, Any] = {
+        "artifact": {
+            "id": fresh.id, "type": fresh.type, "name": fresh.name, "version": fresh.head, "state": fresh.state,
+            "content_hash": fresh.content_hash, "label": fresh.label,
+        },
+        "created": created,
     }  # fmt: skip
-    outcome.result = {"artifact": shown, "created": head is None}
     if recorded:
-        outcome.result["conflicts"] = [{**c.shown(), "resolution": how} for c, _, how in recorded]
+        result["conflicts"] = [{**c.shown(), "resolution": how} for c, _, how in recorded]
     if provenance:
-        outcome.result["provenance"] = provenance
-    outcome.audit = [
-        AuditNote(
-            tag=Tag.ARTIFACT_MERGED if any(how == "merged" for _, _, how in recorded) else Tag.ARTIFACT_ADMITTED,
-            subject=artifact,
-            outcome="approved",
-            details={"version": version, "content": studied.content_hash},
-        )
-    ]
-    kind = "artifact.created" if head is None else "artifact.updated"
-    outcome.events = [EventNote(kind, artifact, {"type": fresh.type, "name": fresh.name, "version": version})]
-    return outcome
+        result["provenance"] = provenance
+    merged = any(how == "merged" for _, _, how in recorded)
+    note = AuditNote(
+        tag=Tag.ARTIFACT_MERGED if merged else Tag.ARTIFACT_ADMITTED,
+        subject=fresh.id,
+        outcome="approved",
+        details={"version": fresh.head, "content": fresh.content_hash},
+    )
+    kind = "artifact.created" if created else "artifact.updated"
+    event = EventNote(kind, fresh.id, {"type": fresh.type, "name": fresh.name, "version": fresh.head})
+    return Outcome(verdict=Verdict.APPROVED, result=result, writes=writes, audit=[note], events=[event])
 
 
 def block(case: Case, *, mode: str, hunks: Sequence[Any] = ()) -> Outcome:
@@ -254,7 +274,7 @@ def resolve_by_merge(case: Case, workspace: Workspace, *, by: str) -> Outcome:
         merged_content = merged.content
     content = canonical_json(merged_content)
     studied = Studied(declaration, content.decode(), sha256_hex(content), case.studied.body)
-    recorded = [(conflict, "resolved", "merged") for conflict in case.conflicts]
+    recorded: list[tuple[Conflict, Kept, str]] = [(c, "resolved", "merged") for c in case.conflicts]
     provenance = {"merged_by": by, "parents": [
         {"version": head.head, "content_hash": head.content_hash},
         {"request": case.request.id, "base_version": base_version, "content_hash": case.studied.content_hash},
@@ -311,20 +331,13 @@ def studied_again(payload: dict[str, Any], base_version: int | None) -> Studied:
     return Studied(declaration, content.decode(), sha256_hex(content), body.decode())
 
 
-def _new_artifact(head: Head, request: Request, now: int) -> NewArtifact:
-    return NewArtifact(
-        head.id, request.organization, head.project, head.type, head.name, head.state, head.head,
-        head.content_hash, head.label, head.rank, head.created_by, now,
-    )  # fmt: skip
-
-
 def _with_provenance(body: str, provenance: dict[str, Any]) -> str:
     return msgspec.json.encode({**msgspec.json.decode(body), "provenance": provenance}).decode()
 
 
 def _conflict_rows(
     case: Case,
-    conflicts: Sequence[tuple[Conflict, str, str | None]],
+    conflicts: Sequence[tuple[Conflict, Kept, str | None]],
     proposal: str | None,
     artifact: str | None,
     mode: str | None = None,
