@@ -12,21 +12,17 @@ import msgspec
 from metaqore.adapters.egress_http import SocketNetwork
 from metaqore.adapters.redis_results import RedisResults
 from metaqore.delivery.dispatch import Dispatcher
-from metaqore.delivery.egress import EgressPolicy
-from metaqore.delivery.handlers import Handlers as DeliveryHandlers
 from metaqore.delivery.webhooks import Sender
 from metaqore.errors import SettingsError
+from metaqore.kinds import control_kinds, egress, queue_kinds
 from metaqore.messages import Submission
-from metaqore.psmp import control, handlers, resolution
-from metaqore.psmp.rules import study as study_declaration
 from metaqore.requests.attempts import Limits
-from metaqore.requests.cancel import cancel
-from metaqore.requests.catalogue import Catalogue, Kind
+from metaqore.requests.catalogue import Catalogue
 from metaqore.requests.executor import Executor
 from metaqore.requests.intake import Intake
 from metaqore.requests.ports import Bell
 from metaqore.requests.recorder import Recorder
-from metaqore.security import key_handlers, keys
+from metaqore.security import keys
 from metaqore.settings import Settings
 from metaqore.store import migrate, views
 from metaqore.store.engine import Database
@@ -64,7 +60,7 @@ def build(settings: Settings, bell: Callable[[Settings], Bell]) -> Engine:
         raise SettingsError("METAQORE_REDIS_URL is not set. `metaqore up` starts a broker and sets it")
     database = Database(settings.dsn)
     store = SqlStore(database)
-    catalogue = Catalogue(_kinds(settings))
+    catalogue = Catalogue([*control_kinds(settings), *queue_kinds(settings, store)])
     ringer = bell(settings)
     executor = Executor(
         store,
@@ -78,7 +74,7 @@ def build(settings: Settings, bell: Callable[[Settings], Bell]) -> Engine:
         owner=f"{socket.gethostname()}:{os.getpid()}",
     )  # fmt: skip
     intake = Intake(store, catalogue, ringer, batch=settings.commit_batch)
-    sender = Sender(SocketNetwork(), _egress(settings), timeout_s=settings.webhook_timeout_s)
+    sender = Sender(SocketNetwork(), egress(settings), timeout_s=settings.webhook_timeout_s)
     dispatcher = Dispatcher(
         store, sender, lambda now: Recorder(catalogue, now), lambda journal: executor.after_commit([], journal)
     )
@@ -86,37 +82,6 @@ def build(settings: Settings, bell: Callable[[Settings], Bell]) -> Engine:
         settings=settings, database=database, store=store, catalogue=catalogue, intake=intake, executor=executor,
         views=views.build(database), sender=sender, dispatcher=dispatcher,
     )  # fmt: skip
-
-
-def _egress(settings: Settings) -> EgressPolicy:
-    return EgressPolicy(allow_private=settings.webhook_allow_private)
-
-
-def _kinds(settings: Settings) -> list[Kind]:
-    webhooks = DeliveryHandlers(_egress(settings))
-    return [
-        Kind(name="artifact.declare", queue="psmp", feature="psmp", scope="artifacts:write",
-             decide=handlers.declare, study=study_declaration, ordered_by_project=True),
-        Kind(name="artifact.transition", queue="psmp", feature="psmp", scope="artifacts:write",
-             decide=handlers.transition, ordered_by_project=True),
-        Kind(name="conflict.resolve", queue="psmp", feature="psmp", scope="conflicts:resolve",
-             decide=resolution.resolve, study=resolution.study, ordered_by_project=True),
-        Kind(name="project.save", queue="control", feature="psmp", scope="projects:write",
-             decide=control.save_project),
-        Kind(name="task.save", queue="control", feature="psmp", scope="tasks:write", decide=control.save_task),
-        Kind(name="request.cancel", queue="control", feature="requests", scope="requests:cancel", decide=cancel),
-        Kind(name="key.create", queue="control", feature="security", scope="keys:manage",
-             decide=key_handlers.create_key),
-        Kind(name="key.revoke", queue="control", feature="security", scope="keys:manage",
-             decide=key_handlers.revoke_key),
-        *(
-            Kind(name=name, queue="control", feature="delivery", scope="webhooks:manage", decide=decide)
-            for name, decide in (
-                ("endpoint.save", webhooks.save), ("endpoint.delete", webhooks.delete),
-                ("endpoint.test", webhooks.test), ("delivery.replay", webhooks.replay),
-            )
-        ),
-    ]  # fmt: skip
 
 
 class _NoBell:
@@ -138,7 +103,7 @@ def create_key(settings: Settings, *, principal: str, name: str, scopes: list[st
     text, key = keys.mint(environment)
     database = Database(settings.dsn)
     try:
-        executor = Executor(SqlStore(database), Catalogue(_kinds(settings)), _NoResults(), _NoBell())
+        executor = Executor(SqlStore(database), Catalogue(control_kinds(settings)), _NoResults(), _NoBell())
         payload = {"id": key.id, "secret_hash": keys.hash_secret(key.secret), "principal": principal, "name": name,
                    "scopes": scopes}  # fmt: skip
         executor.run_now(
