@@ -136,9 +136,10 @@ class _Recorded:
 
 
 def _statuses(providers: llm_config.ProvidersFile) -> dict[str, ProviderStatus]:
-    """What is configured and enabled counts as available; every other provider is unknown, and so vetoed."""
+    """What is configured is known, what is enabled counts as available; every other provider is vetoed."""
     return {
-        name: ProviderStatus(local=spec.reach == "local", available=True) for name, spec in providers.enabled().items()
+        name: ProviderStatus(local=spec.reach == "local", available=spec.enabled)
+        for name, spec in providers.providers.items()
     }
 
 
