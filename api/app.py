@@ -19,8 +19,9 @@ from metaqore import bootstrap
 from metaqore.adapters.announcements import Announcements
 from metaqore.settings import Settings, load
 
-#: Of the 512 threads of a serving process: some always stay free for those who do not wait.
-WAITERS, STREAMS = 480, 128
+#: How many of a serving process's threads (``--blocking-threads 512``) may be held by those who wait for a verdict or
+#: follow a stream; the rest stays free for everybody else. And how many of those may be streams.
+HELD_THREADS, STREAMS = 504, 128
 
 DOCUMENTED = (
     projects.blp, artifacts.blp, tasks.blp, conflicts.blp, requests.blp, security.blp, llm.blp, hmcp.patterns,
@@ -61,7 +62,7 @@ def _door(settings: Settings) -> Door:
         settings=settings, engine=engine, views=views, keys=KeyRing(views.security.principal),
         announcements=Announcements(settings.redis_url, views.requests.finished),
         rate=RateLimit(settings.rate_limit_per_minute), projects=KnownProjects(views.psmp.existing_projects),
-        waiters=Slots(WAITERS), streams=Slots(STREAMS),
+        held_threads=Slots(HELD_THREADS), streams=Slots(STREAMS),
     )  # fmt: skip
 
 

@@ -29,8 +29,8 @@ class Door(msgspec.Struct, frozen=True):
     keys: KeyRing
     rate: RateLimit
     projects: KnownProjects
-    #: How many threads may wait for verdicts, and how many may hold an event stream, at once.
-    waiters: Slots
+    #: How many threads may be held at once by those who wait or follow, and how many of these by streams.
+    held_threads: Slots
     streams: Slots
 
 

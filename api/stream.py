@@ -14,7 +14,7 @@ from api.schemas.delivery import EventSchema
 from metaqore.errors import InvalidInput, MetaQoreError, Unauthenticated, Unavailable
 
 #: Seconds between two signs of life, so that proxies keep the stream open and a dead reader is noticed.
-HEARTBEAT_S = 15.0
+HEARTBEAT_S = 10.0
 #: Seconds between two looks: at the key, so that a revocation ends the stream, and at the database.
 _LOOK_S, _QUIET_LOOK_S = 1.0, 5.0
 _PAGE = 200
@@ -32,11 +32,20 @@ def stream(query: Mapping[str, Any], types: Sequence[str]) -> Response:
     after = last_event_id()
     if after is None:
         after = query["after"] if query["after"] is not None else here.views.delivery.last_event(organization)
-    if not here.streams.take():
+    if not _take_place(here):
         raise Unavailable("too many open event streams on this process: try again, or list events", retry_after_s=5)
     frames = Frames(here, organization, request.headers.get("Authorization"), query["project"], types, after)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return Response(frames, content_type="text/event-stream", headers=headers)
+
+
+def _take_place(here: Door) -> bool:
+    if not here.streams.take():
+        return False
+    if here.held_threads.take():
+        return True
+    here.streams.give_back()
+    return False
 
 
 def last_event_id() -> int | None:
@@ -80,6 +89,7 @@ class Frames:
         if self._has_place:
             self._has_place = False
             self._door.streams.give_back()
+            self._door.held_threads.give_back()
 
     def _run(self) -> Generator[bytes, None, None]:
         announcements = self._door.announcements
