@@ -61,6 +61,23 @@ def test_planted_jobs_are_found_exactly(seed: int, event: MakeEvent, words: Word
     assert {job for job, pattern in found.items() if pattern.proposed} == {job for job in JOBS if JOBS[job]}
 
 
+def test_payloads_that_often_begin_alike_are_still_one_task(
+    event: MakeEvent, words: Words, policy: Policy, now: int
+) -> None:
+    """The head has five tokens; a third of the payloads begins with one of two common words."""
+    rng = random.Random(8)
+    events = [
+        event(
+            f"Name the team: {'please ' if n % 6 == 0 else 'the ' if n % 6 == 1 else ''}{words(rng, 9)}",
+            rng.choice(["a", "b"]),
+            agent=f"agent-{n % 2}",
+        )
+        for n in range(600)
+    ]
+    [pattern] = discover(events, policy, now)
+    assert (pattern.signature.value, pattern.signature.without, pattern.events) == ("Name the team :", (), 600)
+
+
 def test_nothing_is_proposed_on_noise(event: MakeEvent, words: Words, policy: Policy, now: int) -> None:
     rng = random.Random(5)
     events = [event(words(rng, 10), words(rng, 2), agent=f"agent-{n % 4}") for n in range(3000)]
