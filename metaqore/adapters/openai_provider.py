@@ -183,7 +183,7 @@ class OpenAIProvider:
             body["seed"] = command.seed
         if command.stop:
             body["stop"] = list(command.stop)
-        return body
+        return {name: value for name, value in body.items() if name not in self._spec.omit}
 
     def _no_answer(self, error: urllib3.exceptions.HTTPError) -> ProviderError:
         """Only a connection that was never made is sure to have cost nothing."""
@@ -283,10 +283,15 @@ class _Answer(msgspec.Struct):
 
     choices: list[_Choice]
     model: str | None = None
-    usage: _Used | None = None
+    usage: msgspec.Raw = msgspec.Raw(b"null")
 
 
-def _usage(used: _Used | None, assembled: Assembled, text: str) -> Usage:
+def _usage(counted: msgspec.Raw, assembled: Assembled, text: str) -> Usage:
+    """Return the provider's count, or the gateway's estimate where there is none that makes sense."""
+    try:
+        used = msgspec.json.decode(counted, type=_Used | None)
+    except msgspec.MsgspecError:
+        used = None
     if used is None or min(used.prompt_tokens, used.completion_tokens) < 0:
         return Usage(assembled.prompt_tokens, estimate_tokens(text), estimated=True)
     cached = (used.prompt_tokens_details.cached_tokens if used.prompt_tokens_details else None) or 0

@@ -80,6 +80,8 @@ class ProviderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_response_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 8_388_608
     #: Newer models of some vendors take ``max_completion_tokens`` only.
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    #: What the models refuse to be told and is left out.
+    omit: tuple[Literal["temperature", "seed", "stop"], ...] = ()
     scenarios: tuple[Scenario, ...] = ()
 
 

@@ -137,8 +137,9 @@ def test_a_command_becomes_one_chat_completion() -> None:
     assert not got.usage.estimated
 
 
-def test_a_server_that_does_not_count_gets_an_estimate_that_says_so() -> None:
-    with serving(lambda handler, body: handler.send(200, chat("four", usage=None))) as server:
+@pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": None}, {"prompt_tokens": -1}, "many"])
+def test_a_server_that_does_not_count_gets_an_estimate_that_says_so(usage: Any) -> None:
+    with serving(lambda handler, body: handler.send(200, chat("four", usage=usage))) as server:
         got = one(provider(server.url))
     assert isinstance(got, Completion)
     assert got.usage.estimated
@@ -150,6 +151,12 @@ def test_the_newer_name_of_max_tokens_can_be_configured() -> None:
         one(provider(server.url, max_tokens_field="max_completion_tokens"), max_tokens=5)
     assert server.seen[0][2]["max_completion_tokens"] == 5
     assert "max_tokens" not in server.seen[0][2]
+
+
+def test_what_a_model_refuses_to_be_told_is_left_out() -> None:
+    with serving(fine) as server:
+        one(provider(server.url, omit=("temperature", "seed")), seed=7)
+    assert server.seen[0][2].keys() == {"model", "messages", "max_tokens"}
 
 
 def test_answers_come_in_the_order_of_the_batch_and_one_failure_costs_no_other() -> None:
