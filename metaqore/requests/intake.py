@@ -41,11 +41,19 @@ class _Waiter:
         self.payloads = [encode_payload(s.payload) for s in submissions]
         self.idempotency = idempotency
         self.receipt: Receipt | None = None
-        self.error: BaseException | None = None
+        self.error: MetaQoreError | None = None
         self.taken = False
         # A bare lock as a one-shot latch: half the cost of an Event.
         self.done = threading.Lock()
         self.done.acquire()
+
+    def answer(self, result: Receipt | MetaQoreError) -> None:
+        """Release the caller with its receipt, or with what to raise."""
+        if isinstance(result, Receipt):
+            self.receipt = result
+        else:
+            self.error = result
+        self.done.release()
 
     @property
     def key(self) -> KeyOf | None:
@@ -133,55 +141,59 @@ class Intake:
                     size += len(waiter.submissions)
         return group
 
-    def _commit_group(self, group: list[_Waiter]) -> None:
+    def _commit_group(self, group: list[_Waiter], *, repeat: bool = True) -> None:
         try:
-            self._commit(group)
-        except MetaQoreError as error:
+            results, rings = self._commit(group)
+        except Unavailable as error:
+            # Whether a commit that broke off was stored cannot be known, so it is not repeated.
+            _refuse(group, error)
+        except BaseException as error:
             if len(group) > 1:
                 # One bad record must not fail its neighbours.
-                for waiter in group:
-                    self._commit_group([waiter])
-                return
-            if isinstance(error, Contention):
+                half = len(group) // 2
+                self._commit_group(group[:half])
+                self._commit_group(group[half:])
+            elif repeat and isinstance(error, Contention):
                 # Another process stored the same key meanwhile: now it is there to be found.
-                try:
-                    self._commit(group)
-                except MetaQoreError as second:
-                    error = second
-                else:
-                    return
-            group[0].error = Unavailable() if isinstance(error, Contention) else error
-            group[0].done.release()
-        except BaseException as error:
-            log.exception("commit_failed", records=len(group))
-            for waiter in group:
-                waiter.error = Unavailable(f"the request could not be stored ({type(error).__name__})")
-                waiter.done.release()
+                self._commit_group(group, repeat=False)
+            elif isinstance(error, MetaQoreError) and not isinstance(error, Contention):
+                _refuse(group, error)
+            else:
+                log.exception("commit_failed")
+                _refuse(group, Unavailable(f"the request could not be stored ({type(error).__name__})"))
+        else:
+            self._ring(rings)
+            for waiter, result in zip(group, results, strict=True):
+                waiter.answer(result)
 
-    def _commit(self, group: list[_Waiter]) -> None:
+    def _commit(self, group: list[_Waiter]) -> tuple[list[Receipt | MetaQoreError], Mapping[str, list[str]]]:
+        """Store what is new in ``group``; return an answer for each and, by queue, what to ring."""
         failpoints.hit("submit.before_tx")
-        results: dict[int, Receipt | MetaQoreError] = {}
         with self._store.write() as tx:
             now = self._clock()
             recorder = Recorder(self._catalogue, now)
             known = dict(tx.requests.find_keys([w.key for w in group if w.key is not None]))
             new_keys: list[tuple[str, str, Idempotency, list[str], int]] = []
-            for index, waiter in enumerate(group):
-                results[index] = _admit(waiter, known, recorder, new_keys, now)
+            results = [_admit(waiter, known, recorder, new_keys, now) for waiter in group]
             tx.requests.insert_keys(new_keys)
             recorder.flush(tx)
             failpoints.hit("submit.after_insert")
             failpoints.hit("submit.before_commit")
-        failpoints.hit("submit.after_commit")
-        for queue, ids in recorder.rings.items():
-            self._bell.ring(queue, ids)
-        for index, waiter in enumerate(group):
-            result = results[index]
-            if isinstance(result, Receipt):
-                waiter.receipt = result
-            else:
-                waiter.error = result
-            waiter.done.release()
+        return results, recorder.rings
+
+    def _ring(self, rings: Mapping[str, list[str]]) -> None:
+        """Say what was stored. Whatever goes wrong here takes no promise back: the sweep rings again."""
+        try:
+            failpoints.hit("submit.after_commit")
+            for queue, ids in rings.items():
+                self._bell.ring(queue, ids)
+        except Exception:
+            log.exception("ring_failed", queues=sorted(rings))
+
+
+def _refuse(group: list[_Waiter], error: MetaQoreError) -> None:
+    for waiter in group:
+        waiter.answer(error)
 
 
 def _admit(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from metaqore import bootstrap
@@ -167,6 +167,10 @@ class Pipeline:
         """Accept one request and return its id."""
         return self.intake.submit([self.submission(kind, project, **payload)]).ids[0]
 
+    def submit_many(self, payloads: Iterable[Mapping[str, Any]], project: str = "p") -> list[str]:
+        """Accept many scripted requests in one commit and return their ids."""
+        return self.intake.submit([self.submission("test.scripted", project, **payload) for payload in payloads]).ids
+
     def submit_once(self, key: str, body: str = "", *, intake: Intake | None = None, n: int = 1) -> Receipt:
         """Submit ``n`` requests under an idempotency key; ``body`` stands for what was sent."""
         items = [self.submission("test.scripted", body=body, item=i) for i in range(n)]
@@ -217,6 +221,12 @@ class Pipeline:
         """Return how often a scripted request had its effect."""
         found = self.sql("SELECT count(*) FROM events WHERE type = 'test.done' AND request_id = ?", request)
         return int(found[0][0])
+
+    def all_have_their_effect(self, requests: Sequence[str]) -> bool:
+        """True where these requests, and no others, have succeeded with exactly one effect each."""
+        done = self.sql("SELECT id FROM requests WHERE state = 'succeeded' AND queue <> 'control' ORDER BY id")
+        effects = self.sql("SELECT request_id FROM events WHERE type = 'test.done' ORDER BY request_id")
+        return [row[0] for row in done] == sorted(requests) == [row[0] for row in effects]
 
     def settle_all(self, queue: str = "psmp", rounds: int = 50) -> None:
         """Drain, and let time go by, until nothing of ``queue`` is open."""

@@ -14,11 +14,10 @@ from tests.contract.pipeline import Pipeline, together
 
 
 def test_a_drain_decides_everything_that_is_open_once(pipeline: Pipeline) -> None:
-    ids = [pipeline.submit(n=n) for n in range(300)]
+    ids = pipeline.submit_many({"n": n} for n in range(300))
     assert pipeline.executor.drain("psmp") == 300
     assert pipeline.executor.drain("psmp") == 0
-    assert set(pipeline.states(ids)) == {"succeeded"}
-    assert {pipeline.effects(request) for request in ids} == {1}
+    assert pipeline.all_have_their_effect(ids)
     assert [f.id for f in pipeline.results.published] == ids
 
 
@@ -151,7 +150,7 @@ def test_a_request_waits_for_the_one_before_it_that_is_leased(pipeline: Pipeline
 def test_many_waiting_requests_do_not_hide_those_behind_them(pipeline: Pipeline) -> None:
     stuck = pipeline.submit(project="stuck", how="retry", times=1)
     pipeline.executor.drain("psmp")
-    waiting = [pipeline.submit(project="stuck", n=n) for n in range(600)]
+    waiting = pipeline.submit_many(({"n": n} for n in range(600)), "stuck")
     behind = pipeline.submit(project="free")
     assert pipeline.executor.drain("psmp") == 1
     assert pipeline.states([stuck, behind]) == ["accepted", "succeeded"]
@@ -215,7 +214,8 @@ def test_a_careful_drain_counts_the_attempt_before_it_decides(
 
 
 def test_three_workers_on_one_queue_decide_each_request_once_and_in_order(pipeline: Pipeline) -> None:
-    ids = [pipeline.submit(project=f"p{n % 5}", how="retry", times=n % 3 == 0) for n in range(200)]
+    asked = [pipeline.submission("test.scripted", f"p{n % 5}", how="retry", times=int(n % 3 == 0)) for n in range(200)]
+    ids = pipeline.intake.submit(asked).ids
     databases = [Database(pipeline.database.dsn) for _ in range(3)]
     workers = [Pipeline(database, pipeline.clock, pipeline.limits) for database in databases]
 
@@ -228,8 +228,7 @@ def test_three_workers_on_one_queue_decide_each_request_once_and_in_order(pipeli
     for database in databases:
         database.close()
     pipeline.settle_all()
-    assert set(pipeline.states(ids)) == {"succeeded"}
-    assert {pipeline.effects(request) for request in ids} == {1}
+    assert pipeline.all_have_their_effect(ids)
     for project in range(5):
         assert order_of_decisions(pipeline, f"p{project}") == ids[project::5]
 
