@@ -8,8 +8,10 @@ else's.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
@@ -32,17 +34,21 @@ log = structlog.get_logger(__name__)
 ACTOR = "metaqore"
 #: What a lease allows beyond the sender's deadline, for the way to a thread and back, in milliseconds.
 _LEASE_MARGIN_MS = 15_000
+#: Results come in bursts; a moment makes one commit of them, in seconds.
+_LINGER_S = 0.005
 
 Done: TypeAlias = tuple[Delivery, Attempted]
 
 
 class Bulkheads(msgspec.Struct, frozen=True, kw_only=True):
-    """How many deliveries may be on their way at once: in this process, to one endpoint, of one organization."""
+    """How many deliveries may be on their way at once: in this process, to one endpoint, of one organization.
 
-    threads: int = 64
+    An organization has a fifth of the threads, which is more than the tenth part of its endpoints can hold up.
+    """
+
+    threads: int = 128
     per_endpoint: int = 2
-    #: A fifth of the threads.
-    per_organization: int = 12
+    per_organization: int = 25
 
 
 class Dispatcher:
@@ -110,23 +116,24 @@ class Dispatcher:
             self._wait()
 
     def _wait(self) -> None:
-        """Wait for a result or a ring."""
-        message = self._mail.get()
-        if message is not None:
-            self._landed(message)
-
-    def _collect(self) -> None:
-        while True:
+        """Wait for a result or a ring, and for what comes with it as long as more is on its way."""
+        self._open(self._mail.get())
+        end = time.monotonic() + _LINGER_S
+        while self._flying:
             try:
-                message = self._mail.get_nowait()
+                self._open(self._mail.get(timeout=max(0.0, end - time.monotonic())))
             except queue.Empty:
                 return
-            if message is not None:
-                self._landed(message)
 
-    def _landed(self, done: Done) -> None:
-        self._done.append(done)
-        self._flying -= 1
+    def _collect(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._open(self._mail.get_nowait())
+
+    def _open(self, message: Done | None) -> None:
+        if message is not None:
+            self._done.append(message)
+            self._flying -= 1
 
     def _turn(self, *, may_claim: bool) -> int:
         """Record what is done and claim what is due, in one transaction; return how many were recorded."""

@@ -133,6 +133,17 @@ def test_an_answer_is_read_no_further_than_its_cap(sqlite: Database, receiver: S
     assert MAX_RESPONSE_BYTES < len(body) > there.sent
 
 
+def test_an_answer_over_tls_ends_at_its_cap_too(sqlite: Database, receiver: Start, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    flood = floods(b"a" * 16384, OK + b"content-length: 9999999999\r\n\r\n")
+    there = receiver(flood, tls=authority.server("hooks.example.com"))
+    network = NamedNetwork(lambda host: ["127.0.0.1"], authority.trusting())
+
+    _, row = deliver_one(sqlite, f"https://hooks.example.com:{there.port}/", network)
+
+    assert row["state"] == "delivered"  # type: ignore[index]
+
+
 def test_nobody_listening_is_a_failed_connection(sqlite: Database) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
