@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -33,11 +33,25 @@ _POSTGRES_TAIL = (
 )
 
 
+def _text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _decoded(values: Any) -> Row:
+    """Return a row whose columns of kind TEXT are text; bytes and hash stay as they are."""
+    raw, kinds = values[:8], values[8:]
+    texts = [_text(value) if kind == b"text" else value for value, kind in zip(raw[:6], kinds, strict=True)]
+    return Row(*texts, *raw[6:])
+
+
 class DatabaseSource:
     """The queries; ``SqliteSource`` and ``PostgresSource`` know how to run them."""
 
     has_columns = True
-    _tail = _SQLITE_TAIL
+    _tail: str
+    #: What makes a row, and how.
+    _columns = _COLUMNS
+    _row: Callable[[Any], Row] = staticmethod(Row._make)
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -74,18 +88,18 @@ class DatabaseSource:
 
     def rows(self, organization: str, first: int) -> Iterator[Row]:
         """Yield the entries from ``first`` on, then those without a usable number."""
-        head = f"SELECT {_COLUMNS} FROM {ENTRIES_TABLE} WHERE organization = ? AND "
+        head = f"SELECT {self._columns} FROM {ENTRIES_TABLE} WHERE organization = ? AND "
         for rows in self._batches(head + f"seq >= ? AND seq <= {_MAX_BIGINT} ORDER BY seq", organization, first):
-            yield from map(_row, rows)
+            yield from map(self._row, rows)
         stray = f"(seq < 1 OR seq > {_MAX_BIGINT} OR seq IS NULL) ORDER BY seq"
         for rows in self._batches(head + stray, organization):
-            yield from map(_row, rows)
+            yield from map(self._row, rows)
 
     def row(self, organization: str, seq: int) -> Row | None:
         """Return the entry filed under ``seq``."""
-        sql = f"SELECT {_COLUMNS} FROM {ENTRIES_TABLE} WHERE organization = ? AND seq = ?"
+        sql = f"SELECT {self._columns} FROM {ENTRIES_TABLE} WHERE organization = ? AND seq = ?"
         rows = self._all(sql, organization, seq)
-        return _row(rows[0]) if rows else None
+        return self._row(rows[0]) if rows else None
 
     def checkpoints(self, organization: str) -> Iterator[StoredCheckpoint]:
         """Yield the stored checkpoints by size."""
@@ -144,6 +158,12 @@ class SqliteSource(DatabaseSource):
         CannotRead: there is no such file, or it has no audit log.
     """
 
+    _tail = _SQLITE_TAIL
+    _columns = (
+        f"{_COLUMNS}, typeof(seq), typeof(tag), typeof(actor), typeof(project), typeof(request_id), typeof(ts_ms)"
+    )
+    _row = staticmethod(_decoded)
+
     def __init__(self, path: Path) -> None:
         super().__init__(str(path))
         self._path = path
@@ -151,8 +171,8 @@ class SqliteSource(DatabaseSource):
             raise CannotRead(f"{path}: there is no such file")
         try:
             self._connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None)
-            # Decoded here and not by the driver: a tampered column must not stop the reading.
-            self._connection.text_factory = _Text
+            # Not decoded by the driver: a tampered column need not be UTF-8, and bytes are what is compared.
+            self._connection.text_factory = bytes
             # One snapshot for entries and checkpoints, though the writers go on.
             self._connection.execute("BEGIN")
             self._connection.execute("SELECT json_object('a', 1)")
@@ -270,22 +290,6 @@ def open_database(dsn: str) -> DatabaseSource:
     if backend in ("postgresql", "postgres"):
         return PostgresSource(f"postgresql://{rest}")
     raise CannotRead(f"--db {scheme}://…: expected a SQLite path, sqlite:///path or postgresql://…")
-
-
-class _Text(bytes):
-    """What SQLite calls text, not decoded: it tells a TEXT value from a BLOB."""
-
-
-def _row(values: Any) -> Row:
-    raw = Row._make(values)
-    texts = {name: value for name, value in raw._asdict().items() if type(value) is _Text}
-    return raw._replace(
-        **{name: bytes(value) if name in ("body", "leaf_hash") else _text(value) for name, value in texts.items()}
-    )
-
-
-def _text(value: Any) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _without_password(dsn: str) -> str:

@@ -380,3 +380,31 @@ def test_an_attack_on_an_export_is_named_with_its_first_entry(attack, clean, tmp
         source.close()
         case.log.connection.close()
         shutil.rmtree(case.folder)
+
+
+VALUES = [None, 0, -1, 5, 2.5, float("inf"), "", "x", "x" * 5000, b"", b"\xff\x00", b"{}", b"[" * 3000, 2**62, 'a"b\\']
+
+
+def test_any_cell_set_to_any_value_is_tampering(clean, tmp_path):
+    """Whatever type SQLite lets in: no crash, no answer but tampered."""
+    columns = ["organization", "seq", "tag", "actor", "project", "request_id", "ts_ms", "body", "leaf_hash"]
+    rng = random.Random(11)
+    for number in range(12 * POSITIONS):
+        case = Case(tmp_path / str(number), clean, rng.randint(1, ENTRIES), rng)
+        # Without the constraints that would refuse some of the values.
+        case.log.connection.executescript(
+            "CREATE TABLE t AS SELECT * FROM audit_entries; DROP TABLE audit_entries;"
+            "ALTER TABLE t RENAME TO audit_entries"
+        )
+        column, value = rng.choice(columns), rng.choice(VALUES)
+        before = case.rows[case.at - 1][columns.index(column)]
+        case.log.execute(f"UPDATE audit_entries SET {column} = ? WHERE seq = ?", value, case.at)
+        source = SqliteSource(case.log.path)
+
+        verdicts = verify(source, Options(trust=case.log.trust, witness=case.witness))
+
+        tampered = type(before) is not type(value) or before != value
+        assert tampered == (1 in {verdict.exit_code for verdict in verdicts}), (case.at, column, value, verdicts)
+        source.close()
+        case.log.connection.close()
+        shutil.rmtree(case.folder)
