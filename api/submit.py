@@ -72,7 +72,18 @@ def wait_for(ids: Sequence[str], *, fresh: bool) -> Waited:
         if not fresh:
             here.announcements.tell(here.views.requests.finished(ids))
         done = waiting.wait(until - time.monotonic() if may_wait else 0)
+        check_key_again(until - seconds)
         return Waited(dict(waiting.documents), f"wait={seconds}" if may_wait or done else None)
+
+
+def check_key_again(since: float) -> None:
+    """Refuse an answer to a key that was revoked while its caller waited since ``since`` (monotonic).
+
+    Raises:
+        Unauthenticated: it was.
+    """
+    if time.monotonic() - since > 0.5:
+        door().keys.authenticate(request.headers.get("Authorization"))
 
 
 def run(kind: str, payload: Mapping[str, Any], *, body: Any, project: str | None = None) -> Ran:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from api.schemas.strict import Boolean, Float, Integer, choice
 from metaqore.canonical import canonical_json
 from metaqore.errors import InvalidInput
+from metaqore.llm.model import Slot
 
 _NAME = validate.Length(1, 200)
+_SLOT = str(get_args(Slot)[1].pattern)
 
 
 class MessageSchema(Schema):
@@ -37,7 +39,7 @@ class GenerateSchema(Schema):
     messages = fields.List(fields.Nested(MessageSchema), allow_none=True, validate=validate.Length(1, 1000))
     template = fields.Nested(TemplateSchema, allow_none=True)
     variables = fields.Dict(
-        keys=fields.String(validate=validate.Regexp(r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z")),
+        keys=fields.String(validate=validate.Regexp(_SLOT)),
         values=fields.Raw(allow_none=True),
     )
     model = fields.String(allow_none=True, validate=_NAME)
