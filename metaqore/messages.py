@@ -107,6 +107,8 @@ class Outcome(msgspec.Struct, kw_only=True):
     audit: list[AuditNote] = []
     events: list[EventNote] = []
     follow_ups: list[Submission] = []
+    #: Queues to ring after the commit, where the effects made work that is no request.
+    rings: tuple[str, ...] = ()
     #: Set where the engine could not decide: {"code", "message"}.
     error: Mapping[str, Any] | None = None
     #: With ``error``: whether another attempt may succeed.

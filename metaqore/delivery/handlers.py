@@ -29,6 +29,8 @@ OVERLAP_S, MAX_OVERLAP_S = 86_400, 604_800
 #: How many deliveries one request replays; the answer says where more are left.
 REPLAY_BATCH = 1000
 STATES = ("pending", "delivered", "dead")
+#: The queue whose workers send.
+_SENDERS = ("system",)
 _PATTERN = re.compile(r"\*|[a-z_]+(\.[a-z_]+)*(\.\*)?")
 
 
@@ -76,6 +78,8 @@ class Handlers:
             once={"secret": secret} if fresh_secret else {},
             writes=[write],
             audit=[AuditNote(tag=_tag(old, state), subject=write.id, outcome="approved", details=details)],
+            # What was pending while it was disabled or paused is due now.
+            rings=_SENDERS if old and state == "active" else (),
         )
 
     def delete(self, batch: Sequence[Request], reads: DeliveryReads, now: int) -> list[Outcome]:
@@ -187,6 +191,7 @@ def _replay(request: Request, reads: DeliveryReads, now: int) -> Outcome:
         result={"replayed": len(chosen), "more": more},
         writes=[ReplayDeliveries(request.organization, chosen, now)] if chosen else [],
         audit=[AuditNote(tag=Tag.DELIVERY_REPLAYED, subject=subject, outcome="approved", details=details)],
+        rings=_SENDERS,
     )
 
 

@@ -96,6 +96,8 @@ class Recorder:
             self._events[request.organization].append((event, request.project, request.id))
         for submission in outcome.follow_ups:
             self.accept(submission)
+        for queue in outcome.rings:
+            self.rings[queue] += []
 
     def note(
         self, organization: str, actor: str, note: AuditNote, *, project: str | None = None, request: str | None = None

@@ -154,7 +154,9 @@ def test_a_receiver_that_is_gone_disables_its_endpoint(outbox: Outbox, network: 
     network.answer = lambda sent: Reply(status=200)
     outbox.events()
     assert len(outbox.deliveries()) == 5, "a disabled endpoint gets no new deliveries"
+    outbox.bell.rung.clear()
     outbox.run_now("endpoint.save", id=endpoint, state="active")
+    assert outbox.bell.rung == ["system"]
     outbox.until_settled()
     assert len(outbox.deliveries("delivered")) == 3
 
@@ -546,7 +548,9 @@ def test_a_dead_delivery_is_replayed_under_its_old_id(outbox: Outbox, network: F
     die(outbox, network, n=1)
     (dead,) = outbox.deliveries("dead")
 
+    outbox.bell.rung.clear()
     ran = outbox.run_now("delivery.replay", delivery=dead["id"])
+    assert outbox.bell.rung == ["system"]
     outbox.dispatcher.run()
 
     assert ran.result == {"replayed": 1, "more": False}
