@@ -24,8 +24,7 @@ def upgrade() -> None:
 def status() -> None:
     """Say what database it is and which revision it is at."""
     database = Database(load().dsn)
-    with database.read() as connection:
-        current = migrate.current(connection)
+    current = migrate.current(database)
     click.echo(f"{database.version()}, revision {current or 'none'}, newest {migrate.head()}")
     database.close()
     raise SystemExit(0 if current == migrate.head() else 1)

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Boolean, Connection, Float, Integer, LargeBinary, Table
+from sqlalchemy import BigInteger, Boolean, Float, Integer, LargeBinary, Table
+
+from metaqore.store.connection import Connection
 
 Row = Sequence[Any]
 
@@ -66,7 +68,7 @@ class BulkInsert:
         """Insert ``rows`` and return how many were inserted."""
         if not rows:
             return 0
-        if connection.dialect.name == "sqlite":
+        if connection.is_sqlite:
             return connection.exec_driver_sql(self._sqlite, [tuple(row) for row in rows]).rowcount
         if len(rows) == 1:
             return connection.exec_driver_sql(self._one, tuple(rows[0])).rowcount
@@ -101,7 +103,7 @@ class BulkUpdate:
         """Update and return how many rows were matched."""
         if not rows:
             return 0
-        if connection.dialect.name == "sqlite":
+        if connection.is_sqlite:
             return connection.exec_driver_sql(self._sqlite, [tuple(row) for row in rows]).rowcount
         if len(rows) == 1:
             return connection.exec_driver_sql(self._one, tuple(rows[0])).rowcount

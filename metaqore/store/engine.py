@@ -17,11 +17,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection as SqlAlchemyConnection
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, OperationalError
 
 from metaqore.errors import Contention, SettingsError, Unavailable
+from metaqore.store.connection import Connection
 
 #: Before this release a WAL database could be corrupted (sqlite.org/wal.html#walresetbug).
 SAFE_SQLITE = (3, 51, 3)
@@ -61,18 +63,17 @@ class Database:
             path = Path(url.database or "")
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock_path = path.with_name(path.name + ".lock")
-            self.engine = _sqlite_engine(url)
+            self.engine = self._reader = _sqlite_engine(url)
         else:
-            self.engine = create_engine(
-                url, pool_size=8, max_overflow=24, pool_pre_ping=False, pool_timeout=5,
-                connect_args={"connect_timeout": 5, "prepare_threshold": 3},
-            )  # fmt: skip
-        # Shares the pool; look-ups need no transaction.
-        self._reader = self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
+            self.engine = _postgres_engine(url)
+            # Look-ups need no transaction, and so no round trips to begin and end one.
+            self._reader = _postgres_engine(url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+        self._dbapi: Any = self.engine.dialect.loaded_dbapi
 
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+        self._reader.dispose()
         if self._lock_fd is not None:
             os.close(self._lock_fd)
             self._lock_fd = None
@@ -101,8 +102,8 @@ class Database:
         Raises:
             Unavailable: the database cannot be reached.
         """
-        with self._connect(self._reader) as connection:
-            yield connection
+        with self._checked(), self._pooled(self._reader) as driver:
+            yield Connection(driver, is_sqlite=self.is_sqlite)
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
@@ -112,40 +113,55 @@ class Database:
             Contention: a unique constraint or a serialization failure; rolled back, can be repeated.
             Unavailable: the database cannot be reached or is full; nothing was stored.
         """
-        try:
-            if self.is_sqlite:
-                with self._connect(self.engine) as connection, self._file_lock():
-                    yield from self._sqlite_transaction(connection)
-            else:
-                with self._connect(self.engine) as connection, connection.begin():
+        with self._checked(), self._pooled(self.engine) as driver:
+            connection = Connection(driver, is_sqlite=self.is_sqlite)
+            with self._file_lock() if self.is_sqlite else contextlib.nullcontext():
+                if self.is_sqlite:
+                    driver.execute("BEGIN IMMEDIATE")
+                try:
                     yield connection
-        except IntegrityError as error:
-            raise Contention(f"a unique constraint was hit: {error.orig}") from error
-        except OperationalError as error:
-            # PostgreSQL: 40001 serialization failure, 40P01 deadlock: repeating is the documented answer.
-            if getattr(error.orig, "sqlstate", None) in ("40001", "40P01"):
-                raise Contention(f"the database asks to repeat: {error.orig}") from error
-            raise Unavailable(f"the database cannot commit: {error.orig}") from error
-
-    @staticmethod
-    def _sqlite_transaction(connection: Connection) -> Iterator[Connection]:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        try:
-            yield connection
-            connection.exec_driver_sql("COMMIT")
-        except BaseException:
-            with contextlib.suppress(DBAPIError):
-                connection.exec_driver_sql("ROLLBACK")
-            raise
+                    driver.commit()
+                except BaseException:
+                    with contextlib.suppress(self._dbapi.Error):
+                        driver.rollback()
+                    raise
 
     @contextlib.contextmanager
-    def _connect(self, engine: Engine) -> Iterator[Connection]:
+    def migration(self) -> Iterator[SqlAlchemyConnection]:
+        """Give SQLAlchemy's own connection inside one write transaction, for changes of the schema."""
+        lock = self._file_lock() if self.is_sqlite else contextlib.nullcontext()
+        with self._checked(), lock, self.engine.begin() as connection:
+            if self.is_sqlite:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+
+    @contextlib.contextmanager
+    def _checked(self) -> Iterator[None]:
+        """Say in our own words what the driver says in its."""
         try:
-            connection = engine.connect()
+            yield
+        except (self._dbapi.IntegrityError, IntegrityError) as error:
+            raise Contention(f"a unique constraint was hit: {error}") from error
+        except (self._dbapi.OperationalError, OperationalError) as error:
+            # PostgreSQL: 40001 serialization failure, 40P01 deadlock: repeating is the documented answer.
+            if getattr(error, "sqlstate", None) in ("40001", "40P01"):
+                raise Contention(f"the database asks to repeat: {error}") from error
+            raise Unavailable(f"the database cannot be used: {error}") from error
+
+    @contextlib.contextmanager
+    def _pooled(self, engine: Engine) -> Iterator[Any]:
+        """Give a driver connection from the pool; one that has broken is not put back."""
+        try:
+            pooled = engine.raw_connection()
         except (DBAPIError, TimeoutError) as error:
             raise Unavailable(f"the database cannot be reached: {type(error).__name__}") from error
-        with connection:
-            yield connection
+        try:
+            yield pooled.dbapi_connection
+        except self._dbapi.OperationalError:
+            pooled.invalidate()
+            raise
+        finally:
+            pooled.close()
 
     @contextlib.contextmanager
     def _file_lock(self) -> Iterator[None]:
@@ -172,6 +188,13 @@ def _parse(dsn: str) -> URL:
     if backend == "sqlite" and url.database in (None, "", ":memory:"):
         raise SettingsError("METAQORE_STORAGE_DSN: SQLite needs a file, e.g. sqlite:///metaqore.db")
     return url
+
+
+def _postgres_engine(url: URL, **options: Any) -> Engine:
+    return create_engine(
+        url, pool_size=8, max_overflow=24, pool_timeout=5,
+        connect_args={"connect_timeout": 5, "prepare_threshold": 3}, **options,
+    )  # fmt: skip
 
 
 def _sqlite_engine(url: URL) -> Engine:

@@ -9,7 +9,9 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
+from metaqore.errors import Unavailable
 from metaqore.store.engine import Database
 
 _LOCK = 5060742
@@ -26,7 +28,7 @@ def upgrade(dsn: str) -> str:
     """
     database = Database(dsn)
     try:
-        with database.write() as connection:
+        with database.migration() as connection:
             if not database.is_sqlite:
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
             config = _config(connection)
@@ -41,9 +43,17 @@ def head() -> str:
     return str(ScriptDirectory.from_config(_config(None)).get_current_head())
 
 
-def current(connection: Connection) -> str | None:
-    """Return the revision a database is at; None where it was never migrated."""
-    return MigrationContext.configure(connection).get_current_revision()
+def current(database: Database) -> str | None:
+    """Return the revision a database is at; None where it was never migrated.
+
+    Raises:
+        Unavailable: the database cannot be reached.
+    """
+    try:
+        with database.engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    except DBAPIError as error:
+        raise Unavailable(f"the database cannot be reached: {type(error).__name__}") from error
 
 
 def _config(connection: Connection | None) -> Config:

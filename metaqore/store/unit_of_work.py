@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection
-
 from metaqore.audit.entry import Entry
 from metaqore.messages import Write
+from metaqore.store.connection import Connection
 from metaqore.store.engine import Database
 from metaqore.store.repositories import audit, delivery, hmcp, llm, psmp, request_views, security
 from metaqore.store.repositories.requests import RequestRows

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection
-
 from metaqore.audit.entry import Entry
 from metaqore.store.bulk import BulkInsert
+from metaqore.store.connection import Connection
 from metaqore.store.tables.audit import audit_entries
 
 _insert = BulkInsert(audit_entries, "organization seq tag actor project request_id ts_ms body leaf_hash")

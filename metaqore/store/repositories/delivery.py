@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection
 
 from metaqore.delivery import model
 from metaqore.delivery.model import Attempted, Delivery, Endpoint
 from metaqore.ids import new_id
 from metaqore.messages import Write
 from metaqore.store.bulk import BulkInsert, BulkUpdate, placeholders
+from metaqore.store.connection import Connection
 from metaqore.store.engine import Database
 from metaqore.store.rows import one
 from metaqore.store.tables.delivery import events, webhook_deliveries, webhook_endpoints

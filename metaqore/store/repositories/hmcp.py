@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection
 
 from metaqore.errors import InvalidInput
 from metaqore.hmcp import effects
@@ -16,6 +15,7 @@ from metaqore.llm.assemble import assemble
 from metaqore.llm.model import GenerateCommand
 from metaqore.messages import Write
 from metaqore.store.bulk import BulkInsert, BulkUpdate
+from metaqore.store.connection import Connection
 from metaqore.store.engine import Database
 from metaqore.store.repositories.llm import LlmRows
 from metaqore.store.rows import many, one

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection
-
 from metaqore.llm import effects
 from metaqore.messages import Write
 from metaqore.store.bulk import BulkInsert, BulkUpdate, placeholders
+from metaqore.store.connection import Connection
 from metaqore.store.engine import Database
 from metaqore.store.rows import many
 from metaqore.store.tables.llm import llm_calls

@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection
 
 from metaqore.errors import NotFound
 from metaqore.messages import Write
@@ -14,6 +13,7 @@ from metaqore.psmp import model
 from metaqore.psmp.model import Head, Project
 from metaqore.psmp.ports import Identity
 from metaqore.store.bulk import BulkInsert, BulkUpdate, placeholders
+from metaqore.store.connection import Connection
 from metaqore.store.engine import Database
 from metaqore.store.rows import one
 from metaqore.store.tables import psmp as t

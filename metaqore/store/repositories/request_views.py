@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection
-
 from metaqore.errors import Contention
 from metaqore.messages import Write
 from metaqore.requests.cancel import CancelRequest
+from metaqore.store.connection import Connection
 from metaqore.store.engine import Database
 from metaqore.store.rows import one
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection
 
 from metaqore.errors import Contention
 from metaqore.messages import Request, State
 from metaqore.requests.model import Idempotency, OpenRequest, Settled
 from metaqore.store.bulk import BulkInsert, BulkUpdate, placeholders
+from metaqore.store.connection import Connection
 from metaqore.store.engine import Database
 from metaqore.store.tables.requests import idempotency, requests
 

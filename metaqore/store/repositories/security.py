@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection
 
 from metaqore.messages import Write
 from metaqore.security import effects, keys
 from metaqore.store.bulk import BulkInsert, BulkUpdate
+from metaqore.store.connection import Connection
 from metaqore.store.engine import Database
 from metaqore.store.rows import one
 from metaqore.store.tables.security import api_keys, decisions

@@ -18,8 +18,7 @@ class HealthViews(Lookup):
         Raises:
             Unavailable: it cannot be reached.
         """
-        with self._db.read() as connection:
-            current = migrate.current(connection)
+        current = migrate.current(self._db)
         head = migrate.head()
         return {"version": self._db.version(), "revision": current, "expected_revision": head, "ok": current == head}
 
