@@ -72,8 +72,7 @@ def make_entry(
 ) -> Entry:
     """Return the canonical bytes and the leaf hash of one entry.
 
-    No argument may hold personal data: ids, digests, counts and codes only. What was said about a person is named by
-    ``commitment`` (see ``commit_to``) and kept apart.
+    No argument may hold personal data, only ids, digests, counts and codes: see ``commit_to`` for the rest.
 
     Args:
         seq: the organization's next number, from 1, without gaps.
@@ -82,7 +81,7 @@ def make_entry(
         details: mapping of ASCII name → string, integer, boolean or None. Floats have no place in hashed bytes.
 
     Raises:
-        InvalidInput: a detail is not such a scalar, a string is not valid Unicode, or the entry is over 65,535 bytes.
+        InvalidInput: a detail is not such a scalar, a string is not Unicode, or the entry is over 65,535 bytes.
     """
     about: dict[str, Any] = {}
     if commitment is not None:
@@ -99,17 +98,10 @@ def make_entry(
     try:
         body = _encode(
             {
-                "about": about,
-                "actor": actor,
-                "organization": organization,
-                "project": project,
-                "request": request,
-                "seq": seq,
-                "tag": tag,
-                "ts": ts_ms,
-                "v": VERSION,
+                "about": about, "actor": actor, "organization": organization, "project": project, "request": request,
+                "seq": seq, "tag": tag, "ts": ts_ms, "v": VERSION,
             }
-        )
+        )  # fmt: skip
     except UnicodeEncodeError as error:
         raise InvalidInput(f"audit entry {tag} number {seq} holds text that is not Unicode: {error}") from error
     if len(body) > MAX_BODY_BYTES:
