@@ -192,9 +192,11 @@ class _Splitter:
         """Take one more edit on every diagonal in reach; return where the other walk was met, if it was."""
         a, b, shift, forward, backward = self._a, self._b, self._shift, self._forward, self._backward
         b_min, b_max = other
+        above = forward[reach[1] + 1]
         for k in range(reach[1], reach[0] - 1, -2):
-            below, above = forward[k - 1], forward[k + 1]
+            below = forward[k - 1]
             i = below + 1 if below >= above else above
+            above = below
             j = i - k + shift
             while i < high_a and j < high_b and a[i] == b[j]:
                 i += 1
@@ -208,9 +210,11 @@ class _Splitter:
         """As ``_step_forward``, from the other corner."""
         a, b, shift, forward, backward = self._a, self._b, self._shift, self._forward, self._backward
         f_min, f_max = other
+        above = backward[reach[1] + 1]
         for k in range(reach[1], reach[0] - 1, -2):
-            below, above = backward[k - 1], backward[k + 1]
+            below = backward[k - 1]
             i = below if below < above else above - 1
+            above = below
             j = i - k + shift
             while i > low_a and j > low_b and a[i - 1] == b[j - 1]:
                 i -= 1

@@ -56,8 +56,8 @@ def merge_json(
 
     Returns:
         The merged document, sharing parts with the inputs; None where not clean and no side is preferred.
-        Swapping the sides changes neither whether it is clean nor, but for the order of what both
-        sides added to the same array, the document.
+        Swapping the sides changes neither whether it is clean nor, but for the order of members and of
+        elements that both sides added, the document.
 
     Raises:
         InvalidInput: a document is nested too deeply.
