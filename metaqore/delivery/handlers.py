@@ -117,7 +117,8 @@ def _secrets(asked: Mapping[str, Any], old: Mapping[str, Any] | None, now: int) 
     if old is None:
         return mint_secret(), None, None
     if not asked.get("rotate", False):
-        return old["secret"], old["previous_secret"], old["previous_until"]
+        over = (old["previous_until"] or 0) <= now
+        return old["secret"], None if over else old["previous_secret"], None if over else old["previous_until"]
     overlap_s = asked.get("overlap_s", OVERLAP_S)
     if type(overlap_s) is not int or not 0 <= overlap_s <= MAX_OVERLAP_S:
         raise InvalidInput(f"overlap_s: 0 to {MAX_OVERLAP_S} seconds")

@@ -423,6 +423,8 @@ def test_while_a_rotation_overlaps_both_secrets_hold_and_then_only_the_new_one(
                 pass
 
     assert accepted == [(59, "old"), (59, "new"), (60, "new")]
+    outbox.run_now("endpoint.save", id=endpoint)
+    assert [row["previous_secret"] for row in outbox.sql("SELECT * FROM webhook_endpoints")] == [None]
 
 
 def test_a_leaked_secret_can_be_retired_at_once(outbox: Outbox, network: FakeNetwork) -> None:
