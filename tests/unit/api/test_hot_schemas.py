@@ -29,7 +29,7 @@ def one_off(sound: dict[str, Any], fields: dict[str, st.SearchStrategy[Any]]) ->
     return wrong | less | st.just(sound)
 
 
-names = text | anything
+names = text | st.none() | anything
 by_name = {"type": "code", "name": "n"}
 dependency = one_off(
     {"artifact": "art_1"}, {"version": leaves, "kind": names, "colour": names, "type": names}
@@ -98,7 +98,7 @@ def agree(check: Callable[[Any], Any], schema: type[Schema], body: Any) -> bool:
 
 @pytest.mark.parametrize("field", DECLARE_FIELDS)
 @given(data=st.data())
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_a_declaration_is_accepted_where_the_documented_schema_accepts_it(data: st.DataObject, field: str) -> None:
     value = data.draw(DECLARE_FIELDS[field] | DECLARE_FIELDS[field] | anything)
     assert agree(accept.declaration, DeclareSchema, {**DECLARE, field: value})
@@ -106,11 +106,27 @@ def test_a_declaration_is_accepted_where_the_documented_schema_accepts_it(data: 
 
 @pytest.mark.parametrize("field", GENERATE_FIELDS)
 @given(data=st.data())
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_a_model_call_is_accepted_where_the_documented_schema_accepts_it(data: st.DataObject, field: str) -> None:
     value = data.draw(GENERATE_FIELDS[field] | GENERATE_FIELDS[field] | anything)
     source = data.draw(st.sampled_from([{"prompt": "p"}, {"template": {"id": "t", "text": "{{a}}"}}, {}]))
     assert agree(accept.generation, GenerateSchema, {**source, field: value})
+
+
+@pytest.mark.parametrize(("field", "part"), [("depends_on", dependency), ("requires", requirement)])
+@given(data=st.data())
+@settings(max_examples=200)
+def test_they_agree_on_the_parts_of_a_declaration(
+    data: st.DataObject, field: str, part: st.SearchStrategy[Any]
+) -> None:
+    assert agree(accept.declaration, DeclareSchema, {**DECLARE, field: [data.draw(part)]})
+
+
+@given(message, template)
+@settings(max_examples=200)
+def test_they_agree_on_the_parts_of_a_model_call(a_message: Any, a_template: Any) -> None:
+    assert agree(accept.generation, GenerateSchema, {"messages": [a_message]})
+    assert agree(accept.generation, GenerateSchema, {"template": a_template})
 
 
 @given(anything)
