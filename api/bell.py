@@ -13,17 +13,15 @@ import threading
 import time
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
-from typing import Any
 
+import redis
 import structlog
-from celery import Celery
-from kombu.entity import Queue
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
+from api.envelope import envelope
 from metaqore import failpoints
+from metaqore.adapters.redis_results import lone_client
 from metaqore.errors import MetaQoreError
-from metaqore.queues import QUEUES, celery_config, drain_task
+from metaqore.queues import KEY_PREFIX, QUEUES
 
 log = structlog.get_logger(__name__)
 
@@ -42,8 +40,7 @@ class PublisherBell:
         self._rings: SimpleQueue[tuple[str, Sequence[str]]] = SimpleQueue()
         self._guard = threading.Lock()
         self._pid = 0
-        self._app: Celery | None = None
-        self._producer: Any = None
+        self._redis: redis.Redis | None = None
 
     def ring(self, queue: str, ids: Sequence[str]) -> None:
         """Say that ``queue`` has open requests; returns at once."""
@@ -56,7 +53,7 @@ class PublisherBell:
         with self._guard:
             if self._pid != os.getpid():
                 self._pid = os.getpid()
-                self._app = self._producer = None
+                self._redis = None
                 threading.Thread(target=self._run, name="bell", daemon=True).start()
 
     def _run(self) -> None:
@@ -69,7 +66,7 @@ class PublisherBell:
                     self._send(queue, pending[queue])
                     del pending[queue]
                 sent_at = time.monotonic()
-            except (OperationalError, RedisError, OSError, MetaQoreError) as error:
+            except (redis.RedisError, OSError, MetaQoreError) as error:
                 log.warning("ring_failed", queues=sorted(pending), reason=type(error).__name__)
                 self._hang_up()
                 time.sleep(_PAUSE_S)
@@ -98,34 +95,12 @@ class PublisherBell:
 
     def _send(self, queue: str, ids: list[str]) -> None:
         failpoints.hit("relay.before_publish")
-        if self._app is None or self._producer is None:
-            self._app = _celery(self._redis_url)
-            self._producer = self._app.amqp.Producer(self._app.connection_for_write(), auto_declare=False)
-        self._app.send_task(
-            drain_task(queue), args=[ids], queue=queue, producer=self._producer, ignore_result=True, retry=False,
-            argsrepr="", kwargsrepr="",
-        )  # fmt: skip
+        if self._redis is None:
+            self._redis = lone_client(self._redis_url)
+        self._redis.lpush(f"{KEY_PREFIX}{queue}", envelope(queue, ids))
         failpoints.hit("relay.after_publish")
 
     def _hang_up(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            try:
-                producer.connection.collapse(timeout=0.1) if hasattr(producer.connection, "collapse") else None
-            except (OperationalError, RedisError, OSError):
-                log.debug("ring_connection_not_closed")
-
-
-def _celery(redis_url: str) -> Celery:
-    """Return an application that only sends: no task is known here, queues and messages go by name."""
-    app = Celery("metaqore-api", set_as_current=False)
-    app.conf.update(celery_config(redis_url, result_expires_s=3600))
-    app.conf.task_queues = [Queue(name) for name in QUEUES]  # type: ignore[no-untyped-call]
-    app.conf.broker_connection_timeout = 1
-    app.conf.broker_transport_options = {
-        **app.conf.broker_transport_options,
-        "socket_timeout": 1,
-        "socket_connect_timeout": 1,
-        "max_retries": 0,
-    }
-    return app
+        broken, self._redis = self._redis, None
+        if broken is not None:
+            broken.close()
