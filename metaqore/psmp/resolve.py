@@ -9,7 +9,6 @@ import msgspec
 
 from metaqore.psmp.merge import merge_files, merge_json, merge_text
 
-
 #: Most lines of a text that is merged inside the deciding transaction; hostile texts of this size take about 0.2 s,
 #: and the write lock is held meanwhile. Larger ones are for ``metaqore merge`` and a person.
 MAX_LINES = 4000

@@ -8,7 +8,7 @@ from metaqore.psmp.resolve import MAX_LINES, merge_contents
 def test_disjoint_edits_of_a_text_are_merged() -> None:
     merged = merge_contents("a\nb\nc\nd\n", "A\nb\nc\nd\n", "a\nb\nc\nD\n")
 
-    assert (True, "A\nb\nc\nD\n") == (merged.clean, merged.content)
+    assert (merged.clean, merged.content) == (True, "A\nb\nc\nD\n")
 
 
 def test_files_are_merged_one_by_one() -> None:
@@ -16,14 +16,14 @@ def test_files_are_merged_one_by_one() -> None:
 
     merged = merge_contents(base, {"files": {"x": "2\n", "y": "1\n"}}, {"files": {"x": "1\n", "y": "2\n"}})
 
-    assert (True, {"files": {"x": "2\n", "y": "2\n"}}) == (merged.clean, merged.content)
+    assert (merged.clean, merged.content) == (True, {"files": {"x": "2\n", "y": "2\n"}})
 
 
 def test_what_collides_says_where() -> None:
     merged = merge_contents({"a": 1}, {"a": 2}, {"a": 3})
 
     assert not merged.clean
-    assert "/a" == merged.hunks[0]["pointer"]
+    assert merged.hunks[0]["pointer"] == "/a"
 
 
 def test_a_text_too_long_to_merge_under_the_write_lock_is_left_to_a_person() -> None:
@@ -31,4 +31,4 @@ def test_a_text_too_long_to_merge_under_the_write_lock_is_left_to_a_person() -> 
 
     for content in (long, {"files": {"f": long}}, [1] * (MAX_LINES + 1)):
         merged = merge_contents(content, content, "other")
-        assert (False, "too_large") == (merged.clean, merged.hunks[0]["type"])
+        assert (merged.clean, merged.hunks[0]["type"]) == (False, "too_large")
