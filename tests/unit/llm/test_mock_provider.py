@@ -124,3 +124,9 @@ def test_the_shipped_scenario_labels_changes() -> None:
     got = mock.complete([GenerateCommand(template=template, variables={"subject": s}) for s in subjects])
     texts = [each.text for each in got if isinstance(each, Completion)]
     assert texts == ["corrective", "additive", "perfective", "other"]
+
+
+def test_the_shipped_question_about_corrective_maintenance_is_answered_yes_or_no() -> None:
+    mock = MockProvider("mock", load(SHIPPED).providers["mock"])
+    head = "Is this change corrective maintenance? Answer yes or no.\nChange: "
+    assert [answer(mock, head + s, model="mock-1").text for s in ("Fix a crash", "Add a flag")] == ["yes", "no"]
