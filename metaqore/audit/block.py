@@ -6,7 +6,6 @@ builds the Merkle subtree; only where something differs does ``metaqore.audit.di
 
 from __future__ import annotations
 
-import hashlib
 import multiprocessing
 import os
 from collections import deque
@@ -15,7 +14,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from metaqore.audit.merkle import CompactRange
+from metaqore.audit.merkle import CompactRange, leaf_hashes
 from metaqore.audit.source import CannotRead, Chunk, Source
 
 #: Entries per block: a power of two, so that a block is one subtree.
@@ -129,12 +128,11 @@ def _run(task: BlockTask) -> Block | None:
 
 
 def _digests(chunk: Chunk, done: int, lenient: bool) -> list[bytes] | None:
-    seqs, _, bodies, leaf_hashes, tails = chunk
-    sha256 = hashlib.sha256
-    digests = [sha256(b"\x00" + body).digest() for body in bodies]
+    seqs, _, bodies, stated, tails = chunk
+    digests = leaf_hashes(bodies)
     if list(seqs) != list(range(done + 1, done + 1 + len(seqs))):
         return None
-    if not lenient and (digests != list(leaf_hashes) or not all(map(bytes.endswith, bodies, [t[1:] for t in tails]))):
+    if not lenient and (digests != list(stated) or not all(map(bytes.endswith, bodies, [t[1:] for t in tails]))):
         return None
     return digests
 

@@ -7,11 +7,11 @@ Merkle tree can be built on; anything else ends the verification of that log.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
 from metaqore.audit.findings import Attack, Finding
+from metaqore.audit.merkle import leaf_hashes
 from metaqore.audit.source import Row, Source, fields_of
 
 #: Column → field of the bytes that it repeats.
@@ -157,7 +157,7 @@ def _leaf_fits(row: Row) -> bool:
 
 
 def _leaf_of(body: bytes) -> bytes:
-    return hashlib.sha256(b"\x00" + body).digest() if type(body) is bytes else b""
+    return leaf_hashes([body])[0] if type(body) is bytes else b""
 
 
 def _finding(attack: Attack, seq: int, why: str) -> Finding:

@@ -38,7 +38,8 @@ _SCALARS = frozenset((str, int, bool, type(None)))
 # canonical_json() walks the value to see whether msgspec's output is RFC 8785; here the shape is known and only
 # ``details`` has to be looked at, which makes this path five times cheaper. A test holds the two to the same bytes.
 _encode = msgspec.json.Encoder(order="sorted").encode
-_sha256 = hashlib.sha256
+# A copy of a hash that has its domain byte is faster than a new one over joined bytes.
+_LEAF = hashlib.sha256(b"\x00")
 
 
 class Entry(NamedTuple):
@@ -52,7 +53,9 @@ class Entry(NamedTuple):
 
 def leaf_hash(body: bytes) -> bytes:
     """Return ``SHA-256(0x00 || body)``, 32 bytes (RFC 9162 §2.1.1)."""
-    return _sha256(b"\x00" + body).digest()
+    leaf = _LEAF.copy()
+    leaf.update(body)
+    return leaf.digest()
 
 
 def make_entry(
@@ -109,7 +112,7 @@ def make_entry(
             f"audit entry {tag} number {seq} has {len(body)} bytes, at most {MAX_BODY_BYTES}: "
             "record an id or a digest instead of the content"
         )
-    return Entry(seq, tag, body, _sha256(b"\x00" + body).digest())
+    return Entry(seq, tag, body, leaf_hash(body))
 
 
 def commit_to(payload: bytes, salt: bytes) -> str:

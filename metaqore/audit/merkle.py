@@ -29,12 +29,27 @@ TileReader: TypeAlias = Callable[[int, int], bytes]
 #: ``(first, end)``: the leaves ``first <= index < end``.
 LeafRange: TypeAlias = tuple[int, int]
 
-_sha256 = hashlib.sha256
+# A copy of a hash that has its domain byte is faster than a new one over joined bytes.
+_LEAF = hashlib.sha256(b"\x00")
+_NODE = hashlib.sha256(b"\x01")
+
+
+def leaf_hashes(bodies: Iterable[bytes]) -> list[bytes]:
+    """Return ``SHA-256(0x00 || body)`` of each (RFC 9162 §2.1.1)."""
+    copy = _LEAF.copy
+    hashes: list[bytes] = []
+    for body in bodies:
+        leaf = copy()
+        leaf.update(body)
+        hashes.append(leaf.digest())
+    return hashes
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
     """Return ``SHA-256(0x01 || left || right)`` (RFC 9162 §2.1.1)."""
-    return _sha256(b"\x01" + left + right).digest()
+    node = _NODE.copy()
+    node.update(left + right)
+    return node.digest()
 
 
 class CompactRange:
@@ -74,8 +89,7 @@ class CompactRange:
             if held is not None:
                 level.insert(0, held)
             pending[height] = level.pop() if len(level) & 1 else None
-            pairs = iter(level)
-            level = [_sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)]
+            level = _parents(b"".join(level))
             height += 1
 
     def append_subtree(self, height: int, root: bytes) -> None:
@@ -272,6 +286,16 @@ def verify_consistency(old_size: int, new_size: int, proof: Sequence[bytes], old
 def split_hashes(tile: bytes) -> list[bytes]:
     """Return the 32-byte hashes of a tile."""
     return [tile[at : at + HASH_BYTES] for at in range(0, len(tile), HASH_BYTES)]
+
+
+def _parents(hashes: bytes) -> list[bytes]:
+    copy = _NODE.copy
+    parents: list[bytes] = []
+    for at in range(0, len(hashes), 2 * HASH_BYTES):
+        node = copy()
+        node.update(hashes[at : at + 2 * HASH_BYTES])
+        parents.append(node.digest())
+    return parents
 
 
 def _split(size: int) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import hashlib
 import os
 import sys
 import traceback
@@ -28,6 +27,7 @@ from metaqore.audit.merkle import (
     LeafRange,
     consistency_ranges,
     inclusion_ranges,
+    leaf_hashes,
     stream_roots,
     tile_root,
     verify_consistency,
@@ -107,7 +107,7 @@ def run_prove(source: Source, organization: str | None, seq: int, trust: Trust, 
     if best is None:
         raise CannotRead(f"no checkpoint of {name} covers entry {seq} yet: it is sealed a moment after it is written")
     checkpoint, note = best
-    leaf = hashlib.sha256(b"\x00" + row.body).digest()
+    [leaf] = leaf_hashes([row.body])
     for proof in _proofs(source, name, inclusion_ranges(seq - 1, checkpoint.size), checkpoint.size):
         receipt = Receipt(seq, leaf, tuple(proof), note)
         try:
@@ -283,8 +283,7 @@ def _opened(note: str, trust: Trust) -> Checkpoint:
 
 def _leaves(source: Source, organization: str, count: int) -> Iterator[bytes]:
     for chunk in source.chunks(organization, 1, count):
-        for body in chunk[2]:
-            yield hashlib.sha256(b"\x00" + body).digest() if type(body) is bytes else b""
+        yield from leaf_hashes(body if type(body) is bytes else b"" for body in chunk[2])
 
 
 def _proofs(source: Source, organization: str, ranges: list[LeafRange], size: int) -> Iterator[list[bytes]]:

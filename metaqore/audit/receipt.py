@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from metaqore.audit.checkpoint import Checkpoint, VerifierKey, open_checkpoint, parse_checkpoint
-from metaqore.audit.merkle import HASH_BYTES, verify_inclusion
+from metaqore.audit.merkle import HASH_BYTES, leaf_hashes, verify_inclusion
 from metaqore.errors import InvalidInput
 
 RECEIPT_FORMAT = "metaqore-audit-receipt/1"
@@ -124,7 +123,7 @@ def check_receipt(
         checkpoint = open_checkpoint(receipt.checkpoint, keys, origin)
     if len(receipt.leaf_hash) != HASH_BYTES or len(receipt.proof) > MAX_PROOF_HASHES:
         raise BadReceipt(f"the receipt of entry {receipt.seq} has a leaf hash or a proof of the wrong length")
-    if body is not None and hashlib.sha256(b"\x00" + body).digest() != receipt.leaf_hash:
+    if body is not None and leaf_hashes([body]) != [receipt.leaf_hash]:
         raise BadReceipt(f"the entry shown is not the entry {receipt.seq} of the receipt: their hashes differ")
     if not 1 <= receipt.seq <= checkpoint.size:
         raise BadReceipt(f"entry {receipt.seq} is not among the {checkpoint.size} entries of the checkpoint")
