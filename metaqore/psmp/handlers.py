@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -61,6 +61,8 @@ class Case(msgspec.Struct, kw_only=True):
     studied: Studied
     project: Project
     head: Head | None
+    #: The id of the artifact, also of one that is still to be made.
+    artifact: str
     #: Resolved dependencies, in the order of ``depends_on``.
     dependencies: list[Head]
     conflicts: list[Conflict]
@@ -102,10 +104,11 @@ def _open_case(request: Request, studied: Studied, project: Project, workspace: 
     declaration = studied.declaration
     head = workspace.head((project.id, declaration.type, declaration.name))
     case = Case(
-        request=request, studied=studied, project=project, head=head, dependencies=[], conflicts=[], ranks={}, now=now
-    )
+        request=request, studied=studied, project=project, head=head,
+        artifact=head.id if head is not None else new_id("art"), dependencies=[], conflicts=[], ranks={}, now=now,
+    )  # fmt: skip
     base = declaration.base_version or 0
-    movers = workspace.reads.movers(head.id, base) if head is not None and base < head.head else []
+    movers = workspace.movers(head.id, base) if head is not None and base < head.head else []
     conflict = version_conflict(declaration, request.principal, head, movers)
     if conflict is not None:
         case.conflicts.append(conflict)
@@ -125,23 +128,31 @@ def _open_case(request: Request, studied: Studied, project: Project, workspace: 
 
 
 def _closes_no_cycle(case: Case, index: int, target: Head, workspace: Workspace) -> bool:
-    """A new artifact has no dependants, so only an edge from an existing one can close a cycle.
+    """Find the ranks that let the artifact come after ``target``.
 
-    An edge that does is never stored, even where the mode lets the declaration through: the order must stay sound.
+    An edge that closes a cycle is never stored, even where the mode lets the declaration through: the order must
+    stay sound.
     """
-    if case.head is None:
-        return True
-    rank = case.ranks.get(case.head.id, case.head.rank)
+
+    def moved(rows: Iterable[tuple[str, str, int]]) -> Iterable[tuple[str, str, int]]:
+        # What an earlier dependency of this very declaration has moved.
+        return ((node, other, case.ranks.get(other, rank)) for node, other, rank in rows)
+
     try:
-        moved = graph.add_edge(
-            case.head.id, rank, target.id, case.ranks.get(target.id, target.rank),
-            down=workspace.down, up=workspace.up,
+        ranks = graph.add_edge(
+            case.artifact, _rank(case), target.id, case.ranks.get(target.id, target.rank),
+            down=lambda ids: moved(workspace.down(ids)), up=lambda ids: moved(workspace.up(ids)),
         )  # fmt: skip
     except graph.CycleFound as cycle:
         case.conflicts.append(circular_dependency(index, cycle.path))
         return False
-    case.ranks.update(moved)
+    case.ranks.update(ranks)
     return True
+
+
+def _rank(case: Case) -> int:
+    """The number of its request is a new artifact's rank: nearly always higher than that of all it can depend on."""
+    return case.ranks.get(case.artifact, case.head.rank if case.head is not None else case.request.seq)
 
 
 def admit(
@@ -159,14 +170,13 @@ def admit(
     request, head, declaration = case.request, case.head, studied.declaration
     label = declaration.label or (head.label if head is not None else DEFAULT_LABEL)
     version = head.head + 1 if head is not None else 1
-    artifact = head.id if head is not None else new_id("art")
+    artifact = case.artifact
     body = studied.body if not provenance else _with_provenance(studied.body, provenance)
     edges = tuple(dict.fromkeys(d.id for d in case.dependencies))
-    # The topological rank of a new artifact is its request's number: higher than that of all it can depend on.
     fresh = Head(
         id=artifact, project=case.project.id, type=declaration.type, name=declaration.name,
         state=head.state if head is not None else "proposed", head=version, content_hash=studied.content_hash,
-        label=label, rank=head.rank if head is not None else request.seq,
+        label=label, rank=_rank(case),
         created_by=head.created_by if head is not None else request.principal, updated_by=request.principal,
     )  # fmt: skip
     writes: list[Write] = [_head_moves(fresh, request, case.now, is_new=head is None)]
@@ -178,7 +188,7 @@ def admit(
     ]  # fmt: skip
     if head is not None or edges:
         writes.append(SetEdges(artifact, edges, fresh=head is None))
-    workspace.put(fresh)
+    workspace.add_version(fresh, studied.content)
     workspace.set_edges(artifact, edges)
     for node, rank in case.ranks.items():
         workspace.set_rank(node, rank)
@@ -267,8 +277,8 @@ def resolve_by_merge(case: Case, workspace: Workspace, *, by: str) -> Outcome:
             return block(case, mode=case.project.mode)
         merged_content = declaration.content
     else:
-        base = workspace.reads.content(head.id, base_version)
-        merged = merge_contents(base, workspace.reads.content(head.id, head.head), declaration.content)
+        base = workspace.content(head.id, base_version)
+        merged = merge_contents(base, workspace.content(head.id, head.head), declaration.content)
         if not merged.clean:
             return block(case, mode=case.project.mode, hunks=merged.hunks)
         merged_content = merged.content

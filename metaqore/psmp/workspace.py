@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
 
 from metaqore.messages import Request
 from metaqore.psmp.model import Dependency, Head, Studied
@@ -29,6 +32,8 @@ class Workspace:
         self._by_identity: dict[Identity, Head] = {}
         self._by_id: dict[str, Head] = {}
         self._edges: dict[str, tuple[str, ...]] = {}
+        #: artifact → (version, who made it, its content as JSON) of the versions this run has added, in order.
+        self._versions: dict[str, list[tuple[int, str, str]]] = {}
         self._ranks: dict[str, int] = {}
         for head in reads.heads(identities, ids):
             self.put(head)
@@ -48,6 +53,24 @@ class Workspace:
             return self._by_identity.get((project, dependency.type or "", dependency.name or ""))
         found = self._by_id.get(dependency.artifact)
         return found if found is not None and found.project == project else None
+
+    def add_version(self, head: Head, content: str) -> None:
+        """Lay a version, and the head that it moves, over what was looked up."""
+        self.put(head)
+        self._versions.setdefault(head.id, []).append((head.head, head.updated_by, content))
+
+    def movers(self, artifact: str, after: int) -> list[str]:
+        """Return who made the versions after ``after``, one for each version."""
+        own = self._versions.get(artifact, [])
+        stored = [] if own and own[0][0] <= after + 1 else self.reads.movers(artifact, after)
+        return [*stored, *(by for version, by, _ in own if version > after)]
+
+    def content(self, artifact: str, version: int) -> Any:
+        """Return the content of a version, decoded."""
+        for number, _, content in self._versions.get(artifact, ()):
+            if number == version:
+                return msgspec.json.decode(content)
+        return self.reads.content(artifact, version)
 
     def set_edges(self, artifact: str, depends_on: tuple[str, ...]) -> None:
         """Remember the edges this run gives an artifact."""

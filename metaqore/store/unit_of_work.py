@@ -20,6 +20,8 @@ from metaqore.store.repositories.requests import RequestRows
 #: Applies effects of one type, given in order.
 Writer = Callable[[Database, Connection, Sequence[Any]], None]
 
+#: In the order in which they are written. A thing comes before what is done to it: within one batch a request may
+#: change what an earlier one has made, so the order in which types first appear says nothing.
 WRITERS: dict[type[Write], Writer] = {
     **psmp.WRITERS,
     **security.WRITERS,
@@ -28,6 +30,7 @@ WRITERS: dict[type[Write], Writer] = {
     **delivery.WRITERS,
     **request_views.WRITERS,
 }
+_ORDER = {kind: position for position, kind in enumerate(WRITERS)}
 READERS: dict[str, Callable[[Database, Connection], Any]] = {
     "psmp": psmp.PsmpRows,
     "security": security.SecurityRows,
@@ -51,12 +54,8 @@ class SqlTransaction:
         return READERS[feature](self.database, self.connection)
 
     def apply(self, writes: Sequence[Write]) -> None:
-        """Apply effects, all of one type together.
-
-        Types are written in the order in which they first appear, so a handler states dependencies by order.
-        """
-        order = {kind: position for position, kind in enumerate(dict.fromkeys(map(type, writes)))}
-        for kind, group in groupby(sorted(writes, key=lambda write: order[type(write)]), key=type):
+        """Apply effects, all of one type together, types in the order of ``WRITERS``, each type in the order given."""
+        for kind, group in groupby(sorted(writes, key=lambda write: _ORDER[type(write)]), key=type):
             WRITERS[kind](self.database, self.connection, list(group))
 
     def fire_once(self, schedule: str, fire_at: int, now: int) -> bool:
