@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, g, request
 
 from api.door import door
 from metaqore.errors import Forbidden
 from metaqore.ids import new_secret
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 #: Endpoints (or, with a dot at the end, whole blueprints) that answer without a key.
 OPEN = frozenset({"health.live", "health.ready", "docs.page", "docs.start", "docs.problems", "docs.assets",
@@ -47,11 +51,24 @@ def register(app: Flask) -> None:
 
     @app.after_request
     def label(response: Response) -> Response:
-        headers = response.headers
-        for name, value in SECURITY_HEADERS:
-            headers.setdefault(name, value)
-        headers["X-Request-Id"] = g.get("request_id") or new_secret(8)
+        response.headers["X-Request-Id"] = g.get("request_id") or new_secret(8)
         return response
+
+    app.wsgi_app = _with_security_headers(app.wsgi_app)  # type: ignore[assignment, method-assign]
+
+
+def _with_security_headers(inner: WSGIApplication) -> WSGIApplication:
+    """Add the headers that an answer does not set itself, below Flask: its header object searches for each."""
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            given = {name.lower() for name, _ in headers}
+            headers += [pair for pair in SECURITY_HEADERS if pair[0].lower() not in given]
+            return start_response(status, headers, exc_info)
+
+        return inner(environ, start)
+
+    return answer
 
 
 def needed_scopes(app: Flask) -> dict[tuple[str, str], str]:
