@@ -24,9 +24,6 @@ class SweepReads(Protocol):
     def due(self, now: int) -> Mapping[str, int]:
         """Return queue → how many requests could be claimed now."""
 
-    def deliveries_due(self, now: int) -> int:
-        """Return how many deliveries could be sent now."""
-
     def worn_out(self, now: int, max_attempts: int, limit: int) -> list[str]:
         """Return ids of requests whose last allowed attempt ended without an outcome."""
 
@@ -38,11 +35,11 @@ def sweep(executor: Executor, bell: Bell, *, now: int) -> Mapping[str, int]:
     with executor.store.read() as tx:
         reads: SweepReads = tx.reads("requests")
         due = dict(reads.due(now))
-        deliveries = reads.deliveries_due(now)
+        receivers: int = tx.reads("delivery").due(now)
     for queue in due:
         bell.ring(queue, [])
-    if deliveries:
-        due["deliveries"] = deliveries
+    if receivers:
+        due["receivers"] = receivers
         bell.ring("system", [])
     if due:
         log.info("swept", **due)

@@ -39,16 +39,6 @@ class RequestViews:
         )  # fmt: skip
         return {row[0]: row[1] for row in rows}
 
-    def deliveries_due(self, now: int) -> int:
-        """Return how many deliveries could be sent now."""
-        return int(
-            self._all(
-                "SELECT count(*) FROM webhook_deliveries WHERE state = 'pending' AND next_at <= ? "
-                "AND (lease_until IS NULL OR lease_until <= ?)",
-                now, now,
-            )[0][0]
-        )  # fmt: skip
-
     def worn_out(self, now: int, max_attempts: int, limit: int) -> list[str]:
         """Return ids of requests whose last allowed attempt ended without an outcome."""
         rows = self._all(
