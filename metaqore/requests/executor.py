@@ -26,7 +26,7 @@ from metaqore.requests.model import (
     Ran,
     Settled,
     claimable,
-    runs_of_one_kind,
+    runs,
 )
 from metaqore.requests.ports import Bell, Results, Store, Transaction
 from metaqore.requests.recorder import Recorder
@@ -250,13 +250,14 @@ class Executor:
             return self.finish(batch, [outcome_of(error, "deciding")], leased=leased)
 
     def _decide(self, queue: str, batch: Sequence[Request], waiting: set[str], *, leased: bool) -> int:
+        log.debug("taken", queue=queue, requests=[request.id for request in batch])
         failpoints.hit("worker.before_claim")
         with self.store.write() as tx:
             mine = tx.requests.still_mine(batch) if leased else tx.requests.confirm(queue, batch)
             held = _keys(batch) - _keys(mine) if len(mine) < len(batch) else set()
             now = self.clock()
             decided: list[tuple[Request, Outcome]] = []
-            for run in runs_of_one_kind(mine):
+            for run in runs(mine, self.catalogue.together):
                 those = self._decide_run(run, tx, now, held, leased=leased)
                 tx.apply([write for _, outcome in those for write in outcome.writes])
                 decided += those

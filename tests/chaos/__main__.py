@@ -1,0 +1,37 @@
+"""``make chaos [MINUTES=10]``: the long form; prints a table and exits non-zero where anything is off."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from tests.chaos.run import run
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--agents", type=int, default=8)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="mq-chaos-") as place:
+        print(f"chaos for {options.minutes} minutes, {options.agents} agents, seed {options.seed}", flush=True)
+        found, done = run(
+            Path(place) / "run", seconds=options.minutes * 60, agents=options.agents, seed=options.seed
+        )  # fmt: skip
+        for name, count in sorted(done.items()):
+            print(f"  {name:24} {count:6}")
+        for name, value in asdict(found).items():
+            print(f"{name:26} {value:10.2f}" if isinstance(value, float) else f"{name:26} {value:10}")
+        control, _ = run(Path(place) / "control", seconds=5, control=True)
+        print(f"control run, sweep and drain off: lost {control.lost} of {control.acknowledged}")
+    good = found.is_clean and found.deliveries_per_request > 1.0 and control.lost > 0
+    print("nothing lost, doubled or out of order" if good else "THE CHECK FAILED")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

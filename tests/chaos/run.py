@@ -1,0 +1,77 @@
+"""One run: load and faults, heal, drain, check."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import urllib3
+
+from metaqore.store.engine import Database
+from tests.chaos.checker import Findings, check
+from tests.chaos.clients import Agent
+from tests.chaos.cluster import Cluster, cluster
+from tests.chaos.nemesis import Nemesis
+from tests.running import wait_until
+
+#: The control: nobody sweeps and nobody drains, so what was promised is not kept, and the checker must say so.
+CONTROL = "sweep.off:skip,drain.off:skip"
+
+
+def run(
+    folder: Path, *, seconds: float, agents: int = 6, seed: int = 1, control: bool = False
+) -> tuple[Findings, Counter[str]]:
+    """Return what the checker found, and what was done to the cluster."""
+    with cluster(folder, failpoints=CONTROL if control else "") as made:
+        wait_until(lambda: _answers(made), "the API answers", 60)
+        project = _project(made)
+        team = [Agent(n, made.url, made.key(f"agent-{n}"), project, pause_s=0.15) for n in range(agents)]
+        stop_load, stop_faults = threading.Event(), threading.Event()
+        nemesis = Nemesis(made, seed)
+        threads = [threading.Thread(target=agent.run, args=(stop_load,)) for agent in team]
+        faults = threading.Thread(target=nemesis.run, args=(stop_faults,))
+        for thread in threads:
+            thread.start()
+        if not control:
+            faults.start()
+        time.sleep(seconds)
+        stop_faults.set()
+        if not control:
+            faults.join()
+        stop_load.set()
+        for thread in threads:
+            thread.join()
+        made.start()
+        _drain(made, 5 if control else 60)
+        return check(str(folder / "metaqore.db"), team, made.taken()), nemesis.done
+
+
+def _answers(made: Cluster) -> bool:
+    try:
+        answer = urllib3.request("GET", made.url.replace("/api/v1", "/healthz"), timeout=1, retries=False)
+    except urllib3.exceptions.HTTPError:
+        return False
+    return answer.status == 200
+
+
+def _project(made: Cluster) -> str:
+    answer = urllib3.request(
+        "POST", f"{made.url}/projects", json={"name": "chaos", "mode": "strict"}, retries=False,
+        headers={"Authorization": f"Bearer {made.key('lead')}"},
+    )  # fmt: skip
+    return str(answer.json()["id"])
+
+
+def _drain(made: Cluster, seconds: float) -> None:
+    """Wait until nothing is open, at most ``seconds``; the checker says what was left."""
+    database = Database(made.settings.dsn)
+    until = time.monotonic() + seconds
+    sql = "SELECT count(*) FROM requests WHERE state IN ('accepted', 'running')"
+    while time.monotonic() < until:
+        with database.read() as connection:
+            if connection.exec_driver_sql(sql).scalar() == 0:
+                break
+        time.sleep(0.2)
+    database.close()
