@@ -74,9 +74,9 @@ def queue_kinds(settings: Settings, store: SqlStore) -> list[Kind]:
 def _psmp() -> list[Kind]:
     return [
         Kind(name="artifact.declare", queue="psmp", feature="psmp", scope="artifacts:write",
-             decide=handlers.declare, study=study_declaration, ordered_by_project=True),
+             decide=handlers.declare, study=study_declaration, ordered_by_project=True, together=True),
         Kind(name="artifact.transition", queue="psmp", feature="psmp", scope="artifacts:write",
-             decide=handlers.transition, ordered_by_project=True),
+             decide=handlers.transition, ordered_by_project=True, together=True),
         Kind(name="conflict.resolve", queue="psmp", feature="psmp", scope="conflicts:resolve",
              decide=resolution.resolve, study=resolution.study, ordered_by_project=True),
     ]  # fmt: skip
@@ -86,7 +86,7 @@ def _security(gate: SecureGate) -> list[Kind]:
     security = SecurityHandlers(gate)
     return [
         Kind(name="payload.assess", queue="security", feature="security", scope="security:assess",
-             decide=security.assess, study=security.study),
+             decide=security.assess, study=security.study, together=True),
     ]  # fmt: skip
 
 

@@ -47,7 +47,7 @@ def study(request: Request) -> Resolve:
 
 
 def resolve(batch: Sequence[Request], reads: PsmpReads, now: int) -> list[Outcome]:
-    """Decide resolutions one by one: the executor applies each before the next is looked at."""
+    """Decide resolutions. A run of them is one long: each must see what the one before it did."""
     return [_resolve(request, request.studied, reads, now) for request in batch]
 
 

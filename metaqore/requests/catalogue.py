@@ -42,6 +42,9 @@ class Kind(msgspec.Struct, kw_only=True, frozen=True):
     study: Callable[[Request], Any] | None = None
     #: ``project``: requests of one project are decided in the order they were accepted.
     ordered_by_project: bool = False
+    #: Requests of this kind may be decided in one call: each sees what the ones before it in the call will do. Where
+    #: that is not so, each is decided on its own, after the effects of the ones before it were written.
+    together: bool = False
     lease_s: int = 30
     #: How many are claimed at once; only for long work.
     batch: int = 16
@@ -72,6 +75,10 @@ class Catalogue:
     def all(self) -> Mapping[str, Kind]:
         """Return every kind by name."""
         return self._kinds
+
+    def together(self, name: str) -> bool:
+        """Return whether requests of this kind may be decided in one call."""
+        return self[name].together
 
     def pure(self, queue: str) -> list[str]:
         """Return the names of the kinds of ``queue`` that are decided inside the transaction."""

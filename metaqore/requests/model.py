@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -128,11 +128,15 @@ def document(
     )
 
 
-def runs_of_one_kind(batch: Sequence[Request]) -> Iterable[list[Request]]:
-    """Yield the longest runs of neighbours that share a kind, so that order is kept and batches stay large."""
+def runs(batch: Sequence[Request], together: Callable[[str], bool]) -> Iterable[list[Request]]:
+    """Yield the longest runs of neighbours that are decided in one call, so that order is kept and runs stay large.
+
+    Args:
+        together: whether requests of a kind may share a call.
+    """
     run: list[Request] = []
     for request in batch:
-        if run and run[-1].kind != request.kind:
+        if run and (run[-1].kind != request.kind or not together(request.kind)):
             yield run
             run = []
         run.append(request)

@@ -140,8 +140,8 @@ class Pipeline:
             [
                 *real,
                 Kind(name="test.scripted", queue="psmp", feature="psmp", scope="-", decide=decide, study=study,
-                     ordered_by_project=True),
-                Kind(name="test.free", queue="psmp", feature="psmp", scope="-", decide=decide),
+                     ordered_by_project=True, together=True),
+                Kind(name="test.free", queue="psmp", feature="psmp", scope="-", decide=decide, together=True),
                 Kind(name="test.long", queue="llm", feature="psmp", scope="-", long=self.long, lease_s=30, batch=4),
             ]
         )  # fmt: skip
