@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flask import Flask
+from flask import Flask, Request
+from werkzeug.routing import MapAdapter
 
 import metaqore
 from api import access, errors
@@ -13,6 +14,7 @@ from api.bell import PublisherBell
 from api.door import EXTENSION, Door
 from api.keyring import KeyRing
 from api.known_projects import KnownProjects
+from api.labels import Labelled
 from api.limits import RateLimit, Slots
 from api.resources import delivery, docs, health, hmcp, keys, llm, requests, security
 from api.resources.psmp import artifacts, conflicts, projects, tasks
@@ -34,11 +36,18 @@ Submit, and get 202 with an id at once; or send `Prefer: wait=N` and get the ver
 blocking report, 403 with the reasons of a veto. Every error is a problem document (RFC 9457)."""
 
 
-class _App(Flask):
-    """Flask without the look, at every call of every function, for views that are coroutines: there are none."""
+class App(Flask):
+    """Flask without what this application has no use for, on the path of every request."""
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return ``func``: there are no coroutines here, and asking costs more than calling."""
         return func
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Match by path and method alone: hosts and subdomains mean nothing here."""
+        if request is None:
+            return super().create_url_adapter(request)
+        return MapAdapter(self.url_map, request.host, "/", "", request.scheme, request.path, request.method)
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -48,7 +57,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         SettingsError: a setting cannot be used.
     """
     chosen = settings or load()
-    app = _App("api", static_folder=None)
+    app = App("api", static_folder=None)
     app.config.update(_config(chosen))
     app.url_map.strict_slashes = False
     app.extensions[EXTENSION] = _door(chosen)
@@ -60,6 +69,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(health.blp)
     app.register_blueprint(docs.blp)
     access.register(app)
+    app.wsgi_app = Labelled(app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 

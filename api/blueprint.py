@@ -10,13 +10,13 @@ from typing import Any, NoReturn
 
 import flask_smorest
 import msgspec
-from flask import request
 from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from api import strict_json
 from api.access import SCOPE
+from api.door import current_request
 from api.errors import CONTENT_TYPE
 from api.schemas.problem import ProblemSchema
 from metaqore.errors import InvalidInput, MetaQoreError
@@ -41,13 +41,16 @@ def read_body(*, max_nodes: int = strict_json.MAX_NODES) -> Any:
         Malformed: not JSON, or refused (``strict_json``).
         HTTPException: 413 too large, 415 not JSON or compressed.
     """
-    kind = request.mimetype
-    if kind != JSON and not (kind == MERGE_PATCH and request.method == "PATCH"):
+    asked = current_request()
+    kind = asked.environ.get("CONTENT_TYPE", "")
+    if kind != JSON:
+        kind = asked.mimetype
+    if kind != JSON and not (kind == MERGE_PATCH and asked.method == "PATCH"):
         raise UnsupportedMediaType(f"the body is {kind or 'of no type'}: send it as Content-Type: {JSON}")
-    if request.content_encoding:
+    if "HTTP_CONTENT_ENCODING" in asked.environ:
         raise UnsupportedMediaType("compressed bodies are not read: send it without Content-Encoding")
-    data = request.get_data()
-    if request.content_length is None and len(data) >= (request.max_content_length or len(data) + 1):
+    data = asked.get_data()
+    if "CONTENT_LENGTH" not in asked.environ and len(data) >= (asked.max_content_length or len(data) + 1):
         # A chunked body is cut at the limit without a word.
         raise RequestEntityTooLarge
     return strict_json.loads(data, max_nodes=max_nodes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 import msgspec
-from flask import current_app, g
+from flask import Request, current_app, request
 
 from api.keyring import KeyRing
 from api.known_projects import KnownProjects
@@ -17,6 +17,8 @@ from metaqore.settings import Settings
 from metaqore.store.views import Views
 
 EXTENSION = "metaqore"
+#: Where the verified caller is kept in a WSGI environment.
+CALLER = "metaqore.caller"
 
 
 class Door(msgspec.Struct, frozen=True):
@@ -39,6 +41,16 @@ def door() -> Door:
     return cast(Door, current_app.extensions[EXTENSION])
 
 
+def current_request() -> Request:
+    """Return the request itself: each attribute read through Flask's proxy costs as much as a look-up."""
+    return cast(Request, request._get_current_object())  # type: ignore[attr-defined]
+
+
+def header(name: str) -> str | None:
+    """Return a request header by its WSGI name, e.g. ``HTTP_PREFER``."""
+    return cast("str | None", request.environ.get(name))
+
+
 def caller() -> Principal:
     """Return who is calling: verified before any resource runs."""
-    return cast(Principal, g.principal)
+    return cast(Principal, request.environ[CALLER])

@@ -9,9 +9,10 @@ from typing import Any
 import flask_smorest
 import msgspec
 import structlog
-from flask import Flask, Response, g, request
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 
+from api.labels import REQUEST_ID
 from api.schemas.problem import ProblemSchema
 from metaqore import errors
 
@@ -69,7 +70,7 @@ def document(
         "code": code,
         "retryable": status in RETRY_AFTER_S,
         "errors": list(errors),
-        "request_id": getattr(g, "request_id", None),
+        "request_id": request.environ.get(REQUEST_ID),
         **members,
     }
 

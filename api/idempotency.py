@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import request
 
+from api.door import header
 from metaqore.canonical import canonical_json
 from metaqore.errors import Malformed
 from metaqore.requests.intake import fingerprint_parts
@@ -28,7 +29,7 @@ def idempotency(body: Any) -> Idempotency | None:
     Raises:
         Malformed: not a key.
     """
-    text = request.headers.get("Idempotency-Key")
+    text = header("HTTP_IDEMPOTENCY_KEY")
     if text is None:
         return None
     match = _KEY.fullmatch(text.strip())

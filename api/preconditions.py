@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response, request
 from werkzeug.exceptions import PreconditionRequired
 
-from api.door import caller, door
+from api.door import caller, door, header
 from metaqore.errors import InvalidInput, PreconditionFailed
 
 
@@ -23,7 +23,7 @@ def expected_version(*, required: bool) -> int | None:
         PreconditionRequired: 428, it is missing.
         PreconditionFailed: it names no version.
     """
-    text = request.headers.get("If-Match")
+    text = header("HTTP_IF_MATCH")
     if text is None:
         if required:
             raise PreconditionRequired('send If-Match with the ETag you have read, e.g. If-Match: "3" (or *)')
@@ -53,7 +53,7 @@ def set_base_version(project: str, payload: dict[str, Any]) -> None:
         PreconditionFailed: the head is another version; nothing was accepted.
         InvalidInput: the body has another ``base_version``.
     """
-    wanted = 0 if request.headers.get("If-None-Match") == "*" else expected_version(required=False)
+    wanted = 0 if header("HTTP_IF_NONE_MATCH") == "*" else expected_version(required=False)
     if wanted is None:
         return
     if payload.get("base_version") not in (None, wanted):

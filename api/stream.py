@@ -7,9 +7,9 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from flask import Response, request
+from flask import Response
 
-from api.door import Door, caller, door
+from api.door import Door, caller, door, header
 from api.schemas.delivery import EventSchema
 from metaqore.errors import InvalidInput, MetaQoreError, Unauthenticated, Unavailable
 
@@ -34,9 +34,8 @@ def stream(query: Mapping[str, Any], types: Sequence[str]) -> Response:
         after = query["after"] if query["after"] is not None else here.views.delivery.last_event(organization)
     if not _take_place(here):
         raise Unavailable("too many open event streams on this process: try again, or list events", retry_after_s=5)
-    frames = Frames(here, organization, request.headers.get("Authorization"), query["project"], types, after)
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return Response(frames, content_type="text/event-stream", headers=headers)
+    frames = Frames(here, organization, header("HTTP_AUTHORIZATION"), query["project"], types, after)
+    return Response(frames, content_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
 def _take_place(here: Door) -> bool:
@@ -54,7 +53,7 @@ def last_event_id() -> int | None:
     Raises:
         InvalidInput: it is no sequence number.
     """
-    text = request.headers.get("Last-Event-ID", "").strip()
+    text = (header("HTTP_LAST_EVENT_ID") or "").strip()
     if not text:
         return None
     if not text.isascii() or not text.isdigit() or len(text) > 15:

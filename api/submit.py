@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from flask import Response, request
+from flask import Response
 
 from api import answers
-from api.door import caller, door
+from api.door import caller, door, header
 from api.idempotency import idempotency
 from metaqore.messages import Submission
 from metaqore.requests.model import Ran, Receipt
@@ -21,7 +21,8 @@ _WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=$|[,;])', re.IGN
 
 def preferred_wait() -> int | None:
     """Return the seconds of ``Prefer: wait=N`` (RFC 7240), at most ``max_wait_s``; None where it is not asked for."""
-    match = _WAIT.search(request.headers.get("Prefer", ""))
+    text = header("HTTP_PREFER")
+    match = _WAIT.search(text) if text else None
     return None if match is None else min(int(match[1]), door().settings.max_wait_s)
 
 
@@ -83,7 +84,7 @@ def check_key_again(since: float) -> None:
         Unauthenticated: it was.
     """
     if time.monotonic() - since > 0.5:
-        door().keys.authenticate(request.headers.get("Authorization"))
+        door().keys.authenticate(header("HTTP_AUTHORIZATION"))
 
 
 def run(kind: str, payload: Mapping[str, Any], *, body: Any, project: str | None = None) -> Ran:
