@@ -11,6 +11,7 @@ from kombu.exceptions import OperationalError
 
 from metaqore.bootstrap import Engine, build
 from metaqore.queues import QUEUES, drain_task
+from metaqore.requests.progress import Progress
 from metaqore.settings import Settings
 from workers.app import app, settings
 
@@ -18,6 +19,7 @@ log = structlog.get_logger(__name__)
 
 _guard = threading.Lock()
 _engines: dict[int, Engine] = {}
+_progress: dict[int, Progress] = {}
 
 
 class WorkerBell:
@@ -31,6 +33,15 @@ class WorkerBell:
             app.send_task(drain_task(queue), args=[list(ids[:64])], queue=queue, ignore_result=True, retry=False)
         except (OperationalError, OSError) as error:
             log.warning("ring_failed", queue=queue, reason=type(error).__name__)
+
+
+def progress() -> Progress:
+    """Return what notes this process's progress."""
+    pid = os.getpid()
+    if pid not in _progress:
+        here = engine()
+        _progress[pid] = Progress(here.store, here.executor.owner, here.executor.clock)
+    return _progress[pid]
 
 
 def _bell(_settings: Settings) -> WorkerBell:

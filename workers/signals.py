@@ -31,6 +31,7 @@ def _logging(**_: Any) -> None:
 
 def _ready(sender: Any, **_: Any) -> None:
     """Count the attempts of whatever killed the worker before this one, then look at what is open."""
+    from workers import watchdog
     from workers.engine import WorkerBell, engine
 
     names = {queue.name for queue in sender.task_consumer.queues}
@@ -41,6 +42,7 @@ def _ready(sender: Any, **_: Any) -> None:
         except MetaQoreError as error:
             log.warning("worker_ready_without_database", queue=queue, reason=error.code)
         WorkerBell().ring(queue, [])
+    watchdog.start(names & set(QUEUES) - {"system"})
     mark_ready(load().data_path, sender.hostname.partition("@")[0])
 
 

@@ -70,8 +70,14 @@ class Transaction(Protocol):
     def next_numbers(self, wanted: Mapping[str, tuple[int, int]]) -> Mapping[str, tuple[int, int]]:
         """Reserve gapless numbers: organization → (n audit, n events); returns the first of each."""
 
+    def hold(self, organization: str) -> None:
+        """Keep other control-plane writes of ``organization`` waiting until the commit: they read, then write."""
+
     def fire_once(self, schedule: str, fire_at: int, now: int) -> bool:
         """Record that a schedule fires; False where it has fired for this time already."""
+
+    def note_progress(self, worker: str, queue: str, at: int, drained: int) -> None:
+        """Note that a worker looked after a queue."""
 
     def purge(self, *, keys_before: int, fires_before: int) -> int:
         """Delete old idempotency keys and schedule firings; return how many keys."""

@@ -58,9 +58,19 @@ class SqlTransaction:
         for kind, group in groupby(sorted(writes, key=lambda write: _ORDER[type(write)]), key=type):
             WRITERS[kind](self.database, self.connection, list(group))
 
+    def hold(self, organization: str) -> None:
+        """Keep other control-plane writes of ``organization`` waiting until the commit; SQLite has one writer anyway."""
+        if not self.database.is_sqlite:
+            sql = self.database.sql("SELECT pg_advisory_xact_lock(hashtextextended(?, 11))")
+            self.connection.exec_driver_sql(sql, (organization,))
+
     def fire_once(self, schedule: str, fire_at: int, now: int) -> bool:
         """Record that a schedule fires; False where it has fired for this time already."""
         return request_views.fire_once(self.database, self.connection, schedule, fire_at, now)
+
+    def note_progress(self, worker: str, queue: str, at: int, drained: int) -> None:
+        """Note that a worker looked after a queue."""
+        request_views.note_progress(self.database, self.connection, worker, queue, at, drained)
 
     def purge(self, *, keys_before: int, fires_before: int) -> int:
         """Delete old idempotency keys and schedule firings."""

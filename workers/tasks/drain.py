@@ -8,13 +8,14 @@ from metaqore import failpoints
 from metaqore.queues import QUEUES, drain_task
 from metaqore.requests import long_work
 from workers.app import app
-from workers.engine import engine
+from workers.engine import engine, progress
 
 
 def _drain(queue: str) -> Callable[..., int]:
     def drain(ids: Sequence[str] = ()) -> int:
-        executor = engine().executor
-        decided = executor.drain(queue) + long_work.drain(executor, queue)
+        here = engine()
+        decided = here.executor.drain(queue) + long_work.drain(here.executor, queue)
+        progress().note(queue, decided)
         failpoints.hit("worker.before_ack")
         return decided
 

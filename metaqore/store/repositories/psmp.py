@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from metaqore.errors import NotFound
+from metaqore.errors import Contention, NotFound
 from metaqore.messages import Write
 from metaqore.psmp import model
 from metaqore.psmp.model import Head, Project
@@ -45,13 +45,15 @@ _project = BulkInsert(
     "id organization name description owner mode state metadata version created_by created_at updated_at",
 )
 _change_project = BulkUpdate(
-    t.projects, "name description owner mode state metadata version updated_at", "id organization"
+    t.projects, "name description owner mode state metadata version updated_at", "id organization version"
 )
 _task = BulkInsert(
     t.tasks,
     "id organization project title state assigned_to depends_on metadata version created_by created_at updated_at",
 )
-_change_task = BulkUpdate(t.tasks, "title state assigned_to depends_on metadata version updated_at", "id organization")
+_change_task = BulkUpdate(
+    t.tasks, "title state assigned_to depends_on metadata version updated_at", "id organization version"
+)
 
 _HEAD_COLUMNS = "id, project, type, name, state, head, content_hash, label, rank, created_by, updated_by"
 
@@ -269,8 +271,8 @@ def _save_projects(_db: Database, connection: Connection, writes: Sequence[model
             _project(connection, [(w.id, w.organization, w.name, w.description, w.owner, w.mode, w.state, w.metadata,
                                    w.version, w.created_by, w.at, w.at)])  # fmt: skip
         else:
-            _change_project(connection, [(w.name, w.description, w.owner, w.mode, w.state, w.metadata, w.version,
-                                          w.at, w.id, w.organization)])  # fmt: skip
+            _must_change(_change_project, connection, (w.name, w.description, w.owner, w.mode, w.state, w.metadata,
+                                                       w.version, w.at, w.id, w.organization, w.version - 1))  # fmt: skip
 
 
 def _save_tasks(_db: Database, connection: Connection, writes: Sequence[model.SaveTask]) -> None:
@@ -279,8 +281,14 @@ def _save_tasks(_db: Database, connection: Connection, writes: Sequence[model.Sa
             _task(connection, [(w.id, w.organization, w.project, w.title, w.state, w.assigned_to, w.depends_on,
                                 w.metadata, w.version, w.created_by, w.at, w.at)])  # fmt: skip
         else:
-            _change_task(connection, [(w.title, w.state, w.assigned_to, w.depends_on, w.metadata, w.version, w.at,
-                                       w.id, w.organization)])  # fmt: skip
+            _must_change(_change_task, connection, (w.title, w.state, w.assigned_to, w.depends_on, w.metadata,
+                                                    w.version, w.at, w.id, w.organization, w.version - 1))  # fmt: skip
+
+
+def _must_change(update: BulkUpdate, connection: Connection, row: Sequence[Any]) -> None:
+    """Change one row that was read at the version before; Contention where it has moved since."""
+    if update(connection, [row]) != 1:
+        raise Contention("the row has changed since it was read")
 
 
 WRITERS: dict[type[Write], Callable[[Database, Connection, Sequence[Any]], None]] = {

@@ -39,6 +39,20 @@ class RequestViews:
         )  # fmt: skip
         return {row[0]: row[1] for row in rows}
 
+    def oldest_due(self, now: int) -> dict[str, int]:
+        """Return queue → since when its longest waiting request could be claimed."""
+        rows = self._all(
+            "SELECT queue, min(CASE WHEN state = 'running' AND lease_until > available_at THEN lease_until "
+            f"ELSE available_at END) FROM requests WHERE {_OPEN} AND available_at <= ? "
+            "AND (state = 'accepted' OR lease_until <= ?) GROUP BY queue",
+            now, now,
+        )  # fmt: skip
+        return {row[0]: row[1] for row in rows}
+
+    def looked_after(self) -> dict[str, int]:
+        """Return queue → when a worker last drained it."""
+        return {row[0]: row[1] for row in self._all("SELECT queue, max(at) FROM worker_progress GROUP BY queue")}
+
     def worn_out(self, now: int, max_attempts: int, limit: int) -> list[str]:
         """Return ids of requests whose last allowed attempt ended without an outcome."""
         rows = self._all(
@@ -62,9 +76,21 @@ def fire_once(db: Database, connection: Connection, schedule: str, fire_at: int,
     return inserted.rowcount == 1
 
 
+def note_progress(db: Database, connection: Connection, worker: str, queue: str, at: int, drained: int) -> None:
+    """Note that ``worker`` looked after ``queue``."""
+    connection.exec_driver_sql(
+        db.sql(
+            "INSERT INTO worker_progress (worker, queue, at, drained) VALUES (?, ?, ?, ?) ON CONFLICT (worker, queue) "
+            "DO UPDATE SET at = excluded.at, drained = worker_progress.drained + excluded.drained"
+        ),
+        (worker, queue, at, drained),
+    )
+
+
 def purge(db: Database, connection: Connection, *, keys_before: int, fires_before: int) -> int:
     """Delete idempotency keys and schedule firings that are older than they need to be; return how many keys."""
     connection.exec_driver_sql(db.sql("DELETE FROM schedule_fires WHERE fired_at < ?"), (fires_before,))
+    connection.exec_driver_sql(db.sql("DELETE FROM worker_progress WHERE at < ?"), (fires_before,))
     gone = connection.exec_driver_sql(db.sql("DELETE FROM idempotency WHERE created_at < ?"), (keys_before,))
     return gone.rowcount
 

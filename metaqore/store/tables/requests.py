@@ -65,5 +65,5 @@ counters = Table(
 schedule_fires = Table("schedule_fires", metadata, key("schedule"), number_key("fire_at"), number("fired_at"))
 
 worker_progress = Table(
-    "worker_progress", metadata, key("worker"), text("queue"), number("at"), number("drained", default=0)
+    "worker_progress", metadata, key("worker"), key("queue"), number("at"), number("drained", default=0)
 )

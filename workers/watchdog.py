@@ -1,0 +1,39 @@
+"""Ends this worker when its queues have work that nobody takes: progress is the sign of life, not a ping."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Collection
+
+import structlog
+
+from metaqore.clock import now_ms
+from metaqore.errors import MetaQoreError
+from metaqore.requests.progress import stalled
+
+log = structlog.get_logger(__name__)
+
+_LOOK_EVERY_S = 10.0
+
+
+def start(queues: Collection[str]) -> None:
+    """Watch ``queues`` from a thread of the worker's main process."""
+    threading.Thread(target=_watch, args=(frozenset(queues), now_ms()), name="watchdog", daemon=True).start()
+
+
+def _watch(queues: frozenset[str], started_at: int) -> None:
+    from workers.engine import engine
+
+    while not threading.Event().wait(_LOOK_EVERY_S):
+        try:
+            with engine().store.read() as tx:
+                stuck = stalled(tx.reads("requests"), queues, now=now_ms(), started_at=started_at)
+        except MetaQoreError:
+            continue  # Without the database there is nothing to be done, and nothing to be blamed for.
+        if stuck:
+            log.error("worker_stalled", queues=stuck)
+            # The orderly way first: what runs is finished or handed back.
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
