@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import flask_smorest
 import msgspec
+from flask import Request
 from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
@@ -23,6 +24,9 @@ from metaqore.errors import InvalidInput, MetaQoreError
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
+
+#: How much of a body that is too large is read nevertheless, in bytes.
+_THROWN_AWAY = 8 << 20
 
 #: The headers that an operation may take, as they are documented.
 HEADERS: Mapping[str, str] = {
@@ -49,11 +53,22 @@ def read_body(*, max_nodes: int = strict_json.MAX_NODES) -> Any:
         raise UnsupportedMediaType(f"the body is {kind or 'of no type'}: send it as Content-Type: {JSON}")
     if "HTTP_CONTENT_ENCODING" in asked.environ:
         raise UnsupportedMediaType("compressed bodies are not read: send it without Content-Encoding")
-    data = asked.get_data()
-    if "CONTENT_LENGTH" not in asked.environ and len(data) >= (asked.max_content_length or len(data) + 1):
-        # A chunked body is cut at the limit without a word.
-        raise RequestEntityTooLarge
-    return strict_json.loads(data, max_nodes=max_nodes)
+    return strict_json.loads(_data(asked), max_nodes=max_nodes)
+
+
+def _data(asked: Request) -> bytes:
+    try:
+        data = asked.get_data()
+        if "CONTENT_LENGTH" not in asked.environ and len(data) >= (asked.max_content_length or len(data) + 1):
+            # A chunked body is cut at the limit without a word.
+            raise RequestEntityTooLarge
+    except RequestEntityTooLarge:
+        # A sender that is cut off in the middle would hear of a broken connection instead of this answer.
+        left, rest = _THROWN_AWAY, asked.environ["wsgi.input"]
+        while left > 0 and (thrown := rest.read(min(left, 65_536))):
+            left -= len(thrown)
+        raise
+    return data
 
 
 def refuse(messages: Mapping[Any, Any] | list[Any]) -> NoReturn:

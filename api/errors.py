@@ -49,6 +49,8 @@ CODES: Mapping[int, str] = {
 #: Statuses after which the same request may succeed, and after how many seconds it is worth a try.
 RETRY_AFTER_S: Mapping[int, int] = {429: 1, 503: 2}
 
+_FAILED = "The server failed; its log says why."
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -96,7 +98,11 @@ def as_document(error: errors.MetaQoreError) -> dict[str, Any]:
     """Return the problem document of a MetaQore error."""
     members = {name: value for name, value in error.details.items() if name not in ("errors", "retry_after_s")}
     status = status_of(error)
-    message = error.message if status != HTTPStatus.INTERNAL_SERVER_ERROR else "The server failed; see its log."
+    message = error.message
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        # What a driver says may name files, hosts and statements: that is for the log.
+        log.error("request_failed", exc_info=error, path=request.path)
+        message = (type(error).__doc__ or "").strip() if status != HTTPStatus.INTERNAL_SERVER_ERROR else _FAILED
     return document(status, error.code, message, errors=error.details.get("errors", ()), **members)
 
 
@@ -124,7 +130,7 @@ class Api(flask_smorest.Api):  # type: ignore[misc]
         if isinstance(error, InternalServerError):
             original = error.original_exception
             log.error("request_failed", exc_info=original or error, path=request.path)
-            return respond(document(500, "internal_error", "The server failed; its log has this request id."))
+            return respond(document(500, "internal_error", _FAILED))
         status = error.code or 500
         code = CODES.get(status, HTTPStatus(status).name.lower())
         allow = dict(error.get_headers()).get("Allow")
@@ -137,8 +143,6 @@ def register(app: Flask) -> None:
 
     def handle(error: errors.MetaQoreError) -> Response:
         problem = as_document(error)
-        if problem["status"] == HTTPStatus.INTERNAL_SERVER_ERROR:
-            log.error("request_failed", exc_info=error, path=request.path)
         seconds = error.details.get("retry_after_s")
         return respond(problem, {"Retry-After": str(seconds)} if seconds is not None else None)
 

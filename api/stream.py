@@ -21,19 +21,23 @@ _PAGE = 200
 _schema = EventSchema()
 
 
+class NoPlace(Unavailable):
+    """This process holds as many event streams as it can: try again, or list events."""
+
+
 def stream(query: Mapping[str, Any], types: Sequence[str]) -> Response:
     """Answer with a stream of events: those after ``Last-Event-ID`` (or ``after``), else those from now on.
 
     Raises:
         InvalidInput: ``Last-Event-ID`` was not given by this server.
-        Unavailable: this process holds as many streams as it can.
+        NoPlace: this process holds as many streams as it can.
     """
     here, organization = door(), caller().organization
     after = last_event_id()
     if after is None:
         after = query["after"] if query["after"] is not None else here.views.delivery.last_event(organization)
     if not _take_place(here):
-        raise Unavailable("too many open event streams on this process: try again, or list events", retry_after_s=5)
+        raise NoPlace(retry_after_s=5)
     frames = Frames(here, organization, header("HTTP_AUTHORIZATION"), query["project"], types, after)
     return Response(frames, content_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
