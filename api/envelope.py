@@ -7,6 +7,7 @@ import os
 import socket
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -17,7 +18,7 @@ _ORIGIN = f"gen{os.getpid()}@{socket.gethostname()}"
 #: Where a result would be sent; rings have none.
 _REPLY_TO = str(uuid.uuid4())
 _EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
-_HEADERS = {
+_HEADERS: dict[str, Any] = {
     "lang": "py", "shadow": None, "eta": None, "expires": None, "group": None, "group_index": None, "retries": 0,
     "timelimit": [None, None], "parent_id": None, "argsrepr": "", "kwargsrepr": "", "ignore_result": True,
     "replaced_task_nesting": 0, "stamped_headers": None, "stamps": {},

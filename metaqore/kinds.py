@@ -21,7 +21,7 @@ from metaqore.llm.ports import Provider
 from metaqore.psmp import control, handlers, resolution
 from metaqore.psmp.rules import study as study_declaration
 from metaqore.requests.cancel import cancel
-from metaqore.requests.catalogue import Kind
+from metaqore.requests.catalogue import Decide, Kind
 from metaqore.security import key_handlers
 from metaqore.security.gate import SecureGate
 from metaqore.security.handlers import Handlers as SecurityHandlers
@@ -39,7 +39,7 @@ def egress(settings: Settings) -> EgressPolicy:
 def control_kinds(settings: Settings) -> list[Kind]:
     """Return the kinds that are decided inside the API call."""
     webhooks = DeliveryHandlers(egress(settings))
-    rows = [
+    rows: list[tuple[str, str, str, Decide]] = [
         ("project.save", "psmp", "projects:write", control.save_project),
         ("task.save", "psmp", "tasks:write", control.save_task),
         ("request.cancel", "requests", "requests:cancel", cancel),

@@ -19,9 +19,6 @@ from metaqore.security.effects import NewDecision
 from metaqore.security.model import Assessment, Context, Decision, Label, Position, ProviderStatus, Verdict
 from metaqore.security.policy import Policies, decide
 
-#: Fields of a payload that declare something about it, by the names callers know.
-_FLAGS = ("has_private_data", "has_sensitive_data", "is_security_task")
-
 
 class Judged(msgspec.Struct, kw_only=True):
     """A decision, the effect that records it, and how it is audited and announced."""
@@ -72,7 +69,9 @@ def context_of(declared: Mapping[str, Any]) -> Context:
         agent_name=str(declared.get("agent_name") or ""),
         declared_label=Label.parse(label) if isinstance(label, str) else None,
         position=Position(declared.get("position") or Position.USER),
-        **{flag: bool(declared.get(flag)) for flag in _FLAGS},
+        has_private_data=bool(declared.get("has_private_data")),
+        has_sensitive_data=bool(declared.get("has_sensitive_data")),
+        is_security_task=bool(declared.get("is_security_task")),
     )
 
 

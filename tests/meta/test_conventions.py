@@ -41,7 +41,7 @@ def test_no_function_is_longer_than_fifty_lines(path: Path) -> None:
             length = (node.end_lineno or 0) - node.lineno + 1 - doc_lines
             if length > 50:
                 long.append((node.name, length))
-    assert [] == long
+    assert long == []
 
 
 def test_constraints_pin_exactly_and_name_no_host() -> None:
@@ -66,7 +66,7 @@ def test_every_dependency_is_pinned_in_the_constraints() -> None:
 def test_ci_runs_the_test_command_and_nothing_else() -> None:
     lines = (ROOT / ".ci" / "run").read_text().splitlines()
 
-    assert ["exec make test"] == [line for line in lines if "make" in line]
+    assert [line for line in lines if "make" in line] == ["exec make test"]
 
 
 def test_the_makefile_has_every_documented_target() -> None:
@@ -79,7 +79,8 @@ def test_the_makefile_has_every_documented_target() -> None:
 def test_top_level_has_only_what_belongs_there() -> None:
     allowed = {
         "metaqore", "workers", "api", "tests", "config", "pyproject.toml", "README.md", "Procfile", "docs",
-        "docker-compose.yml", "Makefile", "constraints.txt", "LICENSE", "CHANGELOG.md", "Dockerfile", "examples", "deploy",
+        "docker-compose.yml", "Makefile", "constraints.txt", "LICENSE", "CHANGELOG.md", "Dockerfile", "examples",
+        "deploy",
     }  # fmt: skip
 
     visible = {p.name for p in ROOT.iterdir() if not p.name.startswith(".") and not p.name.endswith(".egg-info")}

@@ -53,14 +53,14 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
 
     settings = load(environ={"METAQORE_CONFIG": str(file), "METAQORE_PORT": "82"})
 
-    assert (82, "acme") == (settings.port, settings.organization)
+    assert (settings.port, settings.organization) == (82, "acme")
 
 
 def test_an_unknown_key_in_the_file_is_refused_by_name(tmp_path: Path) -> None:
     file = tmp_path / "metaqore.yaml"
     file.write_text("prot: 81\n")
 
-    with pytest.raises(SettingsError, match="prot.*Did you mean 'port'"):
+    with pytest.raises(SettingsError, match=r"prot.*Did you mean 'port'"):
         load(environ={"METAQORE_CONFIG": str(file)})
 
 
