@@ -120,6 +120,7 @@ class Executor:
         if kind.decide is None:
             raise ValueError(f"{kind.name} is long work and cannot run inside the API call")
         with self.store.write() as tx:
+            tx.hold(submission.organization)
             now = self.clock()
             recorder = Recorder(self.catalogue, now)
             if idempotency is not None:

@@ -271,8 +271,8 @@ def _save_projects(_db: Database, connection: Connection, writes: Sequence[model
             _project(connection, [(w.id, w.organization, w.name, w.description, w.owner, w.mode, w.state, w.metadata,
                                    w.version, w.created_by, w.at, w.at)])  # fmt: skip
         else:
-            _must_change(_change_project, connection, (w.name, w.description, w.owner, w.mode, w.state, w.metadata,
-                                                       w.version, w.at, w.id, w.organization, w.version - 1))  # fmt: skip
+            row = (w.name, w.description, w.owner, w.mode, w.state, w.metadata, w.version, w.at)
+            _must_change(_change_project, connection, (*row, w.id, w.organization, w.version - 1))
 
 
 def _save_tasks(_db: Database, connection: Connection, writes: Sequence[model.SaveTask]) -> None:
@@ -281,8 +281,8 @@ def _save_tasks(_db: Database, connection: Connection, writes: Sequence[model.Sa
             _task(connection, [(w.id, w.organization, w.project, w.title, w.state, w.assigned_to, w.depends_on,
                                 w.metadata, w.version, w.created_by, w.at, w.at)])  # fmt: skip
         else:
-            _must_change(_change_task, connection, (w.title, w.state, w.assigned_to, w.depends_on, w.metadata,
-                                                    w.version, w.at, w.id, w.organization, w.version - 1))  # fmt: skip
+            row = (w.title, w.state, w.assigned_to, w.depends_on, w.metadata, w.version, w.at)
+            _must_change(_change_task, connection, (*row, w.id, w.organization, w.version - 1))
 
 
 def _must_change(update: BulkUpdate, connection: Connection, row: Sequence[Any]) -> None:
