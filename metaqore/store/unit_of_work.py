@@ -59,7 +59,8 @@ class SqlTransaction:
             WRITERS[kind](self.database, self.connection, list(group))
 
     def hold(self, organization: str) -> None:
-        """Keep other control-plane writes of ``organization`` waiting until the commit; SQLite has one writer anyway."""
+        """Keep other control-plane writes of ``organization`` waiting until the commit."""
+        # SQLite has one writer anyway.
         if not self.database.is_sqlite:
             sql = self.database.sql("SELECT pg_advisory_xact_lock(hashtextextended(?, 11))")
             self.connection.exec_driver_sql(sql, (organization,))
