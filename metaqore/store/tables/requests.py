@@ -30,8 +30,6 @@ requests = Table(
     number("available_at"),
     number("created_at"),
     number("finished_at", null=True),
-    number("rung_at", default=0),
-    number("rings", default=0),
     UniqueConstraint("id"),
     CheckConstraint(
         "state IN ('accepted', 'running', 'succeeded', 'failed', 'cancelled', 'dead')", name="state_is_known"
