@@ -12,7 +12,7 @@ from metaqore.errors import MetaQoreError
 #: subcommand → (module, attribute)
 COMMANDS = {
     "up": ("metaqore.cli.up", "command"),
-    "demo": ("metaqore.cli.demo", "command"),
+    "demo": ("metaqore.cli.demo.command", "command"),
     "merge": ("metaqore.cli.merge", "command"),
     "security": ("metaqore.cli.security", "group"),
     "audit": ("metaqore.cli.audit", "group"),

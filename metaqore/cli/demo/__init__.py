@@ -1,0 +1,1 @@
+"""``metaqore demo``: a whole MetaQore at work on real input, from submission to audit."""

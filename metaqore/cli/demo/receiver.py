@@ -1,0 +1,129 @@
+"""What listens on this machine: a webhook receiver, and the place where a cloud provider would be."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Self
+
+import msgspec
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One webhook as it came in: headers by lower-case name, and the bytes of the body."""
+
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def type(self) -> str:
+        """What happened."""
+        return str(msgspec.json.decode(self.body).get("type", ""))
+
+
+def is_signed(received: Received, secret: str) -> bool:
+    """Return whether a message is signed with ``secret``, as the library of Standard Webhooks sees it."""
+    try:
+        Webhook(secret).verify(received.body, dict(received.headers))
+    except WebhookVerificationError:
+        return False
+    return True
+
+
+class Receiver:
+    """A webhook receiver on a free port of 127.0.0.1, for the time of a ``with`` block."""
+
+    def __init__(self) -> None:
+        self._received: list[Received] = []
+        self._arrived = threading.Condition()
+        note = self._note
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+                note(Received({name.lower(): value for name, value in self.headers.items()}, body))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002  named by the base class
+                """Say nothing: the terminal belongs to the display."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, name="receiver", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def url(self) -> str:
+        """Where to send webhooks."""
+        return f"http://127.0.0.1:{self._server.server_port}/hooks"
+
+    @property
+    def received(self) -> list[Received]:
+        """What has come in so far."""
+        with self._arrived:
+            return list(self._received)
+
+    def wait_for(self, types: set[str], seconds: float) -> bool:
+        """Wait until a webhook of each type has come in; return whether that was in time."""
+        deadline = time.monotonic() + seconds
+        with self._arrived:
+            return self._arrived.wait_for(
+                lambda: types <= {each.type for each in self._received}, deadline - time.monotonic()
+            )
+
+    def _note(self, received: Received) -> None:
+        with self._arrived:
+            self._received.append(received)
+            self._arrived.notify_all()
+
+
+class Listener:
+    """Stands where a cloud provider would be and counts who connects; it never answers."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.connections = 0
+        self._thread = threading.Thread(target=self._count, name="listener", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """Its port on 127.0.0.1."""
+        return int(self._socket.getsockname()[1])
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # Wakes the thread, which closing alone would not do.
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._thread.join()
+
+    def _count(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            self.connections += 1
+            connection.close()
