@@ -42,6 +42,16 @@ _MAX_PAGES = 16
 _PASSING = (Unavailable, failpoints.FailpointError)
 
 
+def about(request: Request) -> dict[str, str | None]:
+    """Return what a log line says of a request: whose it is, never what is in it."""
+    return {
+        "request": request.id,
+        "kind": request.kind,
+        "organization": request.organization,
+        "project": request.project,
+    }
+
+
 class Executor:
     """The second of the two doors."""
 
@@ -179,7 +189,7 @@ class Executor:
             if repeat and isinstance(error, Contention):
                 return self._finish_or_split(decided, leased=leased, repeat=False)
             request = decided[0][0]
-            log.warning("outcome_refused", request=request.id, kind=request.kind, exc_info=error)
+            log.warning("outcome_refused", **about(request), exc_info=error)
             return self._finish([(request, outcome_of(error, "committing"))], leased=leased)
 
     def _finish(self, decided: Sequence[tuple[Request, Outcome]], *, leased: bool) -> int:
@@ -222,7 +232,7 @@ class Executor:
                 except MetaQoreError as error:
                     request.studied = error
                 except Exception as error:
-                    log.exception("study_failed", request=request.id, kind=request.kind)
+                    log.exception("study_failed", **about(request))
                     request.studied = Defect(f"{type(error).__name__} while reading the payload")
 
     def _decide_or_split(self, queue: str, batch: Sequence[Request], waiting: set[str], *, leased: bool = False) -> int:
@@ -246,7 +256,7 @@ class Executor:
                 return sum(self._decide_or_split(queue, half, waiting, leased=leased) for half in _halves(batch))
             request = batch[0]
             if not isinstance(error, MetaQoreError):
-                log.exception("decide_failed", request=request.id, kind=request.kind)
+                log.exception("decide_failed", **about(request))
             waiting |= _keys(batch)
             return self.finish(batch, [outcome_of(error, "deciding")], leased=leased)
 

@@ -18,7 +18,7 @@ from metaqore.errors import MetaQoreError, Retryable
 from metaqore.messages import Outcome, Prepared, Request, failed
 from metaqore.requests.attempts import exhausted, outcome_of
 from metaqore.requests.catalogue import Kind, LongWork
-from metaqore.requests.executor import Executor
+from metaqore.requests.executor import Executor, about
 from metaqore.requests.recorder import Recorder
 
 log = structlog.get_logger(__name__)
@@ -96,7 +96,7 @@ def _run(long: LongWork, work: Sequence[tuple[Request, Any]]) -> list[Outcome]:
     except MetaQoreError as error:
         return [failed(error.code, error.message, retryable=isinstance(error, Retryable))] * len(work)
     except Exception as error:
-        log.exception("perform_failed", requests=[request.id for request, _ in work])
+        log.exception("perform_failed", requests=[about(request) for request, _ in work])
         return [failed("internal_error", f"{type(error).__name__} while working", retryable=True)] * len(work)
 
 
