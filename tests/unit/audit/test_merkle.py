@@ -209,6 +209,23 @@ def test_a_changed_consistency_proof_does_not_verify(size, data):
     assert not merkle.verify_consistency(size, old, proof, root, old_root)
 
 
+@pytest.mark.parametrize(("size", "index"), [(1, 0), (2, 1), (4, 0), (4, 3), (8, 5), (64, 63)])
+def test_a_proof_does_not_verify_for_a_tree_of_another_height(size, index):
+    root, path = merkle.root_of(BIG[:size]), merkle.inclusion_proof(index, size, read)
+    assert merkle.verify_inclusion(BIG[index], index, size, path, root)
+    assert not merkle.verify_inclusion(BIG[index], index, 2 * size, path, root)
+    if index < size // 2:
+        assert not merkle.verify_inclusion(BIG[index], index, size // 2, path, root)
+
+
+@pytest.mark.parametrize(("old", "new"), [(1, 2), (2, 4), (3, 8), (6, 8), (33, 64)])
+def test_a_consistency_proof_does_not_verify_for_a_tree_of_another_height(old, new):
+    roots = merkle.root_of(BIG[:old]), merkle.root_of(BIG[:new])
+    proof = merkle.consistency_proof(old, new, read)
+    assert merkle.verify_consistency(old, new, proof, *roots)
+    assert not merkle.verify_consistency(old, 2 * new, proof, *roots)
+
+
 def test_an_inner_node_does_not_pass_for_a_leaf():
     """Without the two domain bytes the tree of two would be the tree of one whose entry is 64 bytes of hashes."""
     root = merkle.root_of(BIG[:2])
