@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+from typing import TypeVar
 
 import msgspec
 
-from metaqore.errors import Contention, MetaQoreError, Retryable
+from metaqore.errors import Contention, MetaQoreError, Retryable, Unavailable
+from metaqore.failpoints import FailpointError
 from metaqore.messages import Outcome, Request, State, failed
 from metaqore.requests.model import Finished, Settled, document
 
 _encode = msgspec.json.Encoder().encode
 _jitter = random.Random()
+T = TypeVar("T")
+
+#: Not the fault of any one request: the whole drain ends, and the sweep rings again.
+PASSING = (Unavailable, FailpointError)
 
 
 class Defect(Retryable):
@@ -96,6 +103,12 @@ def settle(
         finished_at=None if state is State.ACCEPTED else now,
     )
     return settled, None if state is State.ACCEPTED else _finished(request, settled, encoded, outcome)
+
+
+def halves(batch: Sequence[T]) -> tuple[Sequence[T], Sequence[T]]:
+    """Return the two halves of a batch of two or more that cannot be worked on together."""
+    middle = len(batch) // 2
+    return batch[:middle], batch[middle:]
 
 
 def _finished(request: Request, settled: Settled, encoded: bytes | None, outcome: Outcome) -> Finished:

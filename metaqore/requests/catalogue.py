@@ -64,6 +64,8 @@ class Catalogue:
         for kind in kinds:
             if kind.name in self._kinds or (kind.decide is None) == (kind.long is None):
                 raise ValueError(f"kind {kind.name!r} is declared twice, or not exactly one of decide and long is set")
+            if kind.long is not None and kind.ordered_by_project:
+                raise ValueError(f"kind {kind.name!r}: long work is performed in batches and keeps no order")
             self._kinds[kind.name] = kind
 
     def __getitem__(self, name: str) -> Kind:

@@ -8,16 +8,15 @@ least once, done exactly once: whoever comes late finds another fence and writes
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 import structlog
 
 from metaqore import failpoints
 from metaqore.audit.tags import Tag
 from metaqore.clock import now_ms
-from metaqore.errors import Contention, MetaQoreError, Unavailable
+from metaqore.errors import Contention, MetaQoreError
 from metaqore.messages import AuditNote, EventNote, Outcome, Request, State, Submission
-from metaqore.requests.attempts import Defect, Limits, exhausted, goes_again, outcome_of, settle
+from metaqore.requests.attempts import PASSING, Defect, Limits, exhausted, goes_again, halves, outcome_of, settle
 from metaqore.requests.catalogue import Catalogue
 from metaqore.requests.model import (
     Finished,
@@ -33,13 +32,8 @@ from metaqore.requests.recorder import Recorder
 
 log = structlog.get_logger(__name__)
 
-T = TypeVar("T")
-
 #: How many pages a drain looks through past requests that must wait.
 _MAX_PAGES = 16
-
-#: Not the fault of any one request: the whole drain ends, and the sweep rings again.
-_PASSING = (Unavailable, failpoints.FailpointError)
 
 
 def about(request: Request) -> dict[str, str | None]:
@@ -181,11 +175,11 @@ class Executor:
     def _finish_or_split(self, decided: Sequence[tuple[Request, Outcome]], *, leased: bool, repeat: bool) -> int:
         try:
             return self._finish(decided, leased=leased)
-        except _PASSING:
+        except PASSING:
             raise
         except Exception as error:
             if len(decided) > 1:
-                return sum(self._finish_or_split(half, leased=leased, repeat=repeat) for half in _halves(decided))
+                return sum(self._finish_or_split(half, leased=leased, repeat=repeat) for half in halves(decided))
             if repeat and isinstance(error, Contention):
                 return self._finish_or_split(decided, leased=leased, repeat=False)
             request = decided[0][0]
@@ -247,13 +241,13 @@ class Executor:
             return 0
         try:
             return self._decide(queue, batch, waiting, leased=leased)
-        except _PASSING:
+        except PASSING:
             raise
         except Exception as error:
             # Nothing was written. Two workers raced for the same row, or one request makes its handler or the
             # database raise: halving finds which, and all others are decided.
             if len(batch) > 1:
-                return sum(self._decide_or_split(queue, half, waiting, leased=leased) for half in _halves(batch))
+                return sum(self._decide_or_split(queue, half, waiting, leased=leased) for half in halves(batch))
             request = batch[0]
             if not isinstance(error, MetaQoreError):
                 log.exception("decide_failed", **about(request))
@@ -358,8 +352,3 @@ def _replayed(tx: Transaction, seen: tuple[str, list[str]], idempotency: Idempot
 
 def _keys(batch: Sequence[Request]) -> set[str]:
     return {request.ordering_key for request in batch if request.ordering_key is not None}
-
-
-def _halves(batch: Sequence[T]) -> tuple[Sequence[T], Sequence[T]]:
-    half = len(batch) // 2
-    return batch[:half], batch[half:]

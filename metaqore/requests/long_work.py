@@ -11,12 +11,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import structlog
 
 from metaqore import failpoints
-from metaqore.errors import MetaQoreError, Retryable
-from metaqore.messages import Outcome, Prepared, Request, failed
-from metaqore.requests.attempts import exhausted, outcome_of
+from metaqore.errors import MetaQoreError
+from metaqore.messages import Outcome, Prepared, Request
+from metaqore.requests.attempts import PASSING, exhausted, halves, outcome_of
 from metaqore.requests.catalogue import Kind, LongWork
 from metaqore.requests.executor import Executor, about
 from metaqore.requests.recorder import Recorder
@@ -43,7 +44,7 @@ def _perform_batch(executor: Executor, kind: Kind, batch: Sequence[Request]) -> 
     long = kind.long
     if long is None:
         raise TypeError(f"{kind.name} is no long work")
-    work, finished = _prepare(executor, kind, long, batch)
+    work, finished = _prepare_or_split(executor, kind, long, batch)
     if not work:
         return finished
     failpoints.hit("worker.after_claim")
@@ -53,10 +54,27 @@ def _perform_batch(executor: Executor, kind: Kind, batch: Sequence[Request]) -> 
     return finished + executor.finish([request for request, _ in work], outcomes, leased=True)
 
 
+def _prepare_or_split(
+    executor: Executor, kind: Kind, long: LongWork, batch: Sequence[Request]
+) -> tuple[list[tuple[Request, Any]], int]:
+    """Prepare ``batch``, together where that is possible; return what to perform and how many were finished at once."""
+    try:
+        return _prepare(executor, kind, long, batch)
+    except PASSING:
+        raise
+    except Exception as error:
+        if len(batch) > 1:
+            first, second = (_prepare_or_split(executor, kind, long, half) for half in halves(batch))
+            return first[0] + second[0], first[1] + second[1]
+        if not isinstance(error, MetaQoreError):
+            log.exception("prepare_failed", **about(batch[0]))
+        return [], executor.finish(batch, [outcome_of(error, "preparing")], leased=False)
+
+
 def _prepare(
     executor: Executor, kind: Kind, long: LongWork, batch: Sequence[Request]
 ) -> tuple[list[tuple[Request, Any]], int]:
-    """Claim, let the handler prepare, and commit; return what to perform and how many were finished at once."""
+    """Claim, let the handler prepare, and commit."""
     failpoints.hit("worker.before_claim")
     work: list[tuple[Request, Any]] = []
     with executor.store.write() as tx:
@@ -75,15 +93,13 @@ def _prepare(
         for request, answer in zip(fresh, long.prepare(fresh, tx.reads(kind.feature), now), strict=True):
             tx.apply(answer.writes)
             if isinstance(answer, Prepared):
-                work.append((request, answer.work))
+                claimed = msgspec.structs.replace(request, attempt=request.attempt + 1, fence=request.fence + 1)
+                work.append((claimed, answer.work))
                 for note in answer.audit:
                     recorder.note_request(request, note)
             else:
                 at_once.append((request, answer))
         done = executor.write_outcomes(tx, recorder, at_once, now, leased=False)
-        for request, _ in work:
-            request.attempt += 1
-            request.fence += 1
         tx.requests.lease([request for request, _ in work], executor.owner, now + kind.lease_s * 1000)
         recorder.flush(tx)
     executor.after_commit(done, recorder)
@@ -93,11 +109,13 @@ def _prepare(
 def _run(long: LongWork, work: Sequence[tuple[Request, Any]]) -> list[Outcome]:
     try:
         return long.perform(work)
-    except MetaQoreError as error:
-        return [failed(error.code, error.message, retryable=isinstance(error, Retryable))] * len(work)
     except Exception as error:
-        log.exception("perform_failed", requests=[about(request) for request, _ in work])
-        return [failed("internal_error", f"{type(error).__name__} while working", retryable=True)] * len(work)
+        if len(work) > 1:
+            # One that makes the work raise must not use up the attempts of its neighbours.
+            return [outcome for half in halves(work) for outcome in _run(long, half)]
+        if not isinstance(error, MetaQoreError):
+            log.exception("perform_failed", **about(work[0][0]))
+        return [outcome_of(error, "working")]
 
 
 @contextmanager
@@ -112,8 +130,9 @@ def _heartbeat(executor: Executor, kind: Kind, batch: Sequence[Request]) -> Iter
             try:
                 with executor.store.write() as tx:
                     tx.requests.extend(batch, executor.clock() + kind.lease_s * 1000)
-            except MetaQoreError:
-                log.warning("heartbeat_failed", requests=[request.id for request in batch])
+            except Exception as error:
+                # The next beat may succeed; without it the work would be done again beside this one.
+                log.warning("heartbeat_failed", requests=[r.id for r in batch], reason=type(error).__name__)
 
     thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
     thread.start()

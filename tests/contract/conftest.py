@@ -13,6 +13,7 @@ def pipeline(database: Database) -> Iterator[Pipeline]:
     """Both doors over a new database; whatever a test did, the numbers must have stayed gapless."""
     made = Pipeline(database)
     yield made
+    assert not made.long.errors
     made.check_sequences()
     made.check_versions()
     made.check_ranks()

@@ -91,6 +91,7 @@ class LongWork:
     def __init__(self) -> None:
         self.performed: list[str] = []
         self.prepared: list[str] = []
+        self.errors: list[BaseException] = []
         self.during: Callable[[Request], None] = lambda request: None
 
     def prepare(self, batch: Sequence[Request], _reads: Any, _now: int) -> list[Outcome | Prepared]:
@@ -110,7 +111,12 @@ class LongWork:
         """See ``metaqore.requests.catalogue.LongWork``."""
         outcomes = []
         for request, work in batch:
-            self.during(request)
+            try:
+                self.during(request)
+            except BaseException as error:
+                # The engine takes it for a fault of the work; the test must not.
+                self.errors.append(error)
+                raise
             self.performed.append(work)
             how = request.payload.get("how")
             if how == "raise":
