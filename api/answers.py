@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from flask import Response
@@ -14,6 +14,9 @@ from api.preconditions import tag
 from metaqore.messages import State, Verdict
 from metaqore.requests.model import Ran
 from metaqore.store.views.requests import Shown
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 JSON = "application/json"
 #: Seconds after which it is worth asking for a verdict.
@@ -47,6 +50,21 @@ class Decided(msgspec.Struct):
 _decode = msgspec.json.Decoder(Decided).decode
 
 
+class Whole(Response):
+    """A finished answer: its headers are right as they are and need no second look."""
+
+    def __init__(self, data: bytes, status: int = 200, content_type: str = JSON) -> None:
+        super().__init__([data], status)
+        self.headers["Content-Type"] = content_type
+        self.headers["Content-Length"] = str(len(data))
+        self._data = data
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer as a WSGI application."""
+        start_response(self.status, self.headers.to_wsgi_list())
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [self._data]
+
+
 def promise(request: str) -> dict[str, Any]:
     """Return the body of a 202."""
     here = f"/api/v1/requests/{request}"
@@ -55,7 +73,7 @@ def promise(request: str) -> dict[str, Any]:
 
 def accepted(request: str) -> Response:
     """Answer 202: it is stored and will be decided."""
-    answer = Response(_encode(promise(request)), 202, content_type=JSON)
+    answer = Whole(_encode(promise(request)), 202)
     answer.headers["Location"] = f"/api/v1/requests/{request}"
     answer.headers["Retry-After"] = RETRY_AFTER_S
     return answer
@@ -64,11 +82,13 @@ def accepted(request: str) -> Response:
 def decided(document: bytes) -> Response:
     """Answer with a finished request: 200 or 201 approved, 409 blocked, 403 vetoed, else the failure."""
     found = _decode(document)
-    location = {"Location": f"/api/v1/requests/{found.id}"}
+    here = f"/api/v1/requests/{found.id}"
     if found.state is State.SUCCEEDED and found.verdict in (Verdict.APPROVED, None):
         status = 201 if (found.result or {}).get("created") else 200
-        return Response(document, status, headers=location, content_type=JSON)
-    return errors.respond(as_problem(found), location)
+        answer = Whole(document, status)
+        answer.headers["Location"] = here
+        return answer
+    return errors.respond(as_problem(found), {"Location": here})
 
 
 def as_problem(found: Decided) -> dict[str, Any]:
@@ -114,7 +134,7 @@ def item(index: int, request: str, document: bytes | None) -> dict[str, Any]:
 
 def body(value: Any, status: Literal[200, 201, 202] = 200) -> Response:
     """Answer with a JSON value."""
-    return Response(_encode(value), status, content_type=JSON)
+    return Whole(_encode(value), status)
 
 
 def raw(shown: Shown) -> msgspec.Raw:

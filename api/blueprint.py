@@ -25,9 +25,6 @@ from metaqore.errors import InvalidInput, MetaQoreError
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 
-#: How much of a body that is too large is read nevertheless, in bytes.
-_THROWN_AWAY = 8 << 20
-
 #: The headers that an operation may take, as they are documented.
 HEADERS: Mapping[str, str] = {
     "Prefer": "wait=N: answer when the request is finished, after N seconds (at most 60) at the latest",
@@ -57,17 +54,13 @@ def read_body(*, max_nodes: int = strict_json.MAX_NODES) -> Any:
 
 
 def _data(asked: Request) -> bytes:
-    try:
-        data = asked.get_data()
-        if "CONTENT_LENGTH" not in asked.environ and len(data) >= (asked.max_content_length or len(data) + 1):
-            # A chunked body is cut at the limit without a word.
-            raise RequestEntityTooLarge
-    except RequestEntityTooLarge:
-        # A sender that is cut off in the middle would hear of a broken connection instead of this answer.
-        left, rest = _THROWN_AWAY, asked.environ["wsgi.input"]
-        while left > 0 and (thrown := rest.read(min(left, 65_536))):
-            left -= len(thrown)
-        raise
+    source, length = asked.environ["wsgi.input"], asked.environ.get("CONTENT_LENGTH", "")
+    limit = asked.max_content_length or 0
+    # A chunked body has no length: one byte more than allowed tells that it is too large.
+    size = int(length) if length.isdigit() else limit + 1
+    data: bytes = source.read(size) if size <= limit or not length else b""
+    if max(size if length else 0, len(data)) > limit:
+        raise RequestEntityTooLarge(f"the body is larger than {limit} bytes")
     return data
 
 
@@ -130,7 +123,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
 
         def decorate(function: Any) -> Any:
             setattr(function, SCOPE, scope)
-            return self.doc(operationId=name, security=[{"apiKey": [scope]}], **doc)(function)
+            return _documented(function, self.doc(operationId=name, security=[{"apiKey": [scope]}], **doc))
 
         return decorate
 
@@ -171,10 +164,26 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
 
         def decorate(function: Any) -> Any:
             for status in statuses:
-                function = self.alt_response(status, schema=ProblemSchema, content_type=CONTENT_TYPE)(function)
+                self.alt_response(status, schema=ProblemSchema, content_type=CONTENT_TYPE)(function)
             return function
 
         return decorate
+
+    def alt_response(self, status_code: int, *args: Any, **options: Any) -> Callable[[Any], Any]:
+        """Document another answer."""
+        document = super().alt_response(status_code, *args, **options)
+        return lambda function: _documented(function, document)
+
+    def whole_response(self, status_code: int, schema: type[Schema]) -> Callable[[Any], Any]:
+        """Document the answer of a method that returns whole responses."""
+        document = super().response(status_code, schema)
+        return lambda function: _documented(function, document)
+
+
+def _documented(function: Any, document: Callable[[Any], Any]) -> Any:
+    """Keep what ``document`` says about ``function`` without the call that it would put around it."""
+    function._apidoc = document(function)._apidoc
+    return function
 
 
 _PATH = re.compile(r"^(?P<what>.*?)(?: - at (?:`key` in )?`\$(?P<path>[^`]*)`)?$", re.DOTALL)

@@ -49,7 +49,7 @@ CODES: Mapping[int, str] = {
 #: Statuses after which the same request may succeed, and after how many seconds it is worth a try.
 RETRY_AFTER_S: Mapping[int, int] = {429: 1, 503: 2}
 
-_FAILED = "The server failed; its log says why."
+_FAILED = "The server failed; its log says why, under this request id."
 
 _encode = msgspec.json.Encoder().encode
 
@@ -101,9 +101,13 @@ def as_document(error: errors.MetaQoreError) -> dict[str, Any]:
     message = error.message
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         # What a driver says may name files, hosts and statements: that is for the log.
-        log.error("request_failed", exc_info=error, path=request.path)
+        _log(error)
         message = (type(error).__doc__ or "").strip() if status != HTTPStatus.INTERNAL_SERVER_ERROR else _FAILED
     return document(status, error.code, message, errors=error.details.get("errors", ()), **members)
+
+
+def _log(error: BaseException) -> None:
+    log.error("request_failed", exc_info=error, path=request.path, request_id=request.environ.get(REQUEST_ID))
 
 
 class Api(flask_smorest.Api):  # type: ignore[misc]
@@ -129,7 +133,7 @@ class Api(flask_smorest.Api):  # type: ignore[misc]
         """Answer what Flask, werkzeug and flask-smorest raise."""
         if isinstance(error, InternalServerError):
             original = error.original_exception
-            log.error("request_failed", exc_info=original or error, path=request.path)
+            _log(original or error)
             return respond(document(500, "internal_error", _FAILED))
         status = error.code or 500
         code = CODES.get(status, HTTPStatus(status).name.lower())

@@ -22,6 +22,9 @@ SECURITY_HEADERS = (
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
 )
 
+#: How much of a body that nobody wants is read nevertheless, in bytes.
+_THROWN_AWAY = 8 << 20
+
 Headers = list[tuple[str, str]]
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -38,10 +41,11 @@ class Labelled:
         # What could forge a line of a log is replaced.
         request_id = sent if sent.isascii() and sent.isprintable() and 0 < len(sent) <= 128 else new_secret(8)
         environ[REQUEST_ID] = request_id
-        is_whole = False
+        is_whole = is_refused = False
 
         def start(status: str, headers: Headers, exc_info: Any = None) -> Any:
-            nonlocal is_whole
+            nonlocal is_whole, is_refused
+            is_refused = status[0] == "4"
             names = {name for name, _ in headers}
             is_whole = "Content-Length" in names
             headers.append(("X-Request-Id", request_id))
@@ -49,6 +53,8 @@ class Labelled:
             return start_response(status, headers, exc_info)
 
         body = self._inner(environ, start)
+        if is_refused:
+            _throw_away(environ["wsgi.input"])
         if not is_whole:
             return body
         try:
@@ -57,3 +63,10 @@ class Labelled:
             close = getattr(body, "close", None)
             if close is not None:
                 close()
+
+
+def _throw_away(body: Any) -> None:
+    """Read what a refused request has left of its body: cut off in the middle, its sender would hear nothing."""
+    left = _THROWN_AWAY
+    while left > 0 and (thrown := body.read(min(left, 65_536))):
+        left -= len(thrown)

@@ -44,11 +44,11 @@ def _find(request_id: str) -> Shown:
 
 
 def _finished(request_id: str, document: bytes, seconds: int) -> Response:
-    return _labelled(Response(document, content_type=answers.JSON), f"{request_id}-finished", seconds)
+    return _labelled(answers.Whole(document), f"{request_id}-finished", seconds)
 
 
 def _answer(found: Shown, seconds: int | None) -> Response:
-    answer = Response(found.document, content_type=answers.JSON)
+    answer: Response = answers.Whole(found.document)
     if found.is_finished:
         return _labelled(answer, f"{found.id}-finished", seconds)
     answer.headers["Retry-After"] = answers.RETRY_AFTER_S

@@ -42,7 +42,7 @@ class Discovery(MethodView):
 
     @patterns.operation("discoverPatterns", "hmcp:train", "Prefer", "Idempotency-Key")
     @patterns.arguments(schemas.DiscoverSchema)
-    @patterns.response(202, PromiseSchema)
+    @patterns.whole_response(202, PromiseSchema)
     @patterns.alt_response(200, schema=RequestSchema, success=True)
     def post(self, body: dict[str, Any]) -> Response:
         """Look for work that repeats in what was recorded"""
@@ -71,7 +71,7 @@ class Training(MethodView):
 
     @specialists.operation("trainSpecialist", "hmcp:train", "Prefer", "Idempotency-Key")
     @specialists.arguments(schemas.TrainSchema)
-    @specialists.response(202, PromiseSchema)
+    @specialists.whole_response(202, PromiseSchema)
     @specialists.alt_response(200, schema=RequestSchema, success=True)
     @specialists.problems(404)
     def post(self, body: dict[str, Any]) -> Response:

@@ -22,7 +22,7 @@ class Generate(MethodView):
 
     @blp.operation("generate", "llm:generate", "Prefer", "Idempotency-Key")
     @blp.hot_body(GenerateSchema, accept.generation, max_nodes=MAX_NODES)
-    @blp.response(202, PromiseSchema)
+    @blp.whole_response(202, PromiseSchema)
     @blp.alt_response(200, schema=RequestSchema, success=True)
     @blp.problems(403, 404)
     def post(self, command: accept.Generation) -> Response:

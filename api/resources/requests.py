@@ -24,7 +24,7 @@ class Requests(MethodView):
 
     @blp.operation("listRequests", "requests:read")
     @blp.arguments(schemas.RequestQuery, location="query")
-    @blp.response(200, page_of(schemas.RequestSchema))
+    @blp.whole_response(200, page_of(schemas.RequestSchema))
     def get(self, query: dict[str, Any]) -> Response:
         """List requests, the newest first"""
         page = door().views.requests.find(
@@ -39,7 +39,7 @@ class Request(MethodView):
     """One request."""
 
     @blp.operation("getRequest", "requests:read", "Prefer", "If-None-Match")
-    @blp.response(200, schemas.RequestSchema)
+    @blp.whole_response(200, schemas.RequestSchema)
     @blp.problems(404)
     def get(self, request_id: str) -> Response:
         """Read a request; with Prefer: wait=N, wait up to N seconds until it is finished"""
@@ -51,7 +51,7 @@ class Cancel(MethodView):
     """Taking a request back."""
 
     @blp.operation("cancelRequest", "requests:cancel")
-    @blp.response(200, schemas.RequestSchema)
+    @blp.whole_response(200, schemas.RequestSchema)
     @blp.problems(404, 409)
     def post(self, request_id: str) -> Response:
         """Cancel a request that is not finished"""

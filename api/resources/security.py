@@ -22,7 +22,7 @@ class Assess(MethodView):
 
     @blp.operation("assessPayload", "security:assess", "Prefer", "Idempotency-Key")
     @blp.arguments(AssessSchema)
-    @blp.response(202, PromiseSchema)
+    @blp.whole_response(202, PromiseSchema)
     @blp.alt_response(200, schema=RequestSchema, success=True)
     @blp.problems(403, 404)
     def post(self, body: dict[str, Any]) -> Response:

@@ -40,7 +40,7 @@ class Artifacts(MethodView):
 
     @blp.operation("declareArtifact", "artifacts:write", "Prefer", "Idempotency-Key", "If-Match", "If-None-Match")
     @blp.hot_body(schemas.DeclareSchema, accept.declaration, max_nodes=MAX_NODES)
-    @blp.response(202, PromiseSchema)
+    @blp.whole_response(202, PromiseSchema)
     @blp.alt_response(200, schema=RequestSchema, success=True)
     @blp.alt_response(201, schema=RequestSchema, success=True)
     @blp.problems(404, 409, 412)
@@ -58,7 +58,7 @@ class Batch(MethodView):
 
     @blp.operation("declareArtifacts", "artifacts:write", "Prefer", "Idempotency-Key")
     @blp.documented_body(schemas.DeclareBatchSchema)
-    @blp.response(202, BatchSchema)
+    @blp.whole_response(202, BatchSchema)
     @blp.alt_response(200, schema=BatchSchema, success=True)
     @blp.problems(422)
     def post(self) -> Response:
@@ -119,7 +119,7 @@ class Transition(MethodView):
 
     @blp.operation("moveArtifact", "artifacts:write", "Prefer", "Idempotency-Key")
     @blp.arguments(schemas.TransitionSchema)
-    @blp.response(202, PromiseSchema)
+    @blp.whole_response(202, PromiseSchema)
     @blp.alt_response(200, schema=RequestSchema, success=True)
     @blp.problems(404, 409)
     def post(self, body: dict[str, Any], artifact: str) -> Response:

@@ -56,7 +56,7 @@ class Resolution(MethodView):
 
     @blp.operation("resolveConflict", "conflicts:resolve", "Prefer", "Idempotency-Key")
     @blp.arguments(schemas.ResolveSchema)
-    @blp.response(202, PromiseSchema)
+    @blp.whole_response(202, PromiseSchema)
     @blp.alt_response(200, schema=RequestSchema, success=True)
     @blp.problems(403, 404, 409)
     def post(self, body: dict[str, Any], conflict: str) -> Response:
