@@ -21,6 +21,7 @@ from sqlalchemy import Connection as SqlAlchemyConnection
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from metaqore.errors import Contention, SettingsError, Unavailable
 from metaqore.store.connection import Connection
@@ -150,14 +151,18 @@ class Database:
 
     @contextlib.contextmanager
     def _pooled(self, engine: Engine) -> Iterator[Any]:
-        """Give a driver connection from the pool; one that has broken is not put back."""
+        """Give a driver connection from the pool; one that has broken is not put back, nor are those beside it."""
         try:
             pooled = engine.raw_connection()
-        except (DBAPIError, TimeoutError) as error:
+        except (DBAPIError, PoolTimeout) as error:
             raise Unavailable(f"the database cannot be reached: {type(error).__name__}") from error
+        driver: Any = pooled.dbapi_connection
         try:
-            yield pooled.dbapi_connection
+            yield driver
         except self._dbapi.OperationalError:
+            if not self.is_sqlite and driver.closed:
+                # A server that has gone has ended them all: only one caller is to hear of it.
+                engine.dispose()
             pooled.invalidate()
             raise
         finally:
