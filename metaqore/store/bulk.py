@@ -20,9 +20,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 class _Columns:
-    """How the columns of a table travel in a JSON document: bytes as hexadecimal text, the rest as it is."""
+    """How the columns of a table travel in a JSON document: bytes as hexadecimal text, the rest as it is.
 
-    def __init__(self, table: Table, names: Sequence[str]) -> None:
+    Args:
+        utf8: columns of bytes that always are UTF-8; they travel as the text they are.
+    """
+
+    def __init__(self, table: Table, names: Sequence[str], utf8: Sequence[str] = ()) -> None:
+        self._utf8 = [names.index(name) for name in utf8]
         self._keys = [f"c{i}" for i in range(len(names))]
         self._bytes = [i for i, name in enumerate(names) if isinstance(table.c[name].type, LargeBinary)]
         types = ", ".join(f"{key} {_type(table, name)}" for key, name in zip(self._keys, names, strict=True))
@@ -30,8 +35,11 @@ class _Columns:
         self.source = f"json_to_recordset(%s::json) AS v({types})"
         #: Each column as an expression over ``v``.
         self.expressions = [
-            f"decode(v.{key}, 'hex')" if i in self._bytes else f"v.{key}" for i, key in enumerate(self._keys)
-        ]
+            f"convert_to(v.{key}, 'UTF8')" if i in self._utf8
+            else f"decode(v.{key}, 'hex')" if i in self._bytes
+            else f"v.{key}"
+            for i, key in enumerate(self._keys)
+        ]  # fmt: skip
 
     def document(self, rows: Sequence[Row]) -> str:
         """Return the rows as one JSON text."""
@@ -39,7 +47,9 @@ class _Columns:
             rows = [list(row) for row in rows]
             for row in rows:
                 for i in self._bytes:
-                    row[i] = None if row[i] is None else row[i].hex()  # type: ignore[index]
+                    value = row[i]
+                    if value is not None:
+                        row[i] = value.decode() if i in self._utf8 else value.hex()  # type: ignore[index]
         keys = self._keys
         return _encode([dict(zip(keys, row, strict=True)) for row in rows]).decode()
 
@@ -56,12 +66,12 @@ def _type(table: Table, name: str) -> str:
 class BulkInsert:
     """Insert rows given as tuples in the order of ``columns``."""
 
-    def __init__(self, table: Table, columns: str) -> None:
+    def __init__(self, table: Table, columns: str, *, utf8: Sequence[str] = ()) -> None:
         names = columns.split()
         head = f"INSERT INTO {table.name} ({', '.join(names)})"
         self._sqlite = f"{head} VALUES ({', '.join('?' * len(names))})"
         self._one = f"{head} VALUES ({', '.join(['%s'] * len(names))})"
-        self._columns = _Columns(table, names)
+        self._columns = _Columns(table, names, utf8)
         self._many = f"{head} SELECT {', '.join(self._columns.expressions)} FROM {self._columns.source}"
 
     def __call__(self, connection: Connection, rows: Sequence[Row]) -> int:

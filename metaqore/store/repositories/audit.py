@@ -9,7 +9,7 @@ from metaqore.store.bulk import BulkInsert
 from metaqore.store.connection import Connection
 from metaqore.store.tables.audit import audit_entries
 
-_insert = BulkInsert(audit_entries, "organization seq tag actor project request_id ts_ms body leaf_hash")
+_insert = BulkInsert(audit_entries, "organization seq tag actor project request_id ts_ms body leaf_hash", utf8=["body"])
 
 
 def append(
