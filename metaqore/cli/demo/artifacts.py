@@ -101,39 +101,43 @@ def follow(
     """Do what a blocking report suggests, one way after the other, until the work is in; return whether it is.
 
     Args:
-        wanted: the text that the agent declares where it has to look at the head and do its change again.
+        wanted: the text that the agent declares where it has to do its change again, on top of the head.
     """
-    story = record.facts.setdefault("stories", [])
     steps: list[dict[str, Any]] = []
     told = {"agent": agent.name, "artifact": body["name"], "report": blocked.report, "steps": steps}
+    record.facts.setdefault("stories", []).append(told)
+    ways = {"merge": _merge, "retry": _do_again}
     for suggestion in blocked.report["suggestions"]:
-        if suggestion["strategy"] not in ("merge", "retry"):
-            continue
-        request = suggestion["request"]
-        answer = agent.submit("conflict.resolve", request["url"], request["body"], act=ACT_STRICT)
-        steps.append({"strategy": suggestion["strategy"], "what": suggestion["what"], "status": answer.status})
-        if answer.fate in ("accepted", "merged"):
-            if suggestion["strategy"] == "retry":
-                record.retry_helped()
-            say(f"{agent.name} follows the report: {suggestion['strategy']} → accepted")
-            story.append(told)
-            return True
+        way = ways.get(suggestion["strategy"])
+        if way is not None:
+            answer = way(agent, artifact, {**body, "content": wanted}, suggestion)
+            steps.append({"strategy": suggestion["strategy"], "what": suggestion["what"], "status": answer.status})
+            say(f"{agent.name} follows the report: {suggestion['strategy']} → {answer.fate}")
+            if answer.fate in ("accepted", "merged"):
+                if way is _do_again:
+                    record.retry_helped()
+                return True
+    return False
+
+
+def _merge(agent: Agent, artifact: str, body: Mapping[str, Any], suggestion: Mapping[str, Any]) -> Answer:
+    """Send the request that the report holds ready."""
+    request = suggestion["request"]
+    return agent.submit("conflict.resolve", request["url"], request["body"], act=ACT_STRICT)
+
+
+def _do_again(agent: Agent, artifact: str, body: Mapping[str, Any], suggestion: Mapping[str, Any]) -> Answer:
+    """Read the head, declare on top of it, and close what was blocked, for which nothing is left to do."""
     head = agent.get(f"/artifacts/{artifact}")["version"]
-    answer = agent.declare({**body, "content": wanted, "base_version": head}, act=ACT_STRICT)
-    steps.append(
-        {"strategy": "declare", "what": f"the change again, on top of version {head}", "status": answer.status}
-    )
-    if answer.fate == "accepted":
-        record.retry_helped()
-    say(f"{agent.name} follows the report: declares on top of version {head} → {answer.fate}")
-    # The work is in; what was blocked is now the same as the head, so trying it again closes its conflicts.
-    conflict = blocked.report["conflicts"][0]["id"]
-    again = agent.submit("conflict.resolve", f"/conflicts/{conflict}/resolve", {"strategy": "retry"}, act=ACT_STRICT)
-    if again.fate == "blocked":
-        reason = {"strategy": "override", "reason": "the change was declared again on top of the head"}
-        again = agent.submit("conflict.resolve", f"/conflicts/{conflict}/resolve", reason, act=ACT_STRICT)
-    story.append(told)
-    return answer.fate == "accepted" and again.fate in ("accepted", "merged")
+    answer = agent.declare({**body, "base_version": head}, act=ACT_STRICT)
+    path = suggestion["request"]["url"]
+    closed = agent.submit("conflict.resolve", path, {"strategy": "retry"}, act=ACT_STRICT)
+    if closed.fate == "blocked":
+        reason = "the change was declared again, on top of the head"
+        agent.submit("conflict.resolve", path, {"strategy": "override", "reason": reason}, act=ACT_STRICT)
+        # What was overridden now stands in front of the change that was asked for.
+        answer = agent.declare({**body, "base_version": head + 2}, act=ACT_STRICT)
+    return answer
 
 
 def _declare_bases(

@@ -35,33 +35,46 @@ def _ticks(longest: float, wanted: int = 8) -> list[float]:
     return [step * nth for nth in range(int(longest / step) + 1)]
 
 
-def timeline(submissions: Sequence[Submission], acts: Sequence[Act], longest: float) -> str:
-    """Return every submission as a mark in its agent's row, over the acts of the run. Times in seconds."""
+def timeline(submissions: Sequence[Submission], acts: Sequence[Act]) -> str:
+    """Return every submission as a mark in its agent's row, over the acts of the run, from the first on."""
+    if not submissions:
+        return ""
     names = sorted({each.agent for each in submissions})
-    left, top, row = 86.0, 58.0, 34.0
+    left, top, row = 86.0, 62.0, 34.0
     height = top + row * len(names) + 26
-    scale = (_WIDTH - left - 8) / max(longest, 1e-9)
-    parts = []
-    for nth, act in enumerate(acts):
-        x, width = left + act.began * scale, (act.ended - act.began) * scale
-        parts.append(
-            _rect(x, 40, width, row * len(names) + 22, f"band{nth % 2}", f"{act.name}: {act.ended - act.began:.1f} s")
-        )
-        parts.append(_text(x + 2, 12 + 12 * (nth % 3), act.name, "label"))
+    start = min(each.began for each in submissions)
+    longest = max(each.began + each.took for each in submissions) - start
+    scale = (_WIDTH - left - 10) / max(longest, 1e-9)
+    during = [act for act in acts if act.ended > start and act.began < start + longest]
+    parts = _bands(during, start, left, scale, row * len(names))
     for nth, name in enumerate(names):
         y = top + row * nth
         parts.append(_text(left - 8, y + row / 2 + 4, name, "label", "end"))
         for each in submissions:
             if each.agent == name:
-                x = left + each.began * scale
                 # Rejections are rare: they are drawn taller, so that they are not lost among the rest.
                 tall = row - 6 if each.fate in ("blocked", "vetoed", "merged") else row - 16
                 tip = f"{each.kind}: {each.fate} after {each.took * 1000:.0f} ms"
-                parts.append(
-                    _rect(x, y + (row - tall) / 2, max(each.took * scale, 1.4), tall, f"mark {each.fate}", tip)
-                )
-    parts += [_text(left + tick * scale, height - 6, f"{tick:g} s", "axis", "middle") for tick in _ticks(longest)]
+                x, wide = left + (each.began - start) * scale, max(each.took * scale, 1.4)
+                parts.append(_rect(x, y + (row - tall) / 2, wide, tall, f"mark {each.fate}", tip))
+    parts += [_text(left + at * scale, height - 6, f"{at:g} s", "axis", "middle") for at in _ticks(longest)]
     return _svg(height, parts, "Submissions over time, one row for each agent")
+
+
+def _bands(acts: Sequence[Act], start: float, left: float, scale: float, height: float) -> list[str]:
+    """Return the acts as bands behind the rows, each named above it where three lines have room for the names."""
+    parts = []
+    taken = [0.0, 0.0, 0.0]
+    for nth, act in enumerate(acts):
+        x = left + max(act.began - start, 0) * scale
+        wide = left + (act.ended - start) * scale - x
+        parts.append(_rect(x, 46, wide, height + 20, f"band{nth % 2}", f"{act.name}: {act.ended - act.began:.1f} s"))
+        length = 6.2 * len(act.name) + 8
+        line = next((line for line, until in enumerate(taken) if until <= x and x + length < _WIDTH), None)
+        if line is not None:
+            taken[line] = x + length
+            parts.append(_text(x, 38 - 13 * line, act.name, "label"))
+    return parts
 
 
 def histogram(values: Sequence[float], unit: str, title: str) -> str:

@@ -71,10 +71,18 @@ class Installation:
 
         Raises:
             StartFailed: a process did not start; everything is stopped by then.
-            Interrupted: it was stopped before ``drive`` had ended.
+            KeyboardInterrupt: it was stopped before ``drive`` had ended; everything is stopped by then.
         """
         broker = Broker(self.folder / "broker", self.folder / "logs" / "broker.log")
-        finished = threading.Event()
+        finished, interrupted = threading.Event(), threading.Event()
+
+        def watch(event: Event) -> None:
+            if event.kind == "stopping" and not finished.is_set():
+                # What fails from here on fails because of that.
+                interrupted.set()
+            if not interrupted.is_set():
+                on_event(event)
+
         try:
             bootstrap.migrated(self._settings)
             self.key = bootstrap.development_key(self._settings)
@@ -83,7 +91,7 @@ class Installation:
             stack = self._stack()
             supervisor = Supervisor(
                 [*(Child(spec) for spec in processes.build(stack)), broker],
-                run_folder=stack.run_folder, on_event=on_event,
+                run_folder=stack.run_folder, on_event=watch,
             )  # fmt: skip
 
             def driven() -> None:
@@ -96,7 +104,7 @@ class Installation:
             thread = threading.Thread(target=driven, name="demo", daemon=True)
             thread.start()
             supervisor.run(on_ready=ready.set)
-            if not finished.is_set():
+            if interrupted.is_set() or not finished.is_set():
                 raise KeyboardInterrupt
             thread.join()
         finally:
@@ -108,7 +116,13 @@ class Installation:
         return processes.Stack(
             data_folder=self._settings.data_path,
             flower_conf=self._settings.config_path / "flower.py",
-            environ={**rest, **settings.to_environ(self._settings), f"{settings.PREFIX}FLOWER_AUTH": login},
+            environ={
+                **rest,
+                **settings.to_environ(self._settings),
+                f"{settings.PREFIX}FLOWER_AUTH": login,
+                # What a pool leaves behind goes with the folder.
+                "TMPDIR": str(make_folder(self.folder / "tmp")),
+            },
             host=self._settings.host,
             port=self._settings.port,
             flower_port=self._settings.flower_port,

@@ -106,15 +106,12 @@ def _checks(record: Record) -> Iterator[str]:
 def _time(record: Record) -> Iterator[str]:
     submissions = record.submissions
     yield "<h2>Over time</h2>" + _keys()
-    # The time after the last act is the stopping of processes and the verification, in which nobody submits.
-    longest = max((each.began + each.took for each in submissions), default=1.0)
-    acts = [act for act in record.acts if act.began < longest]
-    yield f'<div class="panel">{charts.timeline(submissions, acts, longest)}</div>'
+    yield f'<div class="panel">{charts.timeline(submissions, record.acts)}</div>'
     by_act: dict[str, Counter[str]] = defaultdict(Counter)
     for each in submissions:
         by_act[each.act][each.fate] += 1
     yield f'<h3>What became of it</h3><div class="panel">{charts.shares(by_act, "Verdicts by part of the run")}</div>'
-    yield '<div class="two">'
+    yield '<div class="three">'
     for kind, name in (("artifact.declare", "Declaration"), ("llm.generate", "Model call")):
         times = record.times_ms(kind)
         yield f'<div class="panel"><h3>{name}: from submitting to the verdict</h3>'

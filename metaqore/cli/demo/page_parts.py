@@ -68,7 +68,8 @@ def lesson_section(lesson: Lesson) -> Iterator[str]:
             f"<p>{lesson.asked} calls of several agents with one template: which maintenance type has this change? "
             "The teacher is the model that answered them.</p>"
         )
-    yield from (f"<p>Why not: {escape(reason)}.</p>" for reason in lesson.reasons)
+    if lesson.reasons:
+        yield f"<p>Why there is none: {escape('; '.join(lesson.reasons))}.</p>"
     if not lesson.stages:
         return
     rows = [

@@ -21,6 +21,8 @@ def show(record: Record, drive: Drive, console: Console) -> None:
     for name, value in rows(record, drive):
         table.add_row(name, Text(value))
     console.print()
+    for line in _story(record):
+        console.print(line, soft_wrap=True)
     console.print(table)
     console.print()
     for check in record.checks:
@@ -29,6 +31,24 @@ def show(record: Record, drive: Drive, console: Console) -> None:
     failed = sum(not check.ok for check in record.checks)
     verdict = f"{failed} of {len(record.checks)} checks failed" if failed else f"all {len(record.checks)} checks hold"
     console.print(Text(f"\n{verdict}, after {record.elapsed:.1f} s", style="bold red" if failed else "bold green"))
+
+
+def _story(record: Record) -> Iterator[Text]:
+    """Yield one blocking report as its agent got it, and what the agent did: the one that took most steps."""
+    stories = record.facts.get("stories", [])
+    if not stories:
+        return
+    story = max(stories, key=lambda each: len(each["steps"]))
+    yield Text(f"Blocked: {story['agent']}, {story['artifact']}", style="bold")
+    for conflict in story["report"]["conflicts"]:
+        yield Text(f"  {conflict['class']}, severity {conflict['severity']}: {conflict['message']}")
+    for suggestion in story["report"]["suggestions"]:
+        yield Text.assemble("  what to do: ", (suggestion["strategy"], "bold"), f": {suggestion['what']}")
+    for step in story["steps"]:
+        ok = step["status"] in (200, 201)
+        said = (f"{step['status']} {'accepted' if ok else 'still blocked'}", "green" if ok else "yellow")
+        yield Text.assemble("  what was done: ", (step["strategy"], "bold"), " → ", said)
+    yield Text()
 
 
 def rows(record: Record, drive: Drive) -> Iterator[tuple[str, str]]:
