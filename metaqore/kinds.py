@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from metaqore.adapters.mock_provider import MockProvider
@@ -40,7 +41,12 @@ def control_kinds(settings: Settings) -> list[Kind]:
     """Return the kinds that are decided inside the API call."""
     webhooks = DeliveryHandlers(egress(settings))
     rows: list[tuple[str, str, str, Decide]] = [
-        ("project.save", "psmp", "projects:write", control.save_project),
+        (
+            "project.save",
+            "psmp",
+            "projects:write",
+            partial(control.save_project, default_mode=settings.governance_mode),
+        ),
         ("task.save", "psmp", "tasks:write", control.save_task),
         ("request.cancel", "requests", "requests:cancel", cancel),
         ("key.create", "security", "keys:manage", key_handlers.create_key),

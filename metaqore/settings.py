@@ -73,10 +73,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     webhook_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=30)] = 15.0
     webhook_allow_private: bool = False
     rate_limit_per_minute: Annotated[int, msgspec.Meta(ge=0)] = 0
-    max_graph_depth: Annotated[int, msgspec.Meta(ge=1)] = 64
-    max_parallel_branches: Positive = 64
-    max_conversation_turns: Positive = 1000
-    max_conversation_participants: Positive = 64
 
     @property
     def data_path(self) -> Path:

@@ -24,12 +24,18 @@ class IllegalTransition(Conflict):
     code = "illegal_transition"
 
 
-def save_project(batch: Sequence[Request], reads: PsmpReads, now: int) -> list[Outcome]:
-    """Create (no ``id``) or change a project. Unknown fields were refused at the door."""
-    return [_save_project(request, reads, now) for request in batch]
+def save_project(
+    batch: Sequence[Request], reads: PsmpReads, now: int, *, default_mode: str = "strict"
+) -> list[Outcome]:
+    """Create (no ``id``) or change a project. Unknown fields were refused at the door.
+
+    Args:
+        default_mode: of a new project that names none.
+    """
+    return [_save_project(request, reads, now, default_mode) for request in batch]
 
 
-def _save_project(request: Request, reads: PsmpReads, now: int) -> Outcome:
+def _save_project(request: Request, reads: PsmpReads, now: int, default_mode: str) -> Outcome:
     asked = request.payload
     old: Mapping[str, Any] | None = None
     if "id" in asked:
@@ -40,7 +46,7 @@ def _save_project(request: Request, reads: PsmpReads, now: int) -> Outcome:
     state = asked.get("state", old["state"] if old else LIFECYCLES["project"][None][0])
     if old is not None:
         _check_move("project", old["id"], old["state"], state)
-    mode = asked.get("mode", old["mode"] if old else "strict")
+    mode = asked.get("mode", old["mode"] if old else default_mode)
     if mode not in MODES:
         raise InvalidInput(f"mode {mode!r}: one of {', '.join(MODES)}")
     write = SaveProject(
