@@ -40,6 +40,7 @@ def egress(settings: Settings) -> EgressPolicy:
 def control_kinds(settings: Settings) -> list[Kind]:
     """Return the kinds that are decided inside the API call."""
     webhooks = DeliveryHandlers(egress(settings))
+    save_project = partial(control.save_project, default_mode=settings.governance_mode)
     rows: list[tuple[str, str, str, Decide]] = [
         (
             "project.save",
