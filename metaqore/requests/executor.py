@@ -335,12 +335,16 @@ class Executor:
 
     def after_commit(self, finished: Sequence[Finished], recorder: Recorder) -> None:
         """Announce what was committed: results, event streams, rings."""
-        if finished or recorder.organizations:
-            self.results.publish(finished, recorder.organizations)
-        for queue, ids in recorder.rings.items():
-            self.bell.ring(queue, ids)
-        if recorder.deliveries:
-            self.bell.ring("system", [])
+        try:
+            if finished or recorder.organizations:
+                self.results.publish(finished, recorder.organizations)
+            for queue, ids in recorder.rings.items():
+                self.bell.ring(queue, ids)
+            if recorder.deliveries:
+                self.bell.ring("system", [])
+        except Exception:
+            # What is committed is committed: whoever waits looks at the database, and the sweep rings again.
+            log.exception("not_announced", requests=[document.id for document in finished])
 
 
 def _replayed(tx: Transaction, seen: tuple[str, list[str]], idempotency: Idempotency) -> Ran:

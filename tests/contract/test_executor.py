@@ -244,3 +244,15 @@ def test_a_raised_failpoint_in_the_transaction_leaves_nothing_behind(
     monkeypatch.setattr(failpoints, "_active", {})
     pipeline.executor.drain("psmp")
     assert (pipeline.states([request]), pipeline.effects(request)) == (["succeeded"], 1)
+
+
+def test_an_announcement_that_fails_takes_nothing_back(pipeline: Pipeline) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("broken")
+
+    pipeline.results.publish = pipeline.bell.ring = broken  # type: ignore[method-assign, assignment]
+    project = pipeline.executor.run_now(pipeline.submission("project.save", None, name="x"))
+    assert project.result["name"] == "x"
+    ids = [pipeline.submit(n=n) for n in range(3)]
+    assert pipeline.executor.drain("psmp") == 3
+    assert pipeline.all_have_their_effect(ids)
