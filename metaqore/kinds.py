@@ -42,12 +42,7 @@ def control_kinds(settings: Settings) -> list[Kind]:
     webhooks = DeliveryHandlers(egress(settings))
     save_project = partial(control.save_project, default_mode=settings.governance_mode)
     rows: list[tuple[str, str, str, Decide]] = [
-        (
-            "project.save",
-            "psmp",
-            "projects:write",
-            partial(control.save_project, default_mode=settings.governance_mode),
-        ),
+        ("project.save", "psmp", "projects:write", save_project),
         ("task.save", "psmp", "tasks:write", control.save_task),
         ("request.cancel", "requests", "requests:cancel", cancel),
         ("key.create", "security", "keys:manage", key_handlers.create_key),
