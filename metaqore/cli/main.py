@@ -19,7 +19,6 @@ COMMANDS = {
     "webhooks": ("metaqore.cli.webhooks", "group"),
     "db": ("metaqore.cli.db", "group"),
     "keys": ("metaqore.cli.keys", "group"),
-    "doctor": ("metaqore.cli.doctor", "command"),
 }
 
 
