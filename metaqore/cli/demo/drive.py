@@ -106,11 +106,11 @@ class Drive:
         with act("merge"):
             project = developer.make("/projects", {"name": "adaptive", "mode": "adaptive"})["id"]
             pieces = material.pieces
-            merges = pieces.edits[:-MOST_BLOCKED][-MOST_MERGES:]
+            merges = pieces.edits[MOST_BLOCKED:][:MOST_MERGES]
             artifacts.merge_at_once(agents, project, merges, self._record, say)
         with act("block and fix"):
             strict = developer.make("/projects", {"name": "strict", "mode": "strict"})["id"]
-            blocked = pieces.edits[-MOST_BLOCKED:], pieces.collisions[-MOST_BLOCKED:]
+            blocked = pieces.edits[:MOST_BLOCKED], pieces.collisions[:MOST_BLOCKED]
             artifacts.block_and_fix(agents, strict, *blocked, self._record, say)
         with act("dependencies"):
             dependencies.declare_distributions(agents, project, installed(), self._record, say)

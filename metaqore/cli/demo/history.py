@@ -117,8 +117,10 @@ class _Git:
                 timeout=_TIMEOUT_S,
             )  # fmt: skip
         except subprocess.CalledProcessError as error:
-            said = error.stderr.decode("utf-8", "replace").strip().splitlines()
-            raise NoHistory(f"git {arguments[0]}: {said[0] if said else f'exit code {error.returncode}'}") from error
+            said = error.stderr.decode("utf-8", "replace").strip().splitlines() or [f"exit code {error.returncode}"]
+            # Where git knows a way out, it ends with the command.
+            way_out = f" ({said[-1].strip()})" if said[-1].strip().startswith("git ") else ""
+            raise NoHistory(f"git {arguments[0]}: {said[0]}{way_out}") from error
         except (OSError, subprocess.TimeoutExpired) as error:
             raise NoHistory(f"git {arguments[0]}: {error}") from error
         return done.stdout
@@ -240,9 +242,9 @@ def _merges(git: _Git) -> tuple[list[Edits], list[Collision]]:
             continue
         base, ours, theirs, people = (texts[blob] for blob in four)
         result = merge_text(base, ours, theirs)
-        if result.clean:
-            edits.append(Edits(path, f"merge {merge[:9]}", base, (ours, theirs), result.merged))
-        else:
+        if result.clean and result.merged == people:
+            edits.append(Edits(path, f"merge {merge[:9]}", base, (ours, theirs), people))
+        elif not result.clean:
             collisions.append(Collision(path, f"merge {merge[:9]}", base, ours, theirs, people))
     return edits, collisions
 

@@ -71,8 +71,9 @@ def rows(record: Record, drive: Drive) -> Iterator[tuple[str, str]]:
     yield "largest batch", f"{record.largest_batch()} model calls"
     yield "webhooks", f"{len(drive.webhooks)} received" + (f", {_verified(record)}" if drive.webhooks else "")
     for lesson in drive.lessons:
-        yield "pattern", f"{lesson.asked} calls about changes of {lesson.source}"
-        yield "→ specialist", _specialist(lesson)
+        if lesson.asked:
+            yield "pattern", f"{lesson.asked} calls about changes of {lesson.source}"
+            yield "→ specialist", _specialist(lesson)
     audit = record.facts.get("audit")
     if audit:
         yield (
