@@ -25,13 +25,21 @@ from metaqore.errors import InvalidInput, MetaQoreError
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 
-#: The headers that an operation may take, as they are documented.
-HEADERS: Mapping[str, str] = {
-    "Prefer": "wait=N: answer when the request is finished, after N seconds (at most 60) at the latest",
-    "Idempotency-Key": "1 to 255 visible ASCII characters; a repeat under the same key gets the first answer",
-    "If-Match": 'The ETag that was read, e.g. "3"; another version is 412',
-    "If-None-Match": "The ETag that was read; where it still holds, the answer is 304",
-    "Last-Event-ID": "The id of the last event that was read; the stream goes on after it",
+_KEY = {"type": "string", "pattern": "^[!#-~]{1,255}$"}
+_TAG = {"type": "string", "pattern": '^("[0-9]{1,15}"|\\*)$'}
+#: The headers that an operation may take, as they are documented: name → schema, description.
+HEADERS: Mapping[str, tuple[Mapping[str, str], str]] = {
+    "Prefer": (
+        {"type": "string", "pattern": "^wait=[0-9]{1,2}$"},
+        "wait=N: answer when the request is finished, after N seconds (at most 60) at the latest",
+    ),
+    "Idempotency-Key": (_KEY, "A repeat under the same key gets the first answer; another request under it is 422"),
+    "If-Match": (_TAG, 'The ETag that was read, e.g. "3"; another version is 412'),
+    "If-None-Match": ({"type": "string"}, "The ETag that was read; where it still holds, the answer is 304"),
+    "Last-Event-ID": (
+        {"type": "string", "pattern": "^[0-9]{1,15}$"},
+        "The id of the last event that was read; the stream goes on after it",
+    ),
 }
 
 
@@ -116,13 +124,15 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
             takes: the headers that mean something to it, of ``HEADERS``.
         """
         parameters = [
-            {"in": "header", "name": header, "schema": {"type": "string"}, "description": HEADERS[header]}
-            for header in takes
+            {"in": "header", "name": name, "schema": HEADERS[name][0], "description": HEADERS[name][1]}
+            for name in takes
         ]
         doc = {"parameters": parameters} if parameters else {}
 
         def decorate(function: Any) -> Any:
             setattr(function, SCOPE, scope)
+            if "If-None-Match" in takes and function.__name__ == "get":
+                self.alt_response(304, description="Not modified since")(function)
             return _documented(function, self.doc(operationId=name, security=[{"apiKey": [scope]}], **doc))
 
         return decorate

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields
+from marshmallow import INCLUDE, Schema, fields
 
 
 class PlaceSchema(Schema):
@@ -24,3 +24,12 @@ class ProblemSchema(Schema):
     retryable = fields.Boolean(metadata={"description": "True where the same request may succeed later"})
     errors = fields.List(fields.Nested(PlaceSchema))
     request_id = fields.String(metadata={"description": "X-Request-Id of this exchange"}, allow_none=True)
+    request = fields.String(metadata={"description": "The request whose outcome this is"})
+    scope = fields.String(metadata={"description": "With forbidden: the scope that the key lacks"})
+    blocking_report = fields.Dict(metadata={"description": "With blocked: what stands in the way, and what to do"})
+    decision = fields.Dict(metadata={"description": "With vetoed: SecureGateway's decision and its reasons"})
+
+    class Meta:
+        """Problems may have further members (RFC 9457 §3.2)."""
+
+        unknown = INCLUDE
