@@ -16,6 +16,7 @@ from api.keyring import KeyRing
 from api.known_projects import KnownProjects
 from api.labels import Labelled
 from api.limits import RateLimit, Slots
+from api.readiness import Readiness
 from api.resources import delivery, docs, health, hmcp, keys, llm, requests, security
 from api.resources.psmp import artifacts, conflicts, projects, tasks
 from metaqore import bootstrap
@@ -76,9 +77,10 @@ def create_app(settings: Settings | None = None) -> Flask:
 def _door(settings: Settings) -> Door:
     engine = bootstrap.build(settings, lambda s: PublisherBell(s.redis_url, linger_ms=s.ring_linger_ms))
     views = engine.views
+    announcements = Announcements(settings.redis_url, views.requests.finished)
     return Door(
         settings=settings, engine=engine, views=views, keys=KeyRing(views.security.principal),
-        announcements=Announcements(settings.redis_url, views.requests.finished),
+        announcements=announcements, readiness=Readiness(views.health, announcements, settings.redis_url),
         rate=RateLimit(settings.rate_limit_per_minute), projects=KnownProjects(views.psmp.existing_projects),
         held_threads=Slots(HELD_THREADS), streams=Slots(STREAMS),
     )  # fmt: skip

@@ -10,6 +10,7 @@ from flask import Request, current_app, request
 from api.keyring import KeyRing
 from api.known_projects import KnownProjects
 from api.limits import RateLimit, Slots
+from api.readiness import Readiness
 from metaqore.adapters.announcements import Announcements
 from metaqore.bootstrap import Engine
 from metaqore.security.keys import Principal
@@ -31,6 +32,7 @@ class Door(msgspec.Struct, frozen=True):
     keys: KeyRing
     rate: RateLimit
     projects: KnownProjects
+    readiness: Readiness
     #: How many threads may be held at once by those who wait or follow, and how many of these by streams.
     held_threads: Slots
     streams: Slots

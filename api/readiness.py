@@ -9,56 +9,63 @@ from typing import Any
 import redis
 import structlog
 
-from api.door import Door
+from metaqore.adapters.announcements import Announcements
 from metaqore.adapters.redis_results import client
+from metaqore.store.views.health import HealthViews
 
 log = structlog.get_logger(__name__)
 
 #: Anybody may ask, so the database and the broker are asked at most once in this many seconds.
 _FRESH_S = 0.5
-_guard = threading.Lock()
-_last: tuple[float, dict[str, Any]] | None = None
 
 
-def readiness(door: Door) -> dict[str, Any]:
-    """Return ``status`` (ready, degraded, unavailable) and what was found, each with ``ok`` and, where not, ``why``.
+class Readiness:
+    """What was found when somebody last asked."""
 
-    Without the broker requests are still accepted; they are decided when it is back, hence degraded, not unavailable.
-    """
-    global _last
-    with _guard:
-        if _last is None or _last[0] < time.monotonic():
-            _last = (time.monotonic() + _FRESH_S, _look(door))
-        return _last[1]
+    def __init__(self, views: HealthViews, announcements: Announcements, redis_url: str) -> None:
+        self._views = views
+        self._announcements = announcements
+        self._redis_url = redis_url
+        self._guard = threading.Lock()
+        self._until = 0.0
+        self._report: dict[str, Any] = {}
 
+    def report(self) -> dict[str, Any]:
+        """Return ``status`` (ready, degraded, unavailable) and what was found, with ``ok`` and, where not, ``why``.
 
-def _look(door: Door) -> dict[str, Any]:
-    database, broker = _database(door), _broker(door)
-    status = "unavailable" if not database["ok"] else "ready" if broker["ok"] else "degraded"
-    return {"status": status, "checks": {"database": database, "broker": broker}}
+        Without the broker requests are still accepted; they are decided when it is back: degraded, not unavailable.
+        """
+        with self._guard:
+            if self._until < time.monotonic():
+                self._report = self._look()
+                self._until = time.monotonic() + _FRESH_S
+            return self._report
 
+    def _look(self) -> dict[str, Any]:
+        database, broker = self._database(), self._broker()
+        status = "unavailable" if not database["ok"] else "ready" if broker["ok"] else "degraded"
+        return {"status": status, "checks": {"database": database, "broker": broker}}
 
-def _database(door: Door) -> dict[str, Any]:
-    try:
-        found = door.views.health.database()
-    except Exception as error:
-        # Strangers may ask: what the database said is for the log.
-        log.warning("database_not_ready", reason=str(error))
-        return {"ok": False, "why": "the database cannot be used; the log of this process says why"}
-    if not found["ok"]:
-        found["why"] = "the schema is not that of this release: run `metaqore db upgrade`"
-    return found
+    def _database(self) -> dict[str, Any]:
+        try:
+            found = self._views.database()
+        except Exception as error:
+            # Strangers may ask: what the database said is for the log.
+            log.warning("database_not_ready", reason=str(error))
+            return {"ok": False, "why": "the database cannot be used; the log of this process says why"}
+        if not found["ok"]:
+            found["why"] = "the schema is not that of this release: run `metaqore db upgrade`"
+        return found
 
-
-def _broker(door: Door) -> dict[str, Any]:
-    connection = client(door.settings.redis_url, timeout_s=0.3, max_connections=1)
-    try:
-        connection.ping()
-    except redis.RedisError as error:
-        return {
-            "ok": False,
-            "why": f"the broker does not answer ({type(error).__name__}): requests are accepted and wait",
-        }
-    finally:
-        connection.close()
-    return {"ok": True, "announcements": door.announcements.is_hearing}
+    def _broker(self) -> dict[str, Any]:
+        connection = client(self._redis_url, timeout_s=0.3, max_connections=1)
+        try:
+            connection.ping()
+        except redis.RedisError as error:
+            return {
+                "ok": False,
+                "why": f"the broker does not answer ({type(error).__name__}): requests are accepted and wait",
+            }
+        finally:
+            connection.close()
+        return {"ok": True, "announcements": self._announcements.is_hearing}

@@ -8,7 +8,6 @@ from api import answers
 from api.access import SCOPE
 from api.door import door
 from api.metrics import exposition
-from api.readiness import readiness
 
 blp = Blueprint("health", __name__)
 
@@ -22,7 +21,7 @@ def live() -> Response:
 @blp.get("/readyz")
 def ready() -> tuple[Response, int]:
     """Say whether requests can be accepted (database) and rung at once (broker)."""
-    report = readiness(door())
+    report = door().readiness.report()
     return answers.body(report), 503 if report["status"] == "unavailable" else 200
 
 
