@@ -40,7 +40,7 @@ def timeline(submissions: Sequence[Submission], acts: Sequence[Act]) -> str:
     if not submissions:
         return ""
     names = sorted({each.agent for each in submissions})
-    left, top, row = 86.0, 62.0, 34.0
+    left, top, row = 86.0, 74.0, 34.0
     height = top + row * len(names) + 26
     start = min(each.began for each in submissions)
     longest = max(each.began + each.took for each in submissions) - start
@@ -62,18 +62,18 @@ def timeline(submissions: Sequence[Submission], acts: Sequence[Act]) -> str:
 
 
 def _bands(acts: Sequence[Act], start: float, left: float, scale: float, height: float) -> list[str]:
-    """Return the acts as bands behind the rows, each named above it where three lines have room for the names."""
+    """Return the acts as bands behind the rows, each named above it where one of four lines has room for the name."""
     parts = []
-    taken = [0.0, 0.0, 0.0]
+    taken = [0.0] * 4
     for nth, act in enumerate(acts):
         x = left + max(act.began - start, 0) * scale
         wide = left + (act.ended - start) * scale - x
-        parts.append(_rect(x, 46, wide, height + 20, f"band{nth % 2}", f"{act.name}: {act.ended - act.began:.1f} s"))
+        parts.append(_rect(x, 58, wide, height + 20, f"band{nth % 2}", f"{act.name}: {act.ended - act.began:.1f} s"))
         length = 6.2 * len(act.name) + 8
         line = next((line for line, until in enumerate(taken) if until <= x and x + length < _WIDTH), None)
         if line is not None:
             taken[line] = x + length
-            parts.append(_text(x, 38 - 13 * line, act.name, "label"))
+            parts.append(_text(x, 51 - 13 * line, act.name, "label"))
     return parts
 
 

@@ -98,10 +98,10 @@ class Drive:
         with act("start"):
             self.material = material = look(self._folder)
             source = material.own or material.shipped
-            say(f"{source.source}: {source.commits} commits, {len(source.changes)} changes")
             for note in material.notes:
                 say(note)
             self.ready.wait()
+            say(f"{source.source}: {source.commits} commits, {len(source.changes)} changes")
         developer, agents = self._people()
         with act("merge"):
             project = developer.make("/projects", {"name": "adaptive", "mode": "adaptive"})["id"]

@@ -1,7 +1,7 @@
 """The scenario shipped with MetaQore: a small project of our own making, for where there is no history to be had.
 
 ``scenario/log.txt`` has its changes as ``git log --numstat --format=%s`` prints them: a subject, and below it one line
-for each file. ``scenario/versions/<path>/<n>.txt`` are successive texts of a few of its files.
+for each file. ``scenario/versions/<path>.<n>.txt`` are successive texts of a few of its files.
 """
 
 from __future__ import annotations
@@ -43,10 +43,11 @@ def _changes(log: str) -> Iterator[Change]:
 
 
 def _versions(folder: Path) -> Iterator[Versions]:
-    for first in sorted(folder.rglob("1.txt")):
-        files = sorted(first.parent.glob("*.txt"), key=lambda file: int(file.stem))
+    for first in sorted(folder.rglob("*.1.txt")):
+        path = first.name.removesuffix(".1.txt")
+        files = sorted(first.parent.glob(f"{path}.*.txt"), key=lambda file: int(file.name.split(".")[-2]))
         yield Versions(
-            path=first.parent.relative_to(folder).as_posix(),
-            names=tuple(f"v{file.stem}" for file in files),
+            path=(first.parent / path).relative_to(folder).as_posix(),
+            names=tuple(f"v{nth}" for nth in range(1, len(files) + 1)),
             texts=tuple(file.read_text(encoding="utf-8") for file in files),
         )

@@ -63,6 +63,9 @@ def rows(record: Record, drive: Drive) -> Iterator[tuple[str, str]]:
     yield "submitted", str(len(record.submissions))
     for fate in FATES[:-1]:
         yield fate, str(fates[fate])
+    stopped = sum(each.fate == "vetoed" and each.act == "calls" for each in record.submissions)
+    if stopped:
+        yield "", f"{stopped} of the vetoed are change messages that read like attacks on a model"
     yield "retried", f"{record.retried} blocked, then admitted by trying again"
     for kind, name in (("artifact.declare", "submit → verdict"), ("llm.generate", "model call → answer")):
         times = record.times_ms(kind)
