@@ -9,7 +9,6 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,12 +36,19 @@ def drain(settings: Settings) -> int:
         engine.database.close()
 
 
+@pytest.fixture(scope="module")
+def running_alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """API and broker without a worker."""
+    with running(tmp_path_factory.mktemp("alone"), worker=False) as mq:
+        yield mq
+
+
 @pytest.fixture
-def alone(tmp_path: Path) -> Iterator[tuple[Running, str]]:
-    """API and broker without a worker, and a project."""
-    with running(tmp_path, worker=False) as mq:
-        mq.project("warm up")
-        yield mq, mq.project()
+def alone(running_alone: Running) -> Iterator[tuple[Running, str]]:
+    """API and broker without a worker, a project, and nothing left to decide."""
+    running_alone.broker.start()
+    drain(running_alone.settings)
+    yield running_alone, running_alone.project()
 
 
 def declaration(project: str) -> dict[str, Any]:
@@ -62,18 +68,23 @@ def timed(mq: Running, project: str, n: int) -> list[float]:
 def test_a_stopped_redis_costs_a_submitter_nothing(alone: tuple[Running, str]) -> None:
     mq, project = alone
     timed(mq, project, 20)
-    healthy = timed(mq, project, 100)
-    assert mq.broker.pid
-    os.kill(mq.broker.pid, signal.SIGSTOP)
-    try:
-        stopped = timed(mq, project, 100)
-        assert mq.get("//readyz").json["status"] == "degraded"
-    finally:
-        os.kill(mq.broker.pid, signal.SIGCONT)
+    healthy: list[list[float]] = []
+    stopped: list[list[float]] = []
+    # In turn, because the machine is never equally busy for long.
+    for _ in range(5):
+        healthy.append(timed(mq, project, 20))
+        assert mq.broker.pid
+        os.kill(mq.broker.pid, signal.SIGSTOP)
+        try:
+            stopped.append(timed(mq, project, 20))
+            wait_until(lambda: mq.get("//readyz").json["status"] == "degraded", "it is noticed")
+        finally:
+            os.kill(mq.broker.pid, signal.SIGCONT)
+        wait_until(lambda: mq.get("//readyz").json["status"] == "ready", "it goes on")
 
-    assert statistics.median(stopped) <= 1.5 * statistics.median(healthy)
-    # Whatever waited for a socket would take a second.
-    assert stopped[-1] < max(0.5, 3 * healthy[-1])
+    assert min(map(statistics.median, stopped)) <= 1.5 * min(map(statistics.median, healthy))
+    # Whatever waited for a socket would take a good part of a second, each time.
+    assert min(took[-1] for took in stopped) < 10 * min(took[-1] for took in healthy)
 
 
 def test_what_could_not_be_rung_is_rung_when_redis_is_back(alone: tuple[Running, str]) -> None:

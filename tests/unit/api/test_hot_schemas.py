@@ -98,7 +98,7 @@ def agree(check: Callable[[Any], Any], schema: type[Schema], body: Any) -> bool:
 
 @pytest.mark.parametrize("field", DECLARE_FIELDS)
 @given(data=st.data())
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_a_declaration_is_accepted_where_the_documented_schema_accepts_it(data: st.DataObject, field: str) -> None:
     value = data.draw(DECLARE_FIELDS[field] | DECLARE_FIELDS[field] | anything)
     assert agree(accept.declaration, DeclareSchema, {**DECLARE, field: value})
@@ -106,7 +106,7 @@ def test_a_declaration_is_accepted_where_the_documented_schema_accepts_it(data: 
 
 @pytest.mark.parametrize("field", GENERATE_FIELDS)
 @given(data=st.data())
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_a_model_call_is_accepted_where_the_documented_schema_accepts_it(data: st.DataObject, field: str) -> None:
     value = data.draw(GENERATE_FIELDS[field] | GENERATE_FIELDS[field] | anything)
     source = data.draw(st.sampled_from([{"prompt": "p"}, {"template": {"id": "t", "text": "{{a}}"}}, {}]))
