@@ -14,7 +14,7 @@ from metaqore.cli.demo.record import Fate, Record, Submission
 from metaqore.errors import MetaQoreError
 
 #: How long a submission waits for its verdict at the door before it asks again, and in all.
-WAIT_S, PATIENCE_S = 20, 60
+WAIT_S, PATIENCE_S = 20, 180
 
 T = TypeVar("T")
 

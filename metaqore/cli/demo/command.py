@@ -11,6 +11,7 @@ from types import FrameType
 import click
 from rich.console import Console
 
+from metaqore.cli.demo.agents import Unexpected
 from metaqore.cli.demo.audit import verify_log
 from metaqore.cli.demo.drive import Drive
 from metaqore.cli.demo.installation import Installation, folder_for_a_while
@@ -64,7 +65,7 @@ def run(repo: Path, out: Path, console: Console, *, keep: bool) -> bool:
     """
     record = Record()
     with folder_for_a_while(keep) as folder:
-        drive = _driven(repo, folder, record, console)
+        drive = _driven(repo, folder, record, console, keep=keep)
         with record.act("audit"):
             verify_log(folder / "metaqore.db", drive.installation.settings.organization, record)
     deaths = record.facts.get("deaths", [])
@@ -77,7 +78,7 @@ def run(repo: Path, out: Path, console: Console, *, keep: bool) -> bool:
     return record.ok
 
 
-def _driven(repo: Path, folder: Path, record: Record, console: Console) -> Drive:
+def _driven(repo: Path, folder: Path, record: Record, console: Console, *, keep: bool) -> Drive:
     """Start everything, run all acts, stop everything.
 
     Raises:
@@ -95,7 +96,8 @@ def _driven(repo: Path, folder: Path, record: Record, console: Console) -> Drive
 
         drive.installation.run(drive.run, drive.ready, on_event)
     if isinstance(drive.failure, MetaQoreError):
-        raise drive.failure
+        logs = f"the logs are in {folder / 'logs'}" if keep else "run it with --keep to have the logs"
+        raise Unexpected(f"{drive.failure.message}\n({logs})") from drive.failure
     if drive.failure is not None:
         raise drive.failure
     return drive

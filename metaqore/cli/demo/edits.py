@@ -50,15 +50,9 @@ class Versions:
 
 
 def taken_back(before: str, first: str, second: str) -> str | None:
-    """Return ``second`` as if ``first`` had not been made on ``before``; None where that has no clean answer.
-
-    The answer is one only where merging it with ``first`` gives ``second`` again, in either order.
-    """
+    """Return ``second`` as if ``first`` had not been made on ``before``; None where that has no clean answer."""
     undone = merge_text(first, second, before)
-    if not undone.clean or undone.merged in (before, first):
-        return None
-    ways = (merge_text(before, first, undone.merged), merge_text(before, undone.merged, first))
-    return undone.merged if all(way.clean and way.merged == second for way in ways) else None
+    return undone.merged if undone.clean and undone.merged not in (before, first) else None
 
 
 def split(versions: Versions) -> tuple[list[Edits], list[Collision]]:

@@ -99,6 +99,7 @@ class Listener:
 
     def __init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
+        self._is_over = False
         self.connections = 0
         self._thread = threading.Thread(target=self._count, name="listener", daemon=True)
 
@@ -114,16 +115,16 @@ class Listener:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Wakes the thread, which closing alone would not do.
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
+        self._is_over = True
+        # A connection wakes the thread on every system; closing the socket does not.
+        socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
         self._thread.join()
+        self._socket.close()
 
     def _count(self) -> None:
         while True:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
+            connection, _ = self._socket.accept()
+            connection.close()
+            if self._is_over:
                 return
             self.connections += 1
-            connection.close()

@@ -40,6 +40,15 @@ def test_successive_changes_of_different_places_make_one_group() -> None:
     assert (edits.merged, edits.origin, collisions) == (texts[3], "b..d", [])
 
 
+def test_what_can_be_taken_back_but_not_merged_again_is_no_group() -> None:
+    texts = tuple("".join(f"{letter}\n" for letter in word) for word in ("aaba", "aaaba", "aabb"))
+    assert taken_back(*texts) == texts[2], "the diff sees the first change in the second"
+
+    groups, _ = split(Versions("file", ("1", "2", "3"), texts))
+
+    assert groups == []
+
+
 LINES = st.lists(st.sampled_from(["a\n", "b\n", "c\n", "d\n"]), max_size=12).map("".join)
 
 

@@ -108,6 +108,21 @@ def test_a_merge_commit_gives_base_and_both_sides_as_they_were(repository: Repos
     assert edits.merged == (repository.folder / "file.txt").read_text()
 
 
+def test_a_merge_to_which_people_added_something_is_left_out(repository: Repository) -> None:
+    repository.commit("base", file__txt=changed())
+    repository.git("checkout", "-q", "-b", "side")
+    repository.commit("theirs", file__txt=changed((18, "theirs")))
+    repository.git("checkout", "-q", "main")
+    repository.commit("ours", file__txt=changed((2, "ours")))
+    repository.git("merge", "-q", "--no-commit", "side")
+    (repository.folder / "file.txt").write_text(changed((2, "ours"), (18, "theirs"), (10, "more")))
+    repository.git("commit", "-q", "-a", "-m", "join")
+
+    history = mine(repository.folder)
+
+    assert (history.edits, history.collisions) == ([], [])
+
+
 def test_a_merge_that_people_had_to_settle_is_a_collision_with_what_they_settled_on(repository: Repository) -> None:
     repository.commit("base", file__txt=changed())
     repository.git("checkout", "-q", "-b", "side")
