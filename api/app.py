@@ -15,6 +15,7 @@ from api.door import EXTENSION, Door
 from api.keyring import KeyRing
 from api.known_projects import KnownProjects
 from api.labels import Labelled
+from api.later import Later
 from api.limits import RateLimit, Slots
 from api.readiness import Readiness
 from api.resources import delivery, docs, health, hmcp, keys, llm, requests, security
@@ -23,9 +24,9 @@ from metaqore import bootstrap
 from metaqore.adapters.announcements import Announcements
 from metaqore.settings import Settings, load
 
-#: How many of a serving process's threads (``--blocking-threads 512``) may be held by those who wait for a verdict or
+#: How many of a serving process's threads (``--blocking-threads 1024``) may be held by those who wait for a verdict or
 #: follow a stream; the rest stays free for everybody else. And how many of those may be streams.
-HELD_THREADS, STREAMS = 504, 128
+HELD_THREADS, STREAMS = 1016, 128
 
 DOCUMENTED = (
     projects.blp, artifacts.blp, tasks.blp, conflicts.blp, requests.blp, security.blp, llm.blp, hmcp.patterns,
@@ -78,6 +79,7 @@ def _door(settings: Settings) -> Door:
     engine = bootstrap.build(settings, lambda s: PublisherBell(s.redis_url, linger_ms=s.ring_linger_ms))
     views = engine.views
     announcements = Announcements(settings.redis_url, views.requests.finished)
+    engine.executor.results = Later(engine.executor.results, announcements.tell)
     return Door(
         settings=settings, engine=engine, views=views, keys=KeyRing(views.security.principal),
         announcements=announcements, readiness=Readiness(views.health, announcements, settings.redis_url),

@@ -198,8 +198,8 @@ def _worker(settings: Settings, folder: Path, queues: Sequence[str]) -> ProcessS
 
 def _api(settings: Settings, folder: Path, web_workers: int) -> ProcessSpec:
     argv = (sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port",
-            str(settings.port), "--workers", str(web_workers), "--blocking-threads", "512",
-            "--blocking-threads-idle-timeout", "30", "--backlog", "2048", "--backpressure", "1024", "--no-ws",
+            str(settings.port), "--workers", str(web_workers), "--blocking-threads", "1024",
+            "--blocking-threads-idle-timeout", "30", "--backlog", "2048", "--backpressure", "2048", "--no-ws",
             "--log-level", "warning", "api.wsgi:app")  # fmt: skip
     return ProcessSpec(
         name="api", argv=argv, stage=Stage.WEB, env=_environ(settings), log=folder / "logs" / "api.log",
