@@ -56,4 +56,5 @@ class Cancel(MethodView):
     def post(self, request_id: str) -> Response:
         """Cancel a request that is not finished"""
         run("request.cancel", {"request": request_id}, body={})
+        door().announcements.tell(door().views.requests.finished([request_id]))
         return poll(request_id)
