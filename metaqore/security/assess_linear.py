@@ -14,74 +14,144 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from importlib.resources import files
-from itertools import accumulate, pairwise
+from itertools import accumulate, islice, pairwise
+from operator import add, sub
+from typing import NamedTuple
 from zlib import crc32
 
-#: Links, internal hosts, opaque strings, words and the punctuation that carries meaning in prompts and markup.
-_TOKEN = re.compile(
-    r"https?://[^\s<>()\[\]\"']{1,512}"
-    r"|[a-z0-9][a-z0-9-]{0,62}(?:\.[a-z0-9-]{1,63}){0,4}\.(?:internal|lan|corp|local|intranet|prod|svc)\b"
+from metaqore.security.detect_patterns import Patterns
+
+_LINK = re.compile(r"https?://[^\s<>()\[\]\"']{1,512}")
+_HOST = re.compile(
+    r"\b[a-z0-9][a-z0-9-]{0,62}(?:\.[a-z0-9-]{1,63}){0,4}\.(?:internal|lan|corp|local|intranet|prod|svc)\b"
     r"|\b(?:10(?:\.\d{1,3}){3}|192\.168(?:\.\d{1,3}){2}|172\.(?:1[6-9]|2\d|3[01])(?:\.\d{1,3}){2})\b"
-    r"|[a-z0-9+/=_-]{40,}|[a-z0-9]+(?:'[a-z]+)?"
-    r"|!\[|\]\(|<\|?/?|\|?>|[\[\]{}]|#{2,}|-{3,}|={3,}|\*{2,}|`{3,}"
 )
+_OPAQUE = re.compile(r"[a-z0-9+/=_-]{40,}")
+_SIGNS = Patterns(
+    {
+        "host": r"\.(?:internal|lan|corp|local|intranet|prod|svc)\b|\b(?:10|192\.168|172\.[123]\d)\.\d",
+        "opaque": r"[a-z0-9+/=_-]{40}",
+    }
+)
+#: Stand for a link, an internal host and an opaque string.
+_MARKS = {"\x01": "<url>", "\x02": "internalhost", "\x03": "<id>"}
+#: Words, the marks, and the punctuation that carries meaning in prompts and markup.
+_TOKEN = re.compile(r"[a-z0-9']+|[\x01\x02\x03\[\]{}<>|#*`]+")
 _DIGITS = re.compile(r"\d+")
 
+#: Buckets of every model: with one number, two models share the work.
+BUCKETS = 1 << 16
 #: Tokens in the stretches that are scored beside the whole text; a stretch begins every half of its length.
 STRETCHES = (8, 16, 32, 64)
-#: Longest cache of token scores; emptied when full.
-_CACHE_SIZE = 50_000
 #: Weight of a pair beside that of an n-gram.
 PAIR_WEIGHT = 2
+#: Longest cache of token scores; emptied when full.
+_CACHE_SIZE = 50_000
+_CHUNK = 8192
+_OVERLAP = 1024
+
+
+class Chunk(NamedTuple):
+    """A piece of a text, small enough to be scored at once."""
+
+    offset: int
+    text: str
+    #: As they stand in the text; their kinds are worked out with their scores.
+    tokens: list[str]
+    #: The bucket of each token with the one before it; the first has none.
+    pairs: list[int]
+
+
+def chunks_of(text: str, pieces: Sequence[tuple[int, int]]) -> list[Chunk]:
+    """Return the pieces of a folded lower-case text, long ones in overlapping chunks, equal ones once."""
+    seen: set[str] = set()
+    found = []
+    for start, end in pieces:
+        for offset in range(start, max(start + 1, end - _OVERLAP), _CHUNK - _OVERLAP):
+            chunk = text[offset : min(end, offset + _CHUNK)]
+            if chunk not in seen:
+                seen.add(chunk)
+                tokens = _TOKEN.findall(_marked(chunk))
+                pairs = [(31 * a + b) % BUCKETS for a, b in pairwise(map(_HASHES.__getitem__, tokens))]
+                found.append(Chunk(offset, chunk, tokens, pairs))
+    return found
 
 
 def tokens_of(text: str) -> list[str]:
-    """Return the tokens of a folded text in lower case; numbers, links, hashes and internal hosts by their kind."""
-    return [token if token.isalpha() and len(token) < 25 else _kind(token) for token in _TOKEN.findall(text)]
+    """Return the tokens of a folded lower-case text; numbers, links, hashes and internal hosts by their kind."""
+    return [_kind(token) for token in _TOKEN.findall(_marked(text))]
 
 
 def token_span(text: str, first: int, last: int) -> tuple[int, int]:
     """Return the characters that the tokens ``[first, last)`` of a folded lower-case text cover."""
-    start = end = 0
-    for index, match in enumerate(_TOKEN.finditer(text)):
-        if index == first:
-            start = match.start()
-        if index == last - 1:
-            end = match.end()
-            break
-    return start, max(start, end)
+    found = list(islice(_TOKEN.finditer(_marked(text)), first, last))
+    return (found[0].start(), found[-1].end()) if found else (0, 0)
+
+
+def _marked(text: str) -> str:
+    """Put marks for links, hosts and opaque strings, padded so that nothing moves."""
+    if "://" in text:
+        text = _LINK.sub(lambda m: "\x01".ljust(len(m[0])), text)
+    signs = _SIGNS.present(text.encode())
+    if "host" in signs:
+        text = _HOST.sub(lambda m: "\x02".ljust(len(m[0])), text)
+    if "opaque" in signs:
+        text = _OPAQUE.sub(lambda m: "\x03".ljust(len(m[0])) if any(map(str.isalnum, m[0])) else m[0], text)
+    return text
 
 
 def _kind(token: str) -> str:
+    if token.isalpha() and len(token) < 25:
+        return token
     if token.isdigit():
         return "<year>" if len(token) == 4 and token[:2] in ("19", "20") else "<n>"
-    if "." in token:
-        return "<url>" if token.startswith("http") and "://" in token else "internalhost"
-    if not token[0].isalnum() or "'" in token:
-        return token if len(token) < 25 else "<id>"
-    if len(token) > 24 or (len(token) > 6 and sum(map(str.isdigit, token)) > 1):
+    if token[0] in _MARKS:
+        return _MARKS[token[0]]
+    word = token.strip("'")
+    if not word or not word[0].isalnum():
+        return token[:3]
+    if len(word) > 24 or (len(word) > 6 and sum(map(str.isdigit, word)) > 1):
         return "<id>"
-    return _DIGITS.sub("0", token)
+    return _DIGITS.sub("0", word)
 
 
-def token_buckets(token: str, buckets: int) -> list[int]:
+def token_hash(token: str) -> int:
+    """Return the hash of a word, from which those of its pairs are made."""
+    return crc32(b"w:" + token.encode())
+
+
+@lru_cache(maxsize=8192)
+def token_buckets(token: str) -> tuple[int, ...]:
     """Return the buckets of a token's own features: the word and its character n-grams."""
-    found = [crc32(b"w:" + token.encode()) % buckets]
+    found = [token_hash(token) % BUCKETS]
     if token.isalpha():
         padded = f" {token} ".encode()
         for size in (3, 4, 5):
-            found += [crc32(padded[i : i + size]) % buckets for i in range(len(padded) - size + 1)]
-    return found
+            found += [crc32(padded[i : i + size]) % BUCKETS for i in range(len(padded) - size + 1)]
+    return tuple(found)
 
 
-def pair_bucket(first: str, second: str, buckets: int) -> int:
+def pair_bucket(first: str, second: str) -> int:
     """Return the bucket of two neighbouring tokens."""
-    return crc32(f"{first} {second}".encode()) % buckets
+    return (31 * token_hash(first) + token_hash(second)) % BUCKETS
+
+
+class _Hashes(dict[str, int]):
+    """Token as written → hash of its kind, worked out once."""
+
+    def __missing__(self, token: str) -> int:
+        if len(self) >= _CACHE_SIZE:
+            self.clear()
+        value = self[token] = token_hash(_kind(token))
+        return value
+
+
+_HASHES = _Hashes()
 
 
 def stretches(length: int) -> Iterator[tuple[int, int]]:
@@ -102,6 +172,20 @@ class Stretch:
     last: int
 
 
+class _Scores(dict[str, float]):
+    """Token as written → the sum of the weights of its own features, worked out once."""
+
+    def __init__(self, weights: list[float]) -> None:
+        self._weights = weights
+
+    def __missing__(self, token: str) -> float:
+        if len(self) >= _CACHE_SIZE:
+            self.clear()
+        weights = self._weights
+        value = self[token] = sum([weights[bucket] for bucket in token_buckets(_kind(token))])
+        return value
+
+
 class LinearModel:
     """Weights of one question, such as "is this an attack?"."""
 
@@ -113,52 +197,48 @@ class LinearModel:
         """
         head, separator, body = raw.partition(b"\n")
         facts = json.loads(head)
-        if not separator or len(body) != facts["buckets"]:
-            raise ValueError(f"weights {facts.get('name')!r} hold {len(body)} bytes, not {facts.get('buckets')}")
+        if not separator or len(body) != BUCKETS:
+            raise ValueError(f"weights {facts.get('name')!r} hold {len(body)} bytes, not {BUCKETS}")
         self.name: str = facts["name"]
         #: Log-odds beyond which the answer is yes.
-        self.digest = sha256(raw).hexdigest()
         self.threshold: float = facts["threshold"]
+        self.digest = sha256(raw).hexdigest()
         self._bias: float = facts["bias"]
-        self._buckets: int = facts["buckets"]
         scale: float = facts["scale"]
-        self._weights = [scale * (byte - 256 if byte > 127 else byte) for byte in body]
-        self._cache: dict[str, float] = {}
+        weights = [scale * (byte - 256 if byte > 127 else byte) for byte in body]
+        self._pairs = [PAIR_WEIGHT * weight for weight in weights]
+        self._own = _Scores(weights)
 
-    def _own(self, token: str) -> float:
-        score = self._cache.get(token)
-        if score is None:
-            if len(self._cache) >= _CACHE_SIZE:
-                self._cache.clear()
-            weights = self._weights
-            score = self._cache[token] = sum([weights[bucket] for bucket in token_buckets(token, self._buckets)])
-        return score
-
-    def _sums(self, tokens: list[str]) -> tuple[list[float], list[float]]:
-        """Return the running sums of token and pair scores, and the pair that ends at each token."""
-        weights, buckets = self._weights, self._buckets
-        text = [token.encode() for token in tokens]
-        pairs = [0.0]
-        pairs += [PAIR_WEIGHT * weights[crc32(b"%b %b" % pair) % buckets] for pair in pairwise(text)]
-        own = map(self._own, tokens)
-        return list(accumulate(map(float.__add__, own, pairs), initial=0.0)), pairs
-
-    def whole(self, tokens: list[str]) -> float:
-        """Return the score of a text as a whole; the bias for an empty one."""
-        if not tokens:
+    def whole(self, chunk: Chunk) -> float:
+        """Return the score of a chunk as a whole; the bias for an empty one."""
+        if not chunk.tokens:
             return self._bias
-        return self._sums(tokens)[0][-1] / math.sqrt(len(tokens)) + self._bias
+        total = sum(map(self._own.__getitem__, chunk.tokens)) + sum(map(self._pairs.__getitem__, chunk.pairs))
+        return total / math.sqrt(len(chunk.tokens)) + self._bias
 
-    def strongest(self, tokens: list[str]) -> Stretch:
-        """Return the strongest stretch, the whole text among them. Linear in the number of tokens."""
-        if not tokens:
+    def strongest(self, chunk: Chunk) -> Stretch:
+        """Return the strongest stretch of a chunk (see :func:`stretches`). Linear in the number of tokens."""
+        length = len(chunk.tokens)
+        if not length:
             return Stretch(self._bias, 0, 0)
-        sums, pairs = self._sums(tokens)
-        best = Stretch(float("-inf"), 0, 0)
-        for first, last in stretches(len(tokens)):
-            score = (sums[last] - sums[first] - pairs[first]) / math.sqrt(last - first)
-            if score > best.score:
-                best = Stretch(score, first, last)
+        pairs = [0.0, *map(self._pairs.__getitem__, chunk.pairs)]
+        sums = list(accumulate(map(add, map(self._own.__getitem__, chunk.tokens), pairs), initial=0.0))
+        # The pair before a stretch is not part of it.
+        starts = list(map(add, sums, pairs))
+        best = Stretch(sums[-1] / math.sqrt(length), 0, length)
+        for size in STRETCHES:
+            if length <= size:
+                break
+            step = size // 2
+            scores = list(map(sub, sums[size::step], starts[::step]))
+            top = max(scores)
+            if top / math.sqrt(size) > best.score:
+                first = scores.index(top) * step
+                best = Stretch(top / math.sqrt(size), first, first + size)
+            # The last one is cut short by the end of the text.
+            first = len(scores) * step
+            if first < length - step and (last := (sums[-1] - starts[first]) / math.sqrt(length - first)) > best.score:
+                best = Stretch(last, first, length)
         return Stretch(best.score + self._bias, best.first, best.last)
 
 

@@ -13,6 +13,9 @@ from typing import Any
 
 from metaqore.security.normalise import Folded, fold
 
+#: Deeper values are not read, and the payload counts as one that cannot be judged.
+_MAX_DEPTH = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -32,7 +35,7 @@ class Document:
     original: str
     #: Spans of ``text`` that are values, not keys, with their JSON pointers; one span for a plain text.
     values: tuple[tuple[int, int, str | None], ...]
-    #: False where there is nothing that could be judged: no letters or digits at all.
+    #: False where there is nothing that could be judged: no letters or digits, or a value that is no JSON.
     judgeable: bool
     _folded: Folded
     _starts: tuple[int, ...]
@@ -45,12 +48,19 @@ class Document:
 
     def place(self, start: int, end: int) -> Place:
         """Return where ``text[start:end]`` came from; a span over several values is cut to the first."""
-        start, end = self._folded.span(start, end)
-        index = bisect_right(self._starts, start) - 1
-        if index < 0:
-            return Place(self.values[0][2] if self.values else None, 0, 0)
+        return self.place_raw(*self._folded.span(start, end))
+
+    def place_raw(self, start: int, end: int) -> Place:
+        """Return where ``original[start:end]`` came from."""
+        index = max(0, bisect_right(self._starts, start) - 1)
+        if index >= len(self.values):
+            return Place(None, 0, 0)
         value_start, value_end, pointer = self._origin(index)
-        return Place(pointer, min(start, value_end) - value_start, max(start, min(end, value_end)) - value_start)
+        if start > value_end and index + 1 < len(self.values):
+            # In the name of the next member, not in a value.
+            return Place(self.values[index + 1][2], 0, 0)
+        clipped = max(start, value_start)
+        return Place(pointer, min(clipped, value_end) - value_start, max(clipped, min(end, value_end)) - value_start)
 
     def _origin(self, index: int) -> tuple[int, int, str | None]:
         start, end, pointer = self.values[index]
@@ -69,23 +79,24 @@ def read(payload: Any) -> Document:
     parts: list[str] = []
     values: list[tuple[int, int, str | None]] = []
     offset = 0
-    for pointer, key, value in _leaves(payload):
+    leaves, is_json = _leaves(payload)
+    for pointer, key, value in leaves:
         line = f"{key}: {value}\n" if key else f"{value}\n"
         parts.append(line)
         start = offset + len(line) - 1 - len(value)
         values.append((start, start + len(value), pointer))
         offset += len(line)
-    return _document("".join(parts), values)
+    return _document("".join(parts), values, is_json=is_json)
 
 
-def _document(original: str, values: list[tuple[int, int, str | None]]) -> Document:
+def _document(original: str, values: list[tuple[int, int, str | None]], *, is_json: bool = True) -> Document:
     folded = fold(original)
-    if folded.origins is not None and len(values) > 1:
+    if folded.moved and len(values) > 1:
         values = _refold(original, values)
-    elif folded.origins is not None:
+    elif folded.moved:
         values = [(0, len(folded.text), pointer) for _, _, pointer in values]
     starts = tuple(folded.span(start, end)[0] for start, end, _ in values)
-    judgeable = any(char.isalnum() for char in folded.text)
+    judgeable = is_json and any(char.isalnum() for char in folded.text)
     return Document(folded.text, original, tuple(values), judgeable, folded, starts)
 
 
@@ -113,28 +124,29 @@ def _parsed(text: str) -> Any | None:
         return None
 
 
-def _leaves(payload: Any) -> list[tuple[str, str, str]]:
-    """Return (JSON pointer, key, value as text) of everything in ``payload``, in order. Iterative: any depth."""
+def _leaves(payload: Any) -> tuple[list[tuple[str, str, str]], bool]:
+    """Return (JSON pointer, key, value as text) of everything in ``payload``, and whether it is all JSON."""
     leaves: list[tuple[str, str, str]] = []
-    stack: list[tuple[str, str, Any]] = [("", "", payload)]
+    is_json = True
+    stack: list[tuple[str, str, int, Any]] = [("", "", 0, payload)]
     while stack:
-        pointer, key, value = stack.pop()
-        members: Any = None
-        if isinstance(value, _Pairs):
-            members = value
-        elif isinstance(value, dict):
-            members = value.items()
-        if members is not None:
+        pointer, key, depth, value = stack.pop()
+        members = value if isinstance(value, _Pairs) else list(value.items()) if isinstance(value, dict) else None
+        if depth > _MAX_DEPTH:
+            is_json = False
+        elif members is not None:
             stack += [
-                (f"{pointer}/{_escape(name)}", _named(key, str(name)), item) for name, item in reversed(list(members))
+                (f"{pointer}/{_escape(name)}", _named(key, str(name)), depth + 1, item)
+                for name, item in reversed(members)
             ]
         elif isinstance(value, list | tuple):
-            stack += [(f"{pointer}/{i}", key, value[i]) for i in range(len(value) - 1, -1, -1)]
+            stack += [(f"{pointer}/{i}", key, depth + 1, value[i]) for i in range(len(value) - 1, -1, -1)]
         elif isinstance(value, str):
             leaves.append((pointer, key, value))
         else:
+            is_json = is_json and isinstance(value, bool | int | float | None)
             leaves.append((pointer, key, json.dumps(value) if value is None or isinstance(value, bool) else str(value)))
-    return leaves
+    return leaves, is_json
 
 
 def _named(parent: str, name: str) -> str:

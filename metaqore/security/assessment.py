@@ -15,8 +15,7 @@ from metaqore.security import detect, detect_internal, threats
 from metaqore.security.assess_linear import load
 from metaqore.security.assess_payload import Document, read
 from metaqore.security.model import Assessment, Context, Finding, Label, Threat
-from metaqore.security.normalise import views
-from metaqore.security.threats_rules import RULES as THREAT_RULES
+from metaqore.security.normalise_views import views
 
 #: Words of a task type that raise the label. Words, not substrings: an explanation is no plan.
 _TASK_WORDS: dict[str, Label] = {
@@ -40,10 +39,10 @@ def assess(payload: Any, context: Context | None = None) -> Assessment:
     document = read(payload)
     seen = views(document.original, document.text)
     findings = detect.find(document, seen)
-    internal = detect_internal.internal(document)
-    if internal and not findings:
+    chunks = threats.chunks_of_document(document)
+    if not findings and (internal := detect_internal.internal(document, chunks)):
         findings = [detect.finding(document, *internal)]
-    found = threats.scan(document, seen, context.position)
+    found = threats.scan(document, seen, chunks, context.position)
     declared, why = declared_label(context)
     inherited = Label.join(*context.inherited)
     content = Label.join(*(finding.label for finding in findings))
@@ -117,7 +116,7 @@ _UNJUDGED = {
 def engine() -> str:
     """Return the digest of rules and weights, ``sha256:…``: equal for assessments made by the same engine."""
     digest = sha256()
-    for name, pattern in [(r.id, r.pattern) for r in detect.RULES] + [(r.id, r.pattern) for r in THREAT_RULES]:
+    for name, pattern in [(r.id, r.pattern) for r in detect.RULES] + [(r.id, r.pattern) for r in threats.RULES]:
         digest.update(f"{name}\0{pattern}\0".encode())
     for name in ("threats", "internal"):
         digest.update(load(name).digest.encode())

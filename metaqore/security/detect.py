@@ -6,18 +6,25 @@ The rules are in ``detect_secrets``, ``detect_identity``, ``detect_contacts`` an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cache
+from itertools import islice
 
 from metaqore.security import detect_contacts, detect_health, detect_identity, detect_secrets
 from metaqore.security.assess_payload import Document
 from metaqore.security.detect_patterns import Patterns
 from metaqore.security.detect_rule import Hit, Judge
-from metaqore.security.model import Finding
-from metaqore.security.normalise import View
+from metaqore.security.model import Finding, Label
+from metaqore.security.normalise_views import View
 
 RULES = (*detect_secrets.RULES, *detect_identity.RULES, *detect_contacts.RULES, *detect_health.RULES)
 
+_SECRET_FIELD = re.compile(
+    r"(?:(?:db|user|admin|root|login|account|smtp|api|old|new|current)[_-]?)?"
+    r"(?:password|passwd|pwd|passphrase|secret|client_secret|clientsecret|api[_-]?key|private[_-]?key|access[_-]?token)",
+    re.IGNORECASE,
+)
 #: Findings kept of one payload; the label is that of all.
 MAX_FINDINGS = 500
 
@@ -29,7 +36,7 @@ def _compiled() -> tuple[Patterns, dict[str, Judge]]:
 
 def find(document: Document, views: Sequence[View]) -> list[Finding]:
     """Return the findings of a document, most severe first, without one inside another."""
-    found = [finding(document, rule, hit) for rule, hit in scan(document.text)]
+    found = [finding(document, rule, hit) for rule, hit in [*scan(document.text), *_fields(document)]]
     for view in views:
         found += [finding(document, rule, hit, view) for rule, hit in scan(view.text)]
     found.sort(key=lambda f: (-f.label, -f.confidence))
@@ -39,20 +46,32 @@ def find(document: Document, views: Sequence[View]) -> list[Finding]:
 def scan(text: str) -> list[tuple[str, Hit]]:
     """Return (rule id, hit) in a folded text, most severe first; a hit inside a more severe one is dropped."""
     patterns, judges = _compiled()
-    hits = [
-        (rule, hit)
-        for rule, match in patterns.all(text.encode("ascii"))
-        if (hit := judges[rule](text, match)) is not None
-    ]
+    data = text.encode("ascii")
+    hits: list[tuple[str, Hit]] = []
+    for rule in sorted(patterns.present(data)):
+        judged = (judges[rule](text, match) for match in patterns.find(rule, data))
+        # A rule has one label: more of its hits than are kept would say nothing new.
+        hits += [(rule, hit) for hit in islice(filter(None, judged), MAX_FINDINGS)]
     hits.sort(key=lambda found: (-found[1].label, -found[1].confidence, found[1].start))
     kept: list[tuple[str, Hit]] = []
     taken: list[tuple[int, int]] = []
     for rule, hit in hits:
         # Only the findings that will be kept are compared, so that the work stays linear.
-        if len(kept) < MAX_FINDINGS and not any(start < hit.end and hit.start < end for start, end in taken):
+        if len(kept) < MAX_FINDINGS and not any(start <= hit.start and hit.end <= end for start, end in taken):
             taken.append((hit.start, hit.end))
             kept.append((rule, hit))
     return kept
+
+
+def _fields(document: Document) -> list[tuple[str, Hit]]:
+    """Return the values of members that are named for a secret: there a weak password is one too."""
+    hits = []
+    for start, end, pointer in document.values:
+        if pointer and end - start > 3 and _SECRET_FIELD.fullmatch(pointer.rpartition("/")[2]):
+            value = document.text[start:end]
+            if " " not in value and not detect_secrets.is_placeholder(value):
+                hits.append(("secret.field", Hit("password", Label.CRITICAL, 0.8, start, end)))
+    return hits
 
 
 def finding(document: Document, rule: str, hit: Hit, view: View | None = None) -> Finding:

@@ -11,7 +11,7 @@ import re
 
 from metaqore.security.detect_patterns import Match
 from metaqore.security.detect_people import Tie, person_in
-from metaqore.security.detect_rule import Hit, Rule, after, around, before, words
+from metaqore.security.detect_rule import Hit, Rule, Words, after, around, before
 from metaqore.security.model import Label
 
 _ROLE_MAILBOXES = frozenset(
@@ -28,26 +28,27 @@ _RESERVED_DOMAIN = re.compile(
     r"corp|domain\.(?:com|tld)|email\.com|your-?domain\.\w+|users\.noreply\.github\.com)$",
     re.IGNORECASE,
 )
-_PHONE_TALK = words(
+_PHONE_TALK = Words(
     r"""
     call\w*|phone\w*|telephone|tel|telefon\w*|mobile|mobil|cell|fax|reach\w*|dial|ring|sms|text me|whatsapp|
-    signal|contact\w*|answering|answer|voicemail|handy\w*|rufnummer|portable|numero|komork\w*|zadzwon\w*|hotline|
-    callback|landline|work|home|office|num(?:ber|mer|er)?
+    signal|contact\w*|answering|
+    answer (?:at|on)|leave a message|voicemail|handy\w*|rufnummer|portable|numero|komork\w*|zadzwon\w*|hotline|
+    callback|landline|number|nummer|numer
     """
 )
-_NOT_PHONE_TALK = words(
+_NOT_PHONE_TALK = Words(
     r"""
     order|pallet|invoice|version|v|release|rfc|issue|ticket|port|isbn|cost cent(?:er|re)|serial|build|commit|page|
     pages|eur|usd|gbp|id|ledger|pr|pull|bytes
     """
 )
-_IP_OWNER = words(
+_IP_OWNER = Words(
     r"""
     login|logged in|signed in|sign-?in|visitor|user|customer|client|caller|subscriber|from home|account|session|
     his|her|their|my|home|member|employee|suspect|posted|student|owner
     """
 )
-_ADDRESS_TALK = words(
+_ADDRESS_TALK = Words(
     r"""
     address|live[sd]? (?:at|in|on)|ship(?:ped|ping)? to|sen[dt]|deliver\w*|moved?|residen\w+|home|mail|post|
     billing|lives|located|adresse|anschrift|adres\w*|mieszka\w*|wohn\w*|habite\w*|domicil\w*|visit me
@@ -72,6 +73,8 @@ def _email(text: str, match: Match) -> Hit | None:
 def _phone(text: str, match: Match) -> Hit | None:
     number = match.text.rstrip(" .-(")
     end = match.start + len(number)
+    if ")" not in number:
+        number = number.lstrip("(")
     digits = re.sub(r"(?i)(?:x|ext\.?).*|\D", "", number)
     edge = text[match.start - 1 : match.start] if match.start else ""
     if not 7 <= len(digits) <= 15 or edge.isalnum() or edge in ("/", "#", "_", "=", "-", ".") or len(set(digits)) < 3:
@@ -79,8 +82,8 @@ def _phone(text: str, match: Match) -> Hit | None:
     if re.match(r"[A-Za-z0-9_]|[-./:,][0-9]", text[end : end + 2]) or _other_number(number, digits):
         return None
     near = before(text, match.start, 60) + " " + after(text, end, 24)
-    told = bool(_PHONE_TALK.search(near))
-    if _NOT_PHONE_TALK.search(before(text, match.start, 16)) and not told:
+    told = bool(_PHONE_TALK.occur(near))
+    if _NOT_PHONE_TALK.occur(before(text, match.start, 16)) and not told:
         return None
     confidence = 0.92 if told else _phone_shape(number, digits)
     if not told and confidence < 0.7 and person_in(around(text, match.start, end, 40)) is Tie.STRONG:
@@ -98,7 +101,7 @@ def _other_number(number: str, digits: str) -> bool:
         or re.fullmatch(r"\d{3}-\d{2}-\d{4}", number)
         or re.fullmatch(r"(?:19|20)\d{2} ?-? ?(?:19|20)\d{2}", number)
         or (re.fullmatch(r"\d(?:[.\d]*)", number) and "." in number and number.count(".") == 1)
-        or re.fullmatch(r"1?\d{3}55501\d{2}", digits)
+        or re.fullmatch(r"(?:1?\d{3})?55501\d{2}", digits)
     )
 
 
@@ -125,7 +128,7 @@ def _ip(text: str, match: Match) -> Hit | None:
     if not address.is_global or address.is_multicast:
         return None
     near = around(text, match.start, match.end, 60)
-    if person_in(near) is not Tie.STRONG and not _IP_OWNER.search(near):
+    if person_in(near) is not Tie.STRONG and not _IP_OWNER.occur(near):
         return None
     return Hit("ip_address", Label.SENSITIVE, 0.85, match.start, match.end)
 
@@ -137,7 +140,7 @@ def _address(text: str, match: Match) -> Hit | None:
 def _street(text: str, match: Match) -> Hit | None:
     """A street and number alone may be anybody's: it takes words that speak of an address, or a person."""
     near = around(text, match.start, match.end, 60)
-    if not _ADDRESS_TALK.search(near) and person_in(before_as_written(text, match.start)) is not Tie.STRONG:
+    if not _ADDRESS_TALK.occur(near) and person_in(before_as_written(text, match.start)) is not Tie.STRONG:
         return None
     return Hit("address", Label.SENSITIVE, 0.8, match.start, match.end)
 
@@ -160,12 +163,17 @@ _STREET_TYPE = (
     r"Close|Crescent|"
     r"Highway|Hwy|Parkway|Pkwy|Row|Mews|Grove|Gardens?|Hill|Alley|Trail|Circle|Walk|Green|Park|Quay|Wharf|Plaza)"
 )
+_SOUTHERN_STREET = (
+    r"Via|Viale|Piazza|Piazzale|Strada|Vicolo|Corso|Borgo|Largo|Contrada|Rotonda|Incrocio|Stretto|Canale|Lungomare|"
+    r"Calle|C\.|Avenida|Av\.|Avda\.?|Plaza|Paseo|Camino|Carrer|Ronda|Glorieta|Pasaje|Callejon|Cuesta|Rambla|Vial|"
+    r"Alameda|Acceso|Urbanizacion|Rua|Travessa|Praca"
+)
 _UK_POSTCODE = r"[A-Z]{1,2}[0-9][A-Z0-9]? ?[0-9][A-Z]{2}"
 _SEP = r"(?: ?[,\n]\s*| )"
 
 RULES: tuple[Rule, ...] = (
     Rule("contact.email", r"[A-Za-z0-9._%+'-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,6}[A-Za-z]{2,24}\b", _email),
-    Rule("contact.phone", r"(?:\+|\(|\d)\d{0,4}\)?(?:[ ./()-]{0,2}\d{1,6}){2,8}(?: ?(?:x|ext\.?) ?\d{1,6})?", _phone),
+    Rule("contact.phone", r"[+(]?\(?\d(?:[ ./()-]{0,3}\d){6,16}(?: ?(?:x|ext\.?) ?\d{1,6})?", _phone),
     Rule("contact.ip", r"\b(?:\d{1,3}(?:\.\d{1,3}){3}|(?:[0-9a-fA-F]{1,4}:){2,7}(?::?[0-9a-fA-F]{1,4}){1,6})\b", _ip),
     # 4934 Anderson Isle Suite 008, Smithhaven, LA 85272
     Rule("contact.address_us", rf"\b\d{{1,6}} (?:{_WORD} ){{1,4}}?{_WORD}(?:,? (?:Suite|Apt\.?|Unit|Ste\.?|"
@@ -174,12 +182,15 @@ RULES: tuple[Rule, ...] = (
     Rule("contact.address_forces", r"\b(?:(?:PSC|Unit|USNS|USS|USNV|USCGC|CMR)\b[^\n]{0,60}?)?[,\n ]\s*(?:APO|FPO|"
         r"DPO),? (?:AA|AE|AP) \d{5}\b", _address),
     # Flat 95, Johnson Locks, Charlesburgh, CH73 6DB
-    Rule("contact.address_uk", rf"\b(?:(?:Flat|Studio|Unit|Apartment|"
-        rf"No\.?) )?\d{{1,5}}[A-Za-z]?,? (?:{_WORD},? ?){{1,6}}{_SEP}{_UK_POSTCODE}\b", _address),
-    # Kasimir-Gerlach-Strasse 9, 42613 Perleberg; aleja Strazacka 33/28, 18-595 Koszalin
-    Rule("contact.address_eu", rf"\b[A-Za-z][A-Za-z'.-]+(?: [A-Za-z'.-]+){{0,4}} \d{{1,5}} "
-        rf"?[a-zA-Z]?(?:[/-]\d{{1,4}})?(?: ?m\. ?\d+)?{_SEP}"
-         rf"(?:[A-Z]{{1,2}}-)?(?:\d{{5}}|\d{{2}}-\d{{3}}|\d{{4}}(?: [A-Z]{{2}})?) {_CITY}", _address),
+    Rule("contact.address_uk", rf"\b(?:(?:Flat|Studio|Unit|Apartment|Apt|No\.?) )?\d{{1,5}}[A-Za-z]?,?[ \n]"
+        rf"(?:{_WORD}[ ,\n]{{1,3}}){{1,8}}{_UK_POSTCODE}\b", _address),
+    # Kasimir-Gerlach-Strasse 9, 42613 Perleberg; aleja Strazacka 33/28, 18-595 Koszalin; Jansstraat 7, 3765NC, Liessel
+    Rule("contact.address_eu", rf"\b[A-Za-z][A-Za-z'.-]+(?: [A-Za-z'.-]+){{0,4}} \d{{1,5}} ?[a-zA-Z]?(?:[/-]\d{{1,4}})?"
+        rf"(?: ?m\. ?\d+)?{_SEP}(?:[A-Z]{{1,2}}-)?(?:\d{{5}}|\d{{2}}-\d{{3}}|\d{{4}}(?: ?[A-Z]{{2}})?),?[ \n]{_CITY}",
+        _address),
+    # Piazza Coriolano, 424 Piano 9, 98043, Rometta; Camino de Nerea 13, Teruel, 39622
+    Rule("contact.address_south", rf"\b(?:{_SOUTHERN_STREET}) (?:[A-Za-z'.-]+ ){{0,5}}[A-Za-z'.-]+,? ?\d{{1,4}}"
+        r"[A-Za-z0-9 .,\n-]{0,50}?\b\d{5}\b", _address),
     # 39, boulevard Mendes, 04488 Briand
     Rule("contact.address_fr", rf"(?i:\b(?:\d{{1,4}}(?: ?(?:bis|ter))?,? )?(?:rue|avenue|boulevard|chemin|place|"
         rf"impasse|allee|quai|cours|route|square|passage))"

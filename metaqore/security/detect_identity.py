@@ -10,26 +10,26 @@ import re
 from metaqore.security import detect_numbers as numbers
 from metaqore.security.detect_patterns import Match
 from metaqore.security.detect_people import Tie, person_in
-from metaqore.security.detect_rule import Hit, Rule, around, before, words
+from metaqore.security.detect_rule import Hit, Rule, Words, around, before
 from metaqore.security.model import Label
 
 #: A digit group inside something longer: an amount, a hash, a version, a serial with letters.
-_GLUED_BEFORE = re.compile(r"(?:[A-Za-z0-9_#/]|[0-9][.,-])$")
+_GLUED_BEFORE = re.compile(r"(?:[A-Za-z0-9_#/]|[0-9][.,-])\Z")
 _GLUED_AFTER = re.compile(r"^(?:[A-Za-z0-9_]|[.,-][0-9])")
 
-_CARD_TALK = words(
+_CARD_TALK = Words(
     r"""
     card|cards|credit|debit|visa|mastercard|amex|american express|pan|cc|payment|charge|cardholder|expires?|
     expiry|cvv|karte|kreditkarte|carte|karta|karty
     """
 )
-_NOT_CARD_TALK = words(
+_NOT_CARD_TALK = Words(
     r"""
     pallet|order|tracking|shipment|parcel|serial|invoice|isbn|imei|timestamp|ticket|transaction id|id|build|
     cost cent(?:er|re)|ledger|barcode|ean|gtin|sku
     """
 )
-_ID_TALK = words(
+_ID_TALK = Words(
     r"""
     social security|ssn|national|identity|identification|insurance n(?:umber|o)|nhs|patient|pesel|steuer\w*|tax|
     tin|nir|securite sociale|insee|fiscal\w*|personal n(?:umber|o)|personnummer|bsn|burgerservice\w*|citizen\w*|
@@ -64,9 +64,9 @@ def _card(text: str, match: Match) -> Hit | None:
         return None
     near = around(text, match.start, match.end, 60)
     # A bare Luhn number beside other business words is a coincidence one time in forty.
-    if _NOT_CARD_TALK.search(before(text, match.start, 24)) and not _CARD_TALK.search(near):
+    if _NOT_CARD_TALK.occur(before(text, match.start, 24)) and not _CARD_TALK.occur(near):
         return None
-    confidence = 0.97 if len(groups) > 1 or _CARD_TALK.search(near) else 0.85
+    confidence = 0.97 if len(groups) > 1 or _CARD_TALK.occur(near) else 0.85
     return Hit("payment_card", Label.CRITICAL, confidence, match.start, match.end)
 
 
@@ -99,11 +99,11 @@ def _national(text: str, match: Match) -> Hit | None:
     if not kinds:
         return None
     near = around(text, match.start, match.end, 70)
-    told = bool(_ID_TALK.search(near)) or person_in(near) is Tie.STRONG
+    told = bool(_ID_TALK.occur(near)) or person_in(near) is Tie.STRONG
     evident = [kind for kind in kinds if kind in _SELF_EVIDENT or _written_as_such(kind, match.text)]
-    if evident and not _NOT_CARD_TALK.search(before(text, match.start, 24)):
+    if evident and not _NOT_CARD_TALK.occur(before(text, match.start, 24)):
         return Hit(evident[0], Label.SENSITIVE, 0.95 if told else 0.8, match.start, match.end)
-    return Hit(kinds[0], Label.SENSITIVE, 0.9, match.start, match.end) if told else None
+    return Hit(kinds[0], Label.SENSITIVE, 0.96, match.start, match.end) if told else None
 
 
 def _written_as_such(kind: str, text: str) -> bool:
@@ -118,7 +118,7 @@ def _written_as_such(kind: str, text: str) -> bool:
 
 def _lettered(text: str, match: Match) -> Hit | None:
     packed = match.text.replace(" ", "").replace("-", "")
-    told = bool(_ID_TALK.search(around(text, match.start, match.end, 70)))
+    told = bool(_ID_TALK.occur(around(text, match.start, match.end, 70)))
     if len(packed) == 16 and numbers.it_codice_fiscale(packed):
         return Hit("it_codice_fiscale", Label.SENSITIVE, 0.97, match.start, match.end)
     if packed[:2].isalpha() and packed[:2].isupper() and numbers.uk_nino(packed):

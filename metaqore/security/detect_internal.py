@@ -8,8 +8,10 @@ read, a script that the model does not know, an opaque string) is never public.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from string import ascii_letters
 
-from metaqore.security.assess_linear import load, token_span, tokens_of
+from metaqore.security.assess_linear import Chunk, load, token_span
 from metaqore.security.assess_payload import Document
 from metaqore.security.detect_rule import Hit
 from metaqore.security.model import Label
@@ -19,38 +21,36 @@ from metaqore.security.normalise import OTHER_LETTER
 _STRETCH_THRESHOLD = 2.0
 #: Tokens of a text that is long enough to hold a stretch about something else.
 _LONG = 48
-#: Characters looked at for internal stretches at a time.
-_CHUNK = 8192
+_LINK = re.compile(r"https?://[^\s)>\]]+")
 _OPAQUE = re.compile(r"[A-Za-z0-9+/=_-]{40,}")
 _PUBLIC_MATERIAL = re.compile(r"BEGIN (?:\w+ )?(?:PUBLIC KEY|CERTIFICATE)|ssh-(?:rsa|ed25519) AAAA")
 
 
-def internal(document: Document) -> tuple[str, Hit] | None:
-    """Return (rule id, hit) where a document is internal or cannot be judged, None where it is public."""
+def internal(document: Document, chunks: Sequence[Chunk]) -> tuple[str, Hit] | None:
+    """Return (rule id, hit) where a document is internal or cannot be judged, None where it is public.
+
+    Args:
+        chunks: Of the running text of the document.
+    """
     if reason := unjudgeable(document):
         return reason, Hit("unjudged", Label.INTERNAL, 1.0, 0, len(document.text))
     model = load("internal")
     best_score, best = model.threshold, None
-    seen: set[str] = set()
-    for start, end in document.prose():
-        for offset in range(start, end, _CHUNK):
-            chunk = document.text[offset : min(end, offset + _CHUNK)].lower()
-            if chunk in seen:
-                continue
-            seen.add(chunk)
-            tokens = tokens_of(chunk)
-            score, span = model.whole(tokens), (0, len(tokens))
-            if score <= model.threshold and len(tokens) > _LONG:
-                stretch = model.strongest(tokens)
-                score, span = stretch.score - _STRETCH_THRESHOLD, (stretch.first, stretch.last)
-            if score > best_score:
-                best_score, best = score, (offset, chunk, span)
+    for chunk in chunks:
+        score, span = model.whole(chunk), (0, len(chunk.tokens))
+        if score <= model.threshold and len(chunk.tokens) > _LONG:
+            stretch = model.strongest(chunk)
+            score, span = stretch.score - _STRETCH_THRESHOLD, (stretch.first, stretch.last)
+        if score > best_score:
+            best_score, best = score, (chunk, span)
     if best is None:
         return None
-    offset, chunk, span = best
-    start, end = token_span(chunk, *span)
+    chunk, span = best
+    whole = span == (0, len(chunk.tokens))
+    start, end = (0, len(chunk.text)) if whole else token_span(chunk.text, *span)
     confidence = round(min(0.99, 0.5 + best_score / 8), 3)
-    return "internal.text", Hit("internal_material", Label.INTERNAL, confidence, offset + start, offset + end)
+    hit = Hit("internal_material", Label.INTERNAL, confidence, chunk.offset + start, chunk.offset + end)
+    return "internal.text", hit
 
 
 def unjudgeable(document: Document) -> str | None:
@@ -58,14 +58,14 @@ def unjudgeable(document: Document) -> str | None:
     text = document.text
     if not document.judgeable:
         return "unjudged.empty"
-    letters = sum(map(str.isalpha, text))
+    letters = sum(map(text.count, ascii_letters))
     # A disguise uses look-alikes only; a script that is not Latin has other letters too.
     if 8 * text.count(OTHER_LETTER) > letters:
         return "unjudged.script"
     prose = document.prose()
     if not prose or letters < 4:
         return "unjudged.no_text"
-    opaque = sum(len(blob) for blob in _OPAQUE.findall(text))
+    opaque = sum(len(blob) for blob in _OPAQUE.findall(_LINK.sub(" ", text)))
     if 2 * opaque > len(text) and not _PUBLIC_MATERIAL.search(text):
         return "unjudged.opaque"
     return None

@@ -8,7 +8,7 @@ Texts are ASCII bytes from :func:`metaqore.security.normalise.fold`, so that an 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import re2
@@ -69,10 +69,13 @@ class Patterns:
 
     def find(self, name: str, data: bytes) -> Iterator[Match]:
         """Yield the non-overlapping matches of one pattern, leftmost first."""
-        for match in self._each[name].finditer(data):
+        pattern = self._each[name]
+        named = bool(pattern.groupindex)
+        for match in pattern.finditer(data):
             start, end = match.span()
-            groups = {key.decode(): value.decode() for key, value in match.groupdict().items() if value is not None}
-            yield Match(start, end, groups, data[start:end].decode("ascii"))
+            groups = match.groupdict().items() if named else ()
+            kept = {key.decode(): value.decode() for key, value in groups if value is not None}
+            yield Match(start, end, kept, data[start:end].decode())
 
     def count(self, name: str, data: bytes, at_most: int) -> int:
         """Return how often a pattern occurs, stopping at ``at_most``."""
@@ -83,12 +86,8 @@ class Patterns:
                 break
         return total
 
-    def all(self, data: bytes, names: Iterable[str] | None = None) -> Iterator[tuple[str, Match]]:
-        """Yield (name, match) for every pattern present (of ``names``, where given), in the order of definition."""
-        wanted = self.present(data)
-        if names is not None:
-            wanted &= set(names)
-        for name in self._names:
-            if name in wanted:
-                for match in self.find(name, data):
-                    yield name, match
+    def all(self, data: bytes) -> Iterator[tuple[str, Match]]:
+        """Yield (name, match) for every pattern that occurs, by name."""
+        for name in sorted(self.present(data)):
+            for match in self.find(name, data):
+                yield name, match

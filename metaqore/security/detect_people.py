@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from enum import IntEnum
 from functools import cache
+from itertools import pairwise
 
 from metaqore.security.detect_patterns import Patterns
 
@@ -121,6 +122,10 @@ _PEOPLE = Patterns(
         r"guest|tenant|student|pupil|member|worker|driver|contact|signed by|login of|name|nurse for|son|daughter|wife|"
         rf"husband|mother|father))\b[:=]?[ \n]+(?:{_NAME}|[A-Z]\.)",
         "pair": rf"\b{_NAME}(?: [A-Z]\.?)?(?: {_PARTICLES})? {_NAME}(?: {_PARTICLES}? ?{_NAME})?",
+        "acts": rf"\b{_NAME} {_NAME},? (?:is|was|has|had|takes|took|told|suffers|collapsed|disclosed|wrote|lives|"
+        rf"lived|called|"
+        r"asked|said|says|needs|came|went|works|worked|moved|paid|wants|wanted|died|started|stays|cannot|can't|"
+        r"will|should)\b",
         "initial": rf"\b[A-Z]\. {_NAME}",
         "possessive": rf"\b{_NAME}'s\b",
         "self": r"(?i)\b(?:i am|i'm|i was|i have|i've|i had|i take|i suffer|i got|my (?:wife|husband|son|daughter|"
@@ -171,7 +176,12 @@ def _judge(rule: str, text: str) -> Tie:
         return Tie.NONE if last in _NOT_NAMES else Tie.STRONG
     if rule == "possessive":
         return Tie.STRONG if words[0].lower() in _given_names() else Tie.NONE
-    capitalised = [w for w in words if w[0].isupper()]
-    if capitalised[0].lower() in _given_names():
-        return Tie.WEAK if capitalised[-1].lower() in _NOT_NAMES else Tie.STRONG
-    return Tie.NONE if any(w.lower() in _NOT_NAMES for w in capitalised) else Tie.WEAK
+    capitalised = [w.lower() for w in words if w[0].isupper()]
+    if rule == "acts":
+        return Tie.NONE if capitalised[0] in _NOT_NAMES else Tie.WEAK
+    for given, family in pairwise(capitalised):
+        if given in _given_names():
+            return Tie.WEAK if family in _NOT_NAMES else Tie.STRONG
+    while capitalised and capitalised[0] in _NOT_NAMES:
+        del capitalised[0]
+    return Tie.WEAK if len(capitalised) > 1 and not _NOT_NAMES & set(capitalised) else Tie.NONE

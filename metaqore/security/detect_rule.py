@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from metaqore.security.detect_patterns import Match
+from metaqore.security.detect_patterns import Match, Patterns
 from metaqore.security.model import Label
 
 
@@ -47,9 +46,15 @@ def after(text: str, end: int, size: int = 40) -> str:
     return text[end : end + size].lower()
 
 
-def words(alternatives: str) -> re.Pattern[str]:
-    """Return a pattern for any of some words or phrases (``a|b``, over several lines), for use on short excerpts."""
-    return re.compile(rf"\b(?:{one_line(alternatives)})\b", re.IGNORECASE)
+class Words:
+    """Any of some words or phrases (``a|b``, over several lines), in any case."""
+
+    def __init__(self, alternatives: str) -> None:
+        self._patterns = Patterns({"words": rf"(?i)\b(?:{one_line(alternatives)})\b"})
+
+    def occur(self, text: str) -> bool:
+        """Return whether one of them is in a folded text."""
+        return bool(self._patterns.present(text.encode()))
 
 
 def one_line(pattern: str) -> str:

@@ -15,7 +15,7 @@ import re
 from collections import Counter
 
 from metaqore.security.detect_patterns import Match
-from metaqore.security.detect_rule import Hit, Rule, around, before, words
+from metaqore.security.detect_rule import Hit, Rule, Words, around, before
 from metaqore.security.model import Label
 
 #: Tokens that say by their prefix whose they are.
@@ -66,13 +66,13 @@ _EVERYDAY = re.compile(
     r"[a-z]{0,3})[_-]?\d{0,4}",
     re.IGNORECASE,
 )
-_HASH_TALK = words(
+_HASH_TALK = Words(
     r"""
     commit|sha-?1|sha-?256|sha-?512|md5|checksum|digest|etag|uuid|revision|hash|blob|tree|fingerprint|integrity|
     public[ -]key|ssh-(?:rsa|ed25519)
     """
 )
-_SECRET_TALK = words(
+_SECRET_TALK = Words(
     r"""
     secret|secrets|token|tokens|api ?key|access ?key|apikey|key is|credentials?|password|passwd|passphrase|bearer|
     auth|x-api-key|signing key|client ?secret
@@ -192,6 +192,13 @@ def _told(_text: str, match: Match) -> Hit | None:
     return _hit("password", match, 0.85, "value") if looks_secret(value, password=True) else None
 
 
+def _beside(text: str, match: Match) -> Hit | None:
+    """A value right after the word, with nothing between: only what no person writes as a word."""
+    value = match.groups["value"].rstrip(".,;:!?)")
+    mixed = character_classes(value) >= 3 and _letters_and_digits(value) and entropy(value) > 2.8
+    return _told(text, match) if mixed else None
+
+
 def _option(_text: str, match: Match) -> Hit | None:
     value = match.groups["value"]
     return _hit("password", match, 0.85, "value") if looks_secret(value, password=True) else None
@@ -206,7 +213,7 @@ def _pin(text: str, match: Match) -> Hit | None:
 def _opaque(text: str, match: Match) -> Hit | None:
     """A long random string is a secret only where the words before it call it one."""
     near = before(text, match.start, 48)
-    if not _SECRET_TALK.search(near) or _HASH_TALK.search(around(text, match.start, match.start, 60)):
+    if not _SECRET_TALK.occur(near) or _HASH_TALK.occur(around(text, match.start, match.start, 60)):
         return None
     value = match.text
     hexadecimal = bool(re.fullmatch(r"[0-9a-fA-F]+", value))
@@ -216,7 +223,8 @@ def _opaque(text: str, match: Match) -> Hit | None:
 
 
 _SECRET_NAME = (
-    r"password|passwd|passphrase|passwort|kennwort|haslo|contrasena|mot_de_passe|pwd|api[_-]?key|apikey|secret|token|"
+    r"password|passwd|passphrase|passwort|kennwort|haslo|contrasena|mot[_ ]de[_ ]passe|pwd|api[_-]?key|apikey|"
+    r"secret|token|"
     r"access[_-]?key|auth[_-]?key|account[_-]?key|private[_-]?key|signing[_-]?key|encryption[_-]?key|master[_-]?key|"
     r"client[_-]?secret|credentials?"
 )
@@ -251,6 +259,11 @@ RULES: tuple[Rule, ...] = (
         r"to|est|jest|it's|as)"
         r":? ['\"]?(?P<value>[^\s'\"]{6,80})",
         _told,
+    ),
+    Rule(
+        "secret.beside",
+        r"(?i)\b(?:password|passwd|passwort|passcode|pw|kennwort)[ ,]{1,2}['\"]?(?P<value>[^\s'\"]{8,80})",
+        _beside,
     ),
     Rule(
         "secret.option",

@@ -8,143 +8,190 @@ that training had not seen, every sign is reported with its reason.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
-from metaqore.security.assess_linear import LinearModel, Stretch, load, token_span, tokens_of
-from metaqore.security.assess_payload import Document
+from metaqore.security import threats_indirect, threats_rules
+from metaqore.security.assess_linear import Chunk, LinearModel, Stretch, chunks_of, load, token_span, tokens_of
+from metaqore.security.assess_payload import Document, Place, read
 from metaqore.security.detect_patterns import Patterns
 from metaqore.security.model import Position, Threat
-from metaqore.security.normalise import View
-from metaqore.security.threats_rules import RULES, ThreatRule
+from metaqore.security.normalise_views import PLAIN_WORDS, View, views
+from metaqore.security.threats_rules import STRONG, ThreatRule
+
+RULES = (*threats_rules.RULES, *threats_indirect.RULES)
+#: "Ignore the instructions", "show the system prompt" in scripts that have no folded form; on the text as it came.
+_OTHER_SCRIPTS = re.compile(
+    "(?:игнорируй|игнорировать|забудь|не обращай внимания)[^.!?\\n]{0,60}(?:инструкц|правил|указани|команд)"
+    "|(?:покажи|раскрой|выведи|напиши)[^.!?\\n]{0,60}(?:системн[^ ]{0,4} (?:промпт|сообщени|инструкц)|скрыт)"
+    "|(?:ігноруй|забудь)[^.!?\\n]{0,60}(?:інструкці|правил)"
+    "|(?:忽略|无视|無視|忘记|忘掉|不要理会)[^。！？\\n]{0,30}(?:指令|指示|说明|說明|规则|規則|提示|要求)"
+    "|(?:显示|顯示|输出|告诉我|泄露|打印)[^。！？\\n]{0,20}(?:系统提示|系統提示|提示词|初始指令)"
+    "|(?:指示|命令|ルール|指令)[^。\\n]{0,12}(?:無視|忘れ)|システムプロンプト[^。\\n]{0,12}(?:表示|教え|出力)"
+    "|(?:지시|명령|규칙|지침)[^.\\n]{0,12}(?:무시|잊)|시스템 프롬프트[^.\\n]{0,12}(?:보여|출력|알려)"
+    "|(?:تجاهل|انس)[^.\\n]{0,60}(?:التعليمات|القواعد)|(?:नज़रअंदाज़|अनदेखा)[^।\\n]{0,40}|(?:התעלם|שכח)[^.\\n]{0,40}(?:ההוראות|הכללים)",
+    re.IGNORECASE,
+)
+_FOREIGN = ThreatRule("foreign.script", "prompt_injection", STRONG, "", "tells the model to set its instructions aside")
 
 #: The model's score counts down to this: silence of the model does not outweigh a strong rule.
-FLOOR = -2.0
+FLOOR = -1.5
 #: The rules' weights count together up to this.
 CEILING = 8.0
-
-_CHUNK = 8192
-_OVERLAP = 1024
-
-
-class Sign(NamedTuple):
-    """One sign of an attack: a rule, or None for the model, in a reading."""
-
-    rule: ThreatRule | None
-    view: str
-    #: Characters of the document's text.
-    start: int
-    end: int
+_SENTENCE = re.compile(r"[^.!?\n]+")
 
 
 class _Reading(NamedTuple):
     view: str
     text: str
-    pieces: list[tuple[int, int]]
+    chunks: list[Chunk]
     #: Where an encoded piece stands; None where offsets in ``text`` are those of the document.
     span: tuple[int, int] | None
 
 
+class _Strongest(NamedTuple):
+    """The stretch that the model scores highest, over all readings."""
+
+    score: float
+    reading: _Reading = _Reading("plain", "", [], None)
+    chunk: Chunk = Chunk(0, "", [], [])
+    stretch: Stretch = Stretch(float("-inf"), 0, 0)
+
+
+class _Sign(NamedTuple):
+    """One sign of an attack, and where it stands in the payload."""
+
+    rule: ThreatRule
+    view: str
+    place: Place
+
+
 @cache
-def _patterns() -> tuple[Patterns, dict[str, ThreatRule]]:
-    return Patterns({rule.id: rule.pattern for rule in RULES}), {rule.id: rule for rule in RULES}
+def _patterns() -> Patterns:
+    return Patterns({rule.id: rule.pattern for rule in RULES})
 
 
-def scan(document: Document, views: Sequence[View], position: Position) -> list[Threat]:
-    """Return the threats in a document, strongest rule first; none below the threshold."""
-    score, signs = weigh(document, views, position)
-    model = load("threats")
-    if score < model.threshold:
-        return []
-    confidence = round(1 / (1 + math.exp(model.threshold - score)), 3)
-    return [_threat(document, sign, signs, confidence, position) for sign in signs]
+@cache
+def _rules() -> dict[str, ThreatRule]:
+    return {rule.id: rule for rule in (*RULES, _FOREIGN)}
 
 
-def weigh(
-    document: Document, views: Sequence[View], position: Position, model: LinearModel | None = None
-) -> tuple[float, list[Sign]]:
-    """Return the log-odds of an attack and its signs, strongest first.
+def scan(document: Document, seen: Sequence[View], chunks: Sequence[Chunk], position: Position) -> list[Threat]:
+    """Return the threats in a document, strongest rule first; none below the threshold.
 
     Args:
-        model: The weights to use instead of the packaged ones.
+        seen: Its views, see :func:`metaqore.security.normalise.views`.
+        chunks: Of the running text of the document, see :func:`chunks_of_document`.
     """
-    model = model or load("threats")
-    readings = _readings(document, views)
-    fired = _fired(readings, position)
-    score, sign = _strongest(readings, model)
-    total = max(score, FLOOR) + min(CEILING, sum(s.rule.weight for s in fired if s.rule))
-    return total, ([*fired, sign] if sign and score > 0 else fired)
+    model = load("threats")
+    readings = _readings(document, seen, chunks)
+    fired = _fired(document.original, readings, position)
+    strongest = _strongest(readings, model)
+    total = max(strongest.score, FLOOR) + _weight(fired)
+    if total < model.threshold:
+        return []
+    confidence = round(1 / (1 + math.exp(model.threshold - total)), 3)
+    signs = sorted((_sign(document, *found) for found in fired.items()), key=lambda sign: -sign.rule.weight)
+    if strongest.score > 0:
+        # The model says that it is one, not which: it borrows the family of the strongest rule.
+        family = signs[0].rule.family if signs else "prompt_injection"
+        signs.append(_model_sign(document, family, strongest))
+    return [_threat(sign, confidence, position) for sign in signs]
 
 
-def rule_weight(document: Document, views: Sequence[View], position: Position) -> float:
-    """Return what the rules alone add, at most ``CEILING``."""
-    return min(CEILING, sum(s.rule.weight for s in _fired(_readings(document, views), position) if s.rule))
+def chunks_of_document(document: Document) -> list[Chunk]:
+    """Return the running text of a document, cut and read for the linear models."""
+    return chunks_of(document.text.lower(), document.prose())
 
 
-def _readings(document: Document, views: Sequence[View]) -> list[_Reading]:
-    readings = [_Reading(v.name, v.text.lower(), [(0, len(v.text))], (v.start, v.end)) for v in views]
-    if any(view.replaces for view in views):
-        return readings
-    return [_Reading("plain", document.text.lower(), document.prose(), None), *readings]
+def rule_weight(document: Document, seen: Sequence[View], position: Position) -> float:
+    """Return what the rules alone add."""
+    return _weight(_fired(document.original, _readings(document, seen, ()), position))
 
 
-def _fired(readings: list[_Reading], position: Position) -> list[Sign]:
-    patterns, rules = _patterns()
-    signs: dict[str, Sign] = {}
+def _weight(fired: dict[str, _Reading | None]) -> float:
+    return min(CEILING, sum(_rules()[name].weight for name in fired))
+
+
+def token_readings(original: str) -> list[list[str]]:
+    """Return the tokens of every reading of a text, as :func:`scan` reads it; for training."""
+    document = read(original)
+    seen = views(document.original, document.text)
+    readings = _readings(document, seen, chunks_of_document(document))
+    return [tokens_of(chunk.text) for reading in readings for chunk in reading.chunks]
+
+
+def _readings(document: Document, seen: Sequence[View], chunks: Sequence[Chunk]) -> list[_Reading]:
+    plain, text = list(chunks), document.text.lower()
+    if disguised := sorted((view for view in seen if view.replaces), key=lambda view: view.start):
+        # What is disguised reads like nothing as it stands; what is not must still be read.
+        plain = chunks_of(text, _legible(text, document.prose(), disguised))
+    readings = [_Reading("plain", text, plain, None)]
+    for view in seen:
+        lower = view.text.lower()
+        readings.append(_Reading(view.name, lower, chunks_of(lower, [(0, len(lower))]), (view.start, view.end)))
+    return readings
+
+
+def _legible(text: str, prose: list[tuple[int, int]], disguised: list[View]) -> list[tuple[int, int]]:
+    """Return the running text outside of what is disguised, and the sentences in it that read like English."""
+    pieces = []
+    for start, end in prose:
+        for view in disguised:
+            if start < view.end and view.start < end:
+                pieces.append((start, max(start, view.start)))
+                inside = _SENTENCE.finditer(text, max(start, view.start), min(end, view.end))
+                pieces += [m.span() for m in inside if len(PLAIN_WORDS.findall(m[0])) > 1]
+                start = min(end, view.end)
+        pieces.append((start, end))
+    return [(start, end) for start, end in pieces if end > start]
+
+
+def _fired(original: str, readings: list[_Reading], position: Position) -> dict[str, _Reading | None]:
+    """Return the rules that fire and the first reading in which each does; None for the text as it came."""
+    patterns, rules = _patterns(), _rules()
+    fired: dict[str, _Reading | None] = {}
     for reading in readings:
-        data = reading.text.encode("ascii")
-        for name in patterns.present(data) - signs.keys():
-            if rules[name].indirect_only and position is Position.USER:
-                continue
-            match = next(patterns.find(name, data))
-            start, end = reading.span or (match.start, match.end)
-            signs[name] = Sign(rules[name], reading.view, start, end)
-    return sorted(signs.values(), key=lambda sign: -sign.rule.weight if sign.rule else 0.0)
+        for name in sorted(patterns.present(reading.text.encode("ascii"))):
+            if position is not Position.USER or not rules[name].indirect_only:
+                fired.setdefault(name, reading)
+    if not original.isascii() and _OTHER_SCRIPTS.search(original):
+        fired[_FOREIGN.id] = None
+    return fired
 
 
-def _strongest(readings: list[_Reading], model: LinearModel) -> tuple[float, Sign | None]:
-    best, where = Stretch(float("-inf"), 0, 0), None
+def _strongest(readings: list[_Reading], model: LinearModel) -> _Strongest:
+    best = _Strongest(float("-inf"))
     for reading in readings:
-        for offset, piece in _chunks(reading):
-            stretch = model.strongest(tokens_of(piece))
+        for chunk in reading.chunks:
+            stretch = model.strongest(chunk)
             if stretch.score > best.score:
-                best, where = stretch, (reading, offset, piece)
-    if where is None:
-        return float("-inf"), None
-    reading, offset, piece = where
-    start, end = token_span(piece, best.first, best.last)
-    return best.score, Sign(None, reading.view, *(reading.span or (offset + start, offset + end)))
+                best = _Strongest(stretch.score, reading, chunk, stretch)
+    return best
 
 
-def _chunks(reading: _Reading) -> Iterator[tuple[int, str]]:
-    """Yield (offset, text) of the pieces, long ones in overlapping chunks, equal ones once."""
-    seen: set[str] = set()
-    for start, end in reading.pieces:
-        for offset in range(start, max(start + 1, end - _OVERLAP), _CHUNK - _OVERLAP):
-            chunk = reading.text[offset : min(end, offset + _CHUNK)]
-            if chunk not in seen:
-                seen.add(chunk)
-                yield offset, chunk
+def _sign(document: Document, name: str, reading: _Reading | None) -> _Sign:
+    rule = _rules()[name]
+    if reading is None:
+        found = _OTHER_SCRIPTS.search(document.original)
+        start, end = found.span() if found else (0, 0)
+        return _Sign(rule, "plain", document.place_raw(start, end))
+    match = next(_patterns().find(name, reading.text.encode("ascii")))
+    return _Sign(rule, reading.view, document.place(*(reading.span or (match.start, match.end))))
 
 
-def _threat(document: Document, sign: Sign, signs: list[Sign], confidence: float, position: Position) -> Threat:
-    place = document.place(sign.start, sign.end)
-    if sign.rule:
-        family, rule, why = sign.rule.family, sign.rule.id, sign.rule.explanation
-    else:
-        # The model says that, not which: it borrows the family of the strongest rule.
-        family = next((s.rule.family for s in signs if s.rule), "prompt_injection")
-        rule, why = "model.stretch", "reads like texts that attack a model"
+def _model_sign(document: Document, family: str, found: _Strongest) -> _Sign:
+    reading, chunk, stretch = found.reading, found.chunk, found.stretch
+    start, end = token_span(chunk.text, stretch.first, stretch.last)
+    span = reading.span or (chunk.offset + start, chunk.offset + end)
+    rule = ThreatRule("model.stretch", family, found.score, "", "reads like texts that attack a model")
+    return _Sign(rule, reading.view, document.place(*span))
+
+
+def _threat(sign: _Sign, confidence: float, position: Position) -> Threat:
+    rule, place = sign.rule, sign.place
+    why = f"{rule.explanation[0].upper()}{rule.explanation[1:]}."
     indirect = position is not Position.USER
-    return Threat(
-        family,
-        rule,
-        f"{why[0].upper()}{why[1:]}.",
-        confidence,
-        indirect,
-        place.pointer,
-        place.start,
-        place.end,
-        sign.view,
-    )
+    return Threat(rule.family, rule.id, why, confidence, indirect, place.pointer, place.start, place.end, sign.view)

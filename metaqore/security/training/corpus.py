@@ -17,9 +17,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from metaqore.security.assess_linear import tokens_of
 from metaqore.security.assess_payload import read
-from metaqore.security.normalise import fold, views
+from metaqore.security.normalise import fold
+from metaqore.security.normalise_views import views
+from metaqore.security.threats import token_readings
 
 OWN = "own"
 
@@ -55,12 +56,8 @@ def sentences(name: str) -> list[str]:
 
 
 def readings(original: str) -> tuple[tuple[str, ...], ...]:
-    """Return the tokens of each reading of a text, as ``threats.scan`` reads it."""
-    folded = fold(original).text
-    seen = views(original, folded)
-    texts = [] if any(view.replaces for view in seen) else [folded]
-    tokens = [tuple(tokens_of(text.lower())) for text in (*texts, *(view.text for view in seen))]
-    return tuple(t for t in tokens if t) or (("<n>",),)
+    """Return the tokens of each reading of a text."""
+    return tuple(tuple(tokens) for tokens in token_readings(original) if tokens) or (("<n>",),)
 
 
 def attacks(data: Path) -> list[Text]:

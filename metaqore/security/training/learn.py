@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
 from sklearn.linear_model import LogisticRegression
 
-from metaqore.security.assess_linear import PAIR_WEIGHT, pair_bucket, stretches, token_buckets
+from metaqore.security.assess_linear import BUCKETS, PAIR_WEIGHT, pair_bucket, stretches, token_buckets
 from metaqore.security.training.corpus import Text
 
-BUCKETS = 1 << 16
 _LONG = 48
 _ROUNDS = 3
 _HARD = -1.5
@@ -68,7 +67,7 @@ class Weights:
         """Return the weights file: a line of JSON and a signed byte per bucket."""
         scale = float(np.abs(self.coefficients).max()) / 127
         body = np.round(self.coefficients / scale).astype(np.int8).tobytes()
-        head = {"name": name, "buckets": BUCKETS, "scale": scale, "bias": self.bias, "threshold": threshold, **facts}
+        head = {"name": name, "scale": scale, "bias": self.bias, "threshold": threshold, **facts}
         return json.dumps(head, sort_keys=True).encode() + b"\n" + body
 
 
@@ -78,7 +77,7 @@ def bags_of(texts: Sequence[Text], *, parts: bool) -> Bags:
     columns: list[int] = []
     ends = [0]
     about: list[tuple[int, int, bool]] = []
-    own: dict[str, list[int]] = {}
+    own: dict[str, tuple[int, ...]] = {}
     for index, text in enumerate(texts):
         for tokens in text.readings:
             for first, last in stretches(len(tokens)) if parts else [(0, len(tokens))]:
@@ -99,14 +98,14 @@ def bags_of(texts: Sequence[Text], *, parts: bool) -> Bags:
     )
 
 
-def _counts(tokens: Sequence[str], own: dict[str, list[int]]) -> Counter[int]:
+def _counts(tokens: Sequence[str], own: dict[str, tuple[int, ...]]) -> Counter[int]:
     counts: Counter[int] = Counter()
     for token in tokens:
         if token not in own:
-            own[token] = token_buckets(token, BUCKETS)
+            own[token] = token_buckets(token)
         counts.update(own[token])
     for pair in pairwise(tokens):
-        counts[pair_bucket(*pair, BUCKETS)] += PAIR_WEIGHT
+        counts[pair_bucket(*pair)] += PAIR_WEIGHT
     return counts
 
 

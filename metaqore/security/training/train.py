@@ -17,7 +17,7 @@ import numpy as np
 from metaqore.security import threats
 from metaqore.security.assess_payload import read
 from metaqore.security.model import Position
-from metaqore.security.normalise import views
+from metaqore.security.normalise_views import views
 from metaqore.security.training import corpus, learn
 from metaqore.security.training.corpus import OWN, Text
 from metaqore.security.training.learn import Bags, Bools, Floats, Weights
@@ -60,7 +60,7 @@ def train_threats(data: Path, out: Path, report: TextIO) -> None:
     bags = learn.bags_of(texts, parts=True)
 
     def fit(bags: Bags, train: Bools) -> Weights:
-        return learn.fit_parts(bags, train, strength=3.0)
+        return learn.fit_parts(bags, train, strength=1.0)
 
     rules = rule_weights(texts)
     linear = unseen_scores(texts, bags, fit, [text.group for text in texts])

@@ -1,0 +1,224 @@
+"""What a text says when one layer of disguise is taken off.
+
+Pieces in base64, base85, hex, binary or Morse, with URL, HTML or character escapes, or with spaced-out letters are
+decoded where they stand; stretches of lines in rot13, leet or reversed letters are read as wholes; Unicode tags are
+read as the letters that they stand for. A view of a view is never made.
+
+Sources: RFC 4648 (base64, hex), RFC 3986 §2.1 (percent), Unicode 15 §23.9 (tags).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import html
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from metaqore.security.detect_patterns import Patterns
+from metaqore.security.normalise import fold
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a piece ``[start, end)`` of a folded text says when one layer of disguise is taken off."""
+
+    name: str
+    text: str
+    start: int
+    end: int
+    #: The piece makes sense only like this: as it stands there is nothing to read.
+    replaces: bool = False
+
+
+_ROT13_SIGN = r"(?i)\b(?:rot-?13|gur|naq|lbh|lbhe|vf|bs|sbe|jvgu|guvf|gung|abg|cyrnfr|vtaber|zl|va|gb|ubj|jung)\b"
+_REVERSED_SIGN = r"(?i)\b(?:snoitcurtsni|suoiverp|erongi|tpmorp|metsys|laever|tegrof|drowssap|evoba|eht|dna|uoy)\b"
+_LEET_PAIR = r"[A-Za-z][013457@$]{1,3}[A-Za-z]"
+_LEET_WORD_SIGN = rf"\w{{0,9}}{_LEET_PAIR}\w{{0,9}}"
+#: The signs of each disguise. A view is made only where its sign is there.
+_SIGNS = Patterns(
+    {
+        "base64": r"[A-Za-z0-9+/_-]{20,}(?:\r?\n[A-Za-z0-9+/_-]{20,})*(?:\r?\n[A-Za-z0-9+/_-]{2,19})?={0,2}",
+        "hex": r"(?:[0-9A-Fa-f]{2}[ :,]?){11,}[0-9A-Fa-f]{2}|(?:(?:\\x|0x)[0-9A-Fa-f]{2}[ ,]?){8,}",
+        "binary": r"(?:[01]{8}[ ,]?){6,}",
+        "morse": r"(?:[.-]{1,6}[ /|]{1,3}){12,}[.-]{1,6}",
+        "ascii85": r"<~[!-u\s]{16,}~>",
+        "spaced": r"(?:\b[A-Za-z][ ._-]){5,}[A-Za-z]\b",
+        "url": r"\S*%[0-9A-Fa-f]{2}\S*%[0-9A-Fa-f]{2}\S*%[0-9A-Fa-f]{2}\S*",
+        "html": r"(?:[^&\n]{0,24}&#?[A-Za-z0-9]{2,8};){3,}[^&\n]{0,24}",
+        "escapes": r"(?:[^\\\n]{0,24}\\(?:u00|x)[0-9A-Fa-f]{2}){3,}[^\\\n]{0,24}",
+        "rot13": _ROT13_SIGN,
+        # Three such words within a few of each other.
+        "leet": rf"(?:\b{_LEET_WORD_SIGN}\b[ ,.;:!?'\"\n]+(?:\w+[ ,.;:!?'\"\n]+){{0,3}}){{2}}{_LEET_WORD_SIGN}\b",
+        "reversed": _REVERSED_SIGN,
+    }
+)
+#: What a line of a whole text in that disguise has at least.
+_LINE_SIGNS = {
+    "rot13": re.compile(_ROT13_SIGN),
+    "leet": re.compile(_LEET_PAIR),
+    "reversed": re.compile(_REVERSED_SIGN),
+}
+_GAP = 2
+#: Encoded pieces that get a view of their own; the rest share one, so that many small ones stay cheap.
+_MAX_PIECES = 16
+#: Words that any English text has.
+PLAIN_WORDS = re.compile(
+    r"\b(?:the|and|you|your|to|is|of|in|for|with|this|that|not|please|my|me|how|what)\b", re.IGNORECASE
+)
+_LEET_WORD = re.compile(r"[\w@$]+")
+_LEET_SIGN = re.compile(_LEET_PAIR)
+_LEET = str.maketrans("013457@$", "oieastas")
+_ESCAPE = re.compile(r"\\u00([0-9A-Fa-f]{2})|\\x([0-9A-Fa-f]{2})")
+_TAGS = re.compile("[\U000e0020-\U000e007e]+")
+_ROT13 = str.maketrans(
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", "NOPQRSTUVWXYZABCDEFGHIJKLMnopqrstuvwxyzabcdefghijklm"
+)
+_MORSE_CODE = dict(
+    zip(
+        ".- -... -.-. -.. . ..-. --. .... .. .--- -.- .-.. -- -. --- .--. --.- .-. ... - ..- ...- .-- -..- -.-- --.. "
+        "----- .---- ..--- ...-- ....- ..... -.... --... ---.. ----.".split(),
+        "abcdefghijklmnopqrstuvwxyz0123456789",
+        strict=True,
+    )
+)
+
+
+def views(original: str, folded: str) -> list[View]:
+    """Return the further readings of a text, none for an ordinary one.
+
+    Args:
+        original: The text as it came; only Unicode tags are read from it.
+        folded: ``fold(original).text``; the spans of the views count in it.
+    """
+    signs = _SIGNS.present(folded.encode("ascii"))
+    found: list[View] = []
+    for name in (name for name in _BLOBS if name in signs):
+        decoded = ((match, _BLOBS[name](match.text)) for match in _SIGNS.find(name, folded.encode("ascii")))
+        found += [View(name, fold(text).text, match.start, match.end) for match, text in decoded if text]
+    for name in (name for name in _WHOLE if name in signs):
+        for start, end in _regions(name, folded):
+            piece = folded[start:end]
+            if (text := _WHOLE[name](piece)) != piece:
+                found.append(View(name, fold(text).text, start, end, _reads_better(text, piece)))
+    if not original.isascii() and len(hidden := "".join(_TAGS.findall(original))) > 3:
+        found.append(View("tags", "".join(chr(ord(c) - 0xE0000) for c in hidden), 0, len(folded)))
+    return [
+        view for name in dict.fromkeys(v.name for v in found) for view in _few([v for v in found if v.name == name])
+    ]
+
+
+def _regions(name: str, text: str) -> Iterator[tuple[int, int]]:
+    """Yield the stretches of lines that show a sign, with up to two lines that do not between them."""
+    begin = end = start = 0
+    quiet = _GAP + 1
+    for line in text.split("\n"):
+        if _LINE_SIGNS[name].search(line):
+            if quiet > _GAP:
+                if end > begin:
+                    yield begin, end
+                begin = start
+            quiet, end = 0, start + len(line)
+        else:
+            quiet += 1
+        start += len(line) + 1
+    if end > begin:
+        yield begin, end
+
+
+def _few(found: list[View]) -> list[View]:
+    """Return views of one kind, those beyond a number put together, so that many small ones stay cheap."""
+    if len(found) <= _MAX_PIECES:
+        return found
+    rest = found[_MAX_PIECES:]
+    text = "\n".join(view.text for view in rest)
+    return [*found[:_MAX_PIECES], View(rest[0].name, text, rest[0].start, rest[-1].end)]
+
+
+def _reads_better(decoded: str, text: str) -> bool:
+    return len(PLAIN_WORDS.findall(decoded)) > 2 * len(PLAIN_WORDS.findall(text))
+
+
+def _from_base64(blob: str) -> str:
+    packed = re.sub(r"\s", "", blob).rstrip("=").translate({45: "+", 95: "/"})
+    packed = packed[: len(packed) - (len(packed) % 4 == 1)]
+    try:
+        return _readable(base64.b64decode(packed + "=" * (-len(packed) % 4)))
+    except binascii.Error:
+        return ""
+
+
+def _readable(octets: bytes) -> str:
+    """Return the text of some bytes, or "" where they are no text that a person wrote."""
+    try:
+        text = octets.decode()
+    except UnicodeDecodeError:
+        return ""
+    letters = sum(char.isalpha() or char == " " for char in text)
+    unprintable = sum(not (char.isprintable() or char in "\r\n\t") for char in text)
+    fine = letters >= 0.5 * len(text) and unprintable <= 0.1 * len(text) and len(text) > 7
+    return text if fine else ""
+
+
+def _from_morse(code: str) -> str:
+    words = re.split(r"\s*[/|]\s*|\s{3,}", code)
+    letters = [[_MORSE_CODE.get(sign, "") for sign in word.split()] for word in words]
+    known = sum(bool(letter) for word in letters for letter in word)
+    total = sum(len(word) for word in letters)
+    return " ".join("".join(word) for word in letters) if total > 11 and known > 0.9 * total else ""
+
+
+def _from_ascii85(blob: str) -> str:
+    try:
+        return _readable(base64.a85decode(blob, adobe=True))
+    except ValueError:
+        return ""
+
+
+def _from_hex(blob: str) -> str:
+    return _readable(bytes.fromhex(re.sub(r"\\x|0x|[ :,]", "", blob)))
+
+
+def _from_binary(blob: str) -> str:
+    digits = re.sub(r"[ ,]", "", blob)
+    return _readable(bytes(int(digits[i : i + 8], 2) for i in range(0, len(digits), 8)))
+
+
+def _from_escapes(text: str) -> str:
+    return _ESCAPE.sub(lambda m: chr(int(m[1] or m[2], 16)), text)
+
+
+def _from_rot13(text: str) -> str:
+    """Return the rotated text, or the text itself where it reads better as it is."""
+    rotated = text.translate(_ROT13)
+    if "rot13" in text.lower():
+        return rotated
+    return rotated if len(PLAIN_WORDS.findall(rotated)) > len(PLAIN_WORDS.findall(text)) else text
+
+
+def _from_leet(text: str) -> str:
+    """Return the text with digits for letters read as letters. Numbers stay, unless most words are written so."""
+    if 6 * len(_LEET_SIGN.findall(text)) > len(text.split()):
+        return text.translate(_LEET)
+    return _LEET_WORD.sub(lambda m: m[0] if m[0].isdigit() else m[0].translate(_LEET), text)
+
+
+_BLOBS: dict[str, Callable[[str], str]] = {
+    "base64": _from_base64,
+    "hex": _from_hex,
+    "binary": _from_binary,
+    "morse": _from_morse,
+    "ascii85": _from_ascii85,
+    "spaced": lambda blob: re.sub(r"[ ._-]", "", blob),
+    "url": lambda blob: unquote(blob.replace("+", " "), errors="replace"),
+    "html": html.unescape,
+    "escapes": _from_escapes,
+}
+#: Disguises of whole lines, with the decoder of a stretch of them.
+_WHOLE: dict[str, Callable[[str], str]] = {
+    "rot13": _from_rot13,
+    "leet": _from_leet,
+    "reversed": lambda text: text[::-1],
+}
