@@ -61,12 +61,13 @@ def _take_apart(items: Sequence[Any]) -> Batch:
             declared[index] = accept.declaration(item)
         except (msgspec.ValidationError, MetaQoreError) as error:
             batch.problems[index] = _problem(item, error)
-    missing = door().projects.missing(caller().organization, {project for project, _ in declared.values()})
+    who = caller()
+    missing = door().projects.missing(who.organization, {project for project, _ in declared.values()})
     for index, (project, payload) in declared.items():
         if project in missing:
             batch.problems[index] = errors.as_document(NotFound(f"project {project} does not exist"))
         else:
-            batch.wanted.append(submission("artifact.declare", project, payload))
+            batch.wanted.append(submission("artifact.declare", project, payload, who))
     return batch
 
 

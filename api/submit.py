@@ -15,6 +15,7 @@ from api.door import caller, door, header
 from api.idempotency import idempotency
 from metaqore.messages import Submission
 from metaqore.requests.model import Ran, Receipt
+from metaqore.security.keys import Principal
 
 _WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=$|[,;])', re.IGNORECASE)
 
@@ -26,9 +27,9 @@ def preferred_wait() -> int | None:
     return None if match is None else min(int(match[1]), door().settings.max_wait_s)
 
 
-def submission(kind: str, project: str | None, payload: Mapping[str, Any]) -> Submission:
-    """Return what the caller asks for."""
-    who = caller()
+def submission(kind: str, project: str | None, payload: Mapping[str, Any], who: Principal | None = None) -> Submission:
+    """Return what ``who`` (the caller, where not given) asks for."""
+    who = who or caller()
     return Submission(
         organization=who.organization, project=project, principal=who.name, kind=kind, payload=payload
     )  # fmt: skip
