@@ -89,8 +89,8 @@ _HAPPENED = Words(
 _GENERAL = Words(
     r"""
     (?:patients|people|adults|children|men|women|persons|those|individuals|cases|millions?|population|anyone|
-    everyone)[ ](?:\w+ ){0,3}(?:with|who|are|have|suffer\w*|living|of|under|over|in|should)|leaflet|encyclop\w+|
-    wikipedia|textbook|guideline|public health|studies|study shows|research|statistics|article|
+    everyone)[ ](?:\w+ ){0,3}(?:with|who|are|have|suffer\w*|living|of|under|over|in|should)|
+    leaflet|encyclop\w+|wikipedia|textbook|guideline|public health|studies|study shows|research|statistics|article|
     symptoms of|risk of|awareness|prevention|vaccin\w+|epidemiolog\w+|
     is a (?:\w+ ){0,3}(?:disease|condition|disorder|drug|medicine|medication|illness)
     """
