@@ -3,12 +3,14 @@ from __future__ import annotations
 import json
 import random
 import time
+from itertools import pairwise
 
 import pytest
 
 from metaqore.security import assess
 from metaqore.security.assess_linear import (
     BUCKETS,
+    PAIR_WEIGHT,
     Chunk,
     LinearModel,
     chunks_of,
@@ -21,9 +23,11 @@ from metaqore.security.assess_linear import (
 )
 
 
-def model(**weights: float) -> LinearModel:
-    """A model that knows some words and nothing else; the features of a word share its weight."""
+def model(pairs: dict[tuple[str, str], int] | None = None, **weights: float) -> LinearModel:
+    """A model that knows some words and pairs of words, and nothing else."""
     body = bytearray(BUCKETS)
+    for (first, second), weight in (pairs or {}).items():
+        body[pair_bucket(first, second)] = weight % 256
     for word, weight in weights.items():
         body[token_buckets(word)[0]] = int(weight) % 256
     head = {"name": "test", "scale": 1.0, "bias": 0.0, "threshold": 1.0}
@@ -43,31 +47,30 @@ def test_numbers_links_hashes_and_hosts_are_read_by_their_kind():
 
 def test_the_strongest_stretch_is_the_one_that_an_exhaustive_search_finds():
     chooser = random.Random(3)
-    weights = {f"w{chr(97 + i)}": chooser.randint(-9, 9) for i in range(20)}
-    scorer = model(**weights)
+    weights = {f"w{chr(97 + i)}": chooser.randint(-9, 9) for i in range(9)}
+    pairs = {(first, second): chooser.randint(-9, 9) for first in weights for second in weights}
+    scorer = model(pairs, **weights)
+
+    def score(words: list[str]) -> float:
+        own = sum(weights[word] for word in words)
+        return (own + PAIR_WEIGHT * sum(pairs[pair] for pair in pairwise(words))) / len(words) ** 0.5
+
     for length in (1, 7, 9, 40, 70, 200):
         words = [chooser.choice(list(weights)) for _ in range(length)]
-        expected = max(
-            sum(weights[word] for word in words[first:last]) / (last - first) ** 0.5
-            for first, last in stretches(length)
-        )
+        expected = max(score(words[first:last]) for first, last in stretches(length))
 
         found = scorer.strongest(chunk(" ".join(words)))
 
         assert found.score == pytest.approx(expected)
-        total = sum(weights[word] for word in words[found.first : found.last])
-        assert found.score == pytest.approx(total / (found.last - found.first) ** 0.5)
+        assert found.score == pytest.approx(score(words[found.first : found.last]))
 
 
 def test_a_pair_counts_only_where_both_words_stand_together():
-    body = bytearray(BUCKETS)
-    body[pair_bucket("red", "fox")] = 5
-    head = json.dumps({"name": "pairs", "scale": 1.0, "bias": 0.5, "threshold": 1.0})
-    scorer = LinearModel(head.encode() + b"\n" + bytes(body))
+    scorer = model({("red", "fox"): 5})
 
-    assert scorer.whole(chunk("red fox")) == pytest.approx(10 / 2**0.5 + 0.5)
-    assert scorer.whole(chunk("red big fox")) == pytest.approx(0.5)
-    assert scorer.whole(chunk("")) == 0.5
+    assert scorer.whole(chunk("red fox")) == pytest.approx(10 / 2**0.5)
+    assert scorer.whole(chunk("red big fox")) == 0
+    assert scorer.whole(chunk("")) == 0
 
 
 def test_a_span_of_tokens_is_where_they_stand():
