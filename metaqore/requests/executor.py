@@ -32,8 +32,9 @@ from metaqore.requests.recorder import Recorder
 
 log = structlog.get_logger(__name__)
 
-#: How many pages a drain looks through past requests that must wait.
-_MAX_PAGES = 16
+#: How many pages, of how many requests at least, a drain looks through past requests that must wait. What waits behind
+#: a request seen to wait is not looked at again, so a long line in one project hides nothing.
+_MAX_PAGES, _MIN_PAGE = 16, 32
 
 
 def about(request: Request) -> dict[str, str | None]:
@@ -205,12 +206,12 @@ class Executor:
             return []
         ready: list[Request] = []
         blocked: set[str] = set()
-        after = 0
+        after, page, now = 0, max(limit, _MIN_PAGE), self.clock()
         with self.store.read() as tx:
             for _ in range(_MAX_PAGES):
-                rows = tx.requests.peek(queue, kinds, after, limit)
-                ready += claimable(rows, self.clock(), blocked)
-                if len(rows) < limit or len(ready) >= limit:
+                rows = tx.requests.peek(queue, kinds, after, page, now=now, but=blocked)
+                ready += claimable(rows, now, blocked)
+                if len(rows) < page or len(ready) >= limit:
                     break
                 after = rows[-1].request.seq
         ready = ready[:limit]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -14,8 +14,15 @@ from metaqore.requests.model import Finished, Idempotency, OpenRequest, Settled
 class RequestRows(Protocol):
     """The requests table inside a transaction (or, for ``peek``, outside of one)."""
 
-    def peek(self, queue: str, kinds: Sequence[str], after: int, limit: int) -> list[OpenRequest]:
-        """Return open requests of ``queue`` with ``seq`` above ``after``, by rising ``seq``."""
+    def peek(
+        self, queue: str, kinds: Sequence[str], after: int, limit: int, *, now: int, but: Collection[str]
+    ) -> list[OpenRequest]:
+        """Return open requests of ``queue`` with ``seq`` above ``after``, by rising ``seq``.
+
+        Args:
+            now: what has no ordering key and cannot be claimed by then is left out.
+            but: ordering keys whose requests are left out.
+        """
 
     def open_by_id(self, ids: Sequence[str]) -> list[Request]:
         """Return those of ``ids`` that are not terminal."""

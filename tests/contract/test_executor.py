@@ -152,10 +152,19 @@ def test_many_waiting_requests_do_not_hide_those_behind_them(pipeline: Pipeline)
     pipeline.executor.drain("psmp")
     waiting = pipeline.submit_many(({"n": n} for n in range(600)), "stuck")
     behind = pipeline.submit(project="free")
+    assert [r.id for r in pipeline.executor.peek("psmp", ["test.scripted"], 1)] == [behind]
     assert pipeline.executor.drain("psmp") == 1
     assert pipeline.states([stuck, behind]) == ["accepted", "succeeded"]
     pipeline.settle_all()
     assert order_of_decisions(pipeline, "stuck") == [stuck, *waiting]
+
+
+def test_work_that_waits_for_its_own_time_hides_nothing(pipeline: Pipeline) -> None:
+    failing = pipeline.intake.submit([pipeline.submission("test.free", how="retry", times=1)] * 600).ids
+    pipeline.executor.drain("psmp")
+    behind = pipeline.submit("test.free")
+    assert [r.id for r in pipeline.executor.peek("psmp", ["test.free"], 1)] == [behind]
+    assert set(pipeline.states(failing[:3])) == {"accepted"}
 
 
 # --- leases and fences -----------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -46,12 +46,18 @@ class RequestRows:
     def _all(self, sql: str, *values: Any) -> Sequence[Any]:
         return self._connection.exec_driver_sql(self._db.sql(sql), values).fetchall()
 
-    def peek(self, queue: str, kinds: Sequence[str], after: int, limit: int) -> list[OpenRequest]:
-        """Return open requests of ``queue`` and ``kinds`` with ``seq`` above ``after``, by rising ``seq``."""
+    def peek(
+        self, queue: str, kinds: Sequence[str], after: int, limit: int, *, now: int, but: Collection[str]
+    ) -> list[OpenRequest]:
+        """Return open requests by rising ``seq``; one that only waits for its own time is left out where none waits
+        for it."""
         rows = self._all(
             f"SELECT {_COLUMNS}, state, available_at, lease_until FROM requests "
-            f"WHERE queue = ? AND {_OPEN} AND seq > ? AND kind IN ({placeholders(len(kinds))}) ORDER BY seq LIMIT ?",
-            queue, after, *kinds, limit,
+            f"WHERE queue = ? AND {_OPEN} AND seq > ? AND kind IN ({placeholders(len(kinds))}) "
+            "AND (ordering_key IS NOT NULL OR (available_at <= ? AND (state = 'accepted' OR lease_until <= ?))) "
+            f"{f'AND (ordering_key IS NULL OR ordering_key NOT IN ({placeholders(len(but))})) ' if but else ''}"
+            "ORDER BY seq LIMIT ?",
+            queue, after, *kinds, now, now, *but, limit,
         )  # fmt: skip
         return [
             OpenRequest(request=_request(row), state=_STATES[row[12]], available_at=row[13], lease_until=row[14])
@@ -84,10 +90,15 @@ class RequestRows:
                 )
             }
             suffix = " FOR UPDATE SKIP LOCKED"
+        numbers = [request.seq for request in batch]
+        if max(numbers) - min(numbers) < 2 * len(numbers):
+            # Neighbours, as a rule: then a range is cheaper than a list.
+            chosen, numbers = "seq BETWEEN ? AND ?", [min(numbers), max(numbers)]
+        else:
+            chosen = f"seq IN ({placeholders(len(numbers))})"
         rows = self._all(
-            f"SELECT seq, fence FROM requests WHERE queue = ? AND {_OPEN} AND seq BETWEEN ? AND ?{suffix}",
-            queue, min(r.seq for r in batch), max(r.seq for r in batch),
-        )  # fmt: skip
+            f"SELECT seq, fence FROM requests WHERE queue = ? AND {_OPEN} AND {chosen}{suffix}", queue, *numbers
+        )
         fences = dict(row[:2] for row in rows)
         mine = []
         # What comes later under a key must not overtake the one that we could not get.
