@@ -2,7 +2,7 @@
 
 The model knows for each request: its place in the order, its state, its attempts, and when it may be claimed. Every
 rule says what must happen to it; after every rule the database must agree, and the invariants of the whole must hold.
-``PIPELINE_EXAMPLES`` sets how many lives are tried (default 40 on SQLite, a quarter of it on PostgreSQL).
+``PIPELINE_EXAMPLES`` sets how many lives are tried (default 100 on SQLite, a quarter of it on PostgreSQL).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from metaqore.requests.sweep import bury, sweep
 from metaqore.store.tables import metadata
 from tests.contract.pipeline import Pipeline
 
-EXAMPLES = int(os.environ.get("PIPELINE_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("PIPELINE_EXAMPLES", "100"))
 TERMINAL = ("succeeded", "failed", "cancelled", "dead")
 LEASE_MS = 30_000
 LONG_WORK_BREAKS = ["worker.before_claim", "worker.after_claim", "worker.mid_work", "worker.before_finish_tx"]
@@ -154,9 +154,9 @@ class Life(RuleBasedStateMachine):
     @rule(
         asked=st.lists(
             st.tuples(
-                st.sampled_from([0, 0, 1, None]), st.sampled_from([0, 0, 1, 2, 9]), st.sampled_from(["retry", "bad"])
+                st.sampled_from([0, 0, 1, None]), st.sampled_from([0, 1, 2, 9]), st.sampled_from(["retry", "bad"])
             ),
-            min_size=1, max_size=6,
+            min_size=1, max_size=8,
         )
     )  # fmt: skip
     def submit(self, asked: list[tuple[int | None, int, str]]) -> None:
@@ -356,7 +356,7 @@ class Life(RuleBasedStateMachine):
             p.bell.rung.clear()
             p.results.published.clear()
 
-    @rule(seconds=st.sampled_from([0.3, 1, 5, 31]))
+    @rule(seconds=st.sampled_from([1, 5, 31]))
     def advance(self, seconds: float) -> None:
         self.pipeline.clock.advance(seconds)
 
@@ -406,6 +406,7 @@ class Life(RuleBasedStateMachine):
             assert order == sorted(order)
 
 
+@pytest.mark.timeout(400)
 def test_a_random_life_of_the_pipeline_keeps_every_promise(pipeline: Pipeline) -> None:
     bound: Any = type("BoundLife", (Life,), {"pipeline": pipeline})
     run_state_machine_as_test(
