@@ -64,6 +64,7 @@ class PublisherBell:
             try:
                 for queue in [*pending]:
                     self._send(queue, pending[queue])
+                    failpoints.hit("relay.before_mark")
                     del pending[queue]
                 sent_at = time.monotonic()
             except (redis.RedisError, OSError, MetaQoreError) as error:

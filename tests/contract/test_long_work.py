@@ -173,6 +173,27 @@ def test_a_lease_is_extended_while_the_work_goes_on(pipeline: Pipeline) -> None:
     assert pipeline.long.performed == [request]
 
 
+def test_without_a_heartbeat_another_worker_takes_over_and_the_first_cannot_settle(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failpoints, "_active", failpoints._parse("heartbeat.skip:skip"))
+    with_short_lease(pipeline)
+    request = submit(pipeline, 1)[0]
+    other = Pipeline(pipeline.database, pipeline.clock, pipeline.limits)
+    until = pipeline.clock() + 1000
+
+    def during(_request: Request) -> None:
+        missed = threading.Event()
+        missed.wait(0.7)  # two beats
+        assert pipeline.row(request)["lease_until"] == until
+        pipeline.clock.advance(1)
+        assert drain(other) == 1
+
+    pipeline.long.during = during
+    assert drain(pipeline) == 0
+    assert pipeline.all_have_their_effect([request])
+
+
 def test_a_heartbeat_outlives_an_error_of_the_database(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     with_short_lease(pipeline)
     request = submit(pipeline, 1)[0]
