@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -81,6 +82,11 @@ class Postgres:
         self._execute(f"CREATE DATABASE {name} TEMPLATE template_metaqore")
         return name
 
+    def setting(self, name: str) -> str:
+        """Return one of the server's settings."""
+        with self._admin.connect() as connection:
+            return str(connection.exec_driver_sql(f"SHOW {name}").scalar())
+
     def end_connections(self, name: str) -> None:
         """End every connection to a database, as a restart of the server does."""
         self._execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
@@ -96,6 +102,13 @@ class Postgres:
             for (sequence,) in names:
                 connection.exec_driver_sql(f"ALTER SEQUENCE {sequence} RESTART")
         self._free.append(name)
+
+    def crash(self) -> None:
+        """End the server as a crash does, without a last checkpoint, and start it again."""
+        self._admin.dispose()
+        self.server._postmaster_info.process.send_signal(signal.SIGQUIT)
+        self.server._postmaster_info.process.wait(30)
+        self.server.ensure_postgres_running()
 
     def close(self) -> None:
         """Stop the server."""

@@ -95,6 +95,8 @@ class Executor:
         """
         total = 0
         waiting: set[str] = set()
+        if failpoints.hit("drain.off"):
+            return 0
         for request in self.peek(queue, self.catalogue.pure(queue), self.limits.drain_batch):
             if request.ordering_key in waiting:
                 continue

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import shutil
 import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
 from tests.chaos.run import run
+from tests.conftest import Postgres
+
+
+def _postgres(stack: contextlib.ExitStack) -> Postgres:
+    folder = Path(tempfile.mkdtemp(prefix="mqpg"))
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    server = Postgres(folder)
+    stack.callback(server.close)
+    return server
 
 
 def main() -> int:
@@ -16,11 +27,15 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--agents", type=int, default=8)
+    parser.add_argument("--postgres", action="store_true", help="on an embedded PostgreSQL server, crashed as well")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="mq-chaos-") as place:
+    with contextlib.ExitStack() as stack:
+        place = stack.enter_context(tempfile.TemporaryDirectory(prefix="mq-chaos-"))
+        postgres = _postgres(stack) if options.postgres else None
         print(f"chaos for {options.minutes} minutes, {options.agents} agents, seed {options.seed}", flush=True)
         found, done = run(
-            Path(place) / "run", seconds=options.minutes * 60, agents=options.agents, seed=options.seed
+            Path(place) / "run", seconds=options.minutes * 60, agents=options.agents, seed=options.seed,
+            postgres=postgres,
         )  # fmt: skip
         for name, count in sorted(done.items()):
             print(f"  {name:24} {count:6}")

@@ -1,4 +1,7 @@
-"""The processes of one run: two workers for psmp (one solo, one with a pool child), one for the rest, beat, API."""
+"""The processes of one run: two workers for psmp (one solo, one with a pool child), one for the rest, beat, API.
+
+With ``postgres`` the database is an embedded PostgreSQL server, which can be hurt too.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from metaqore.embedded.broker import Broker
 from metaqore.embedded.child import Child, ProcessSpec, Stage
 from metaqore.security.keys import ALL
 from metaqore.settings import Settings, load, to_environ
+from tests.conftest import Postgres
 from tests.running import ROOT, free_port, wait_until
 
 _WORKER = ["-m", "celery", "-A", "workers.app", "worker", "--without-gossip", "--without-mingle"]
@@ -26,7 +30,7 @@ PROCESSES = {
     "api": [],
     "psmp-solo": [*_WORKER, "-Q", "psmp", "-P", "solo", "-n", "psmp-solo@%h", "--prefetch-multiplier", "64"],
     "psmp-pool": [*_WORKER, "-Q", "psmp", "-P", "prefork", "-c", "1", "-n", "psmp-pool@%h"],
-    "system": [*_WORKER, "-Q", "system", "-P", "threads", "-c", "4", "-n", "system@%h"],
+    "others": [*_WORKER, "-Q", "system,llm", "-P", "threads", "-c", "4", "-n", "others@%h"],
     "beat": ["-m", "celery", "-A", "workers.app", "beat", "-S", "redbeat.RedBeatScheduler"],
 }
 
@@ -34,14 +38,17 @@ PROCESSES = {
 class Cluster:
     """What runs, and how to hurt it."""
 
-    def __init__(self, folder: Path, *, failpoints: str = "") -> None:
+    def __init__(self, folder: Path, *, failpoints: str = "", postgres: Postgres | None = None) -> None:
         self.folder = folder
+        self.postgres = postgres
         self.broker = Broker(folder / "broker", folder / "logs" / "broker.log")
         self.broker.start()
+        dsn = postgres.url(postgres.take()) if postgres else f"sqlite:///{folder / 'metaqore.db'}"
         chosen = {
-            "storage_dsn": f"sqlite:///{folder / 'metaqore.db'}", "data_dir": str(folder), "port": free_port(),
-            "redis_url": self.broker.url, "lease_s": 3, "sweep_every_s": 1, "backoff_base_s": 0.2,
-            "backoff_max_s": 2, "log_level": "debug",
+            "storage_dsn": dsn, "data_dir": str(folder), "port": free_port(), "redis_url": self.broker.url,
+            # Short, so that many recoveries fit into a run. Nothing here deserves to die of its attempts.
+            "lease_s": 3, "llm_lease_s": 3, "sweep_every_s": 1, "backoff_base_s": 0.2, "backoff_max_s": 2,
+            "max_attempts": 50, "log_level": "debug",
         }  # fmt: skip
         self.settings: Settings = load(chosen, environ={})
         bootstrap.migrated(self.settings)
@@ -82,6 +89,30 @@ class Cluster:
         wait_until(child.ended, f"{name} ended")
         child.start()
 
+    def term(self, name: str) -> None:
+        """SIGTERM a process, as an orderly restart does; SIGKILL where it does not end; start it again."""
+        child = self.children[name]
+        if child.pid is not None and child.ended() is None:
+            os.kill(child.pid, signal.SIGTERM)
+            until = time.monotonic() + 8
+            while child.ended() is None and time.monotonic() < until:
+                time.sleep(0.05)
+        self.kill(name)
+
+    def cut_power(self) -> None:
+        """SIGKILL everything at once, and start it again."""
+        for child in self.children.values():
+            child.kill()
+        self.restart_broker(empty=False)
+        for child in self.children.values():
+            wait_until(child.ended, f"{child.name} ended")
+        self.start()
+
+    def restart_postgres(self) -> None:
+        """End all sessions and the server at once, and start it again, as after a crash."""
+        if self.postgres is not None:
+            self.postgres.crash()
+
     def kill_pool_child(self) -> None:
         """SIGKILL only the pool child, in the middle of whatever it does."""
         main = self.children["psmp-pool"].pid
@@ -120,16 +151,20 @@ class Cluster:
         return found
 
     def close(self) -> None:
+        """End everything, by pid, and wait for it."""
+        for child in self.children.values():
+            child.kill()
         for child in self.children.values():
             if child.pid is not None:
-                child.kill()
+                wait_until(child.ended, f"{child.name} ended")
         self.broker.kill()
+        wait_until(self.broker.ended, "the broker ended")
 
 
 @contextlib.contextmanager
-def cluster(folder: Path, *, failpoints: str = "") -> Iterator[Cluster]:
+def cluster(folder: Path, *, failpoints: str = "", postgres: Postgres | None = None) -> Iterator[Cluster]:
     """Start everything; end it by pid at the end."""
-    made = Cluster(folder, failpoints=failpoints)
+    made = Cluster(folder, failpoints=failpoints, postgres=postgres)
     try:
         made.start()
         yield made

@@ -14,28 +14,40 @@ from tests.chaos.checker import Findings, check
 from tests.chaos.clients import Agent
 from tests.chaos.cluster import Cluster, cluster
 from tests.chaos.nemesis import Nemesis
+from tests.conftest import Postgres
 from tests.running import wait_until
 
 #: The control: nobody sweeps and nobody drains, so what was promised is not kept, and the checker must say so.
 CONTROL = "sweep.off:skip,drain.off:skip"
 
 
+#: Who does what; the list is gone through again and again.
+ROLES = ("declare", "declare", "batch", "generate", "cancel", "declare")
+
+
 def run(
-    folder: Path, *, seconds: float, agents: int = 6, seed: int = 1, control: bool = False
+    folder: Path,
+    *,
+    seconds: float,
+    agents: int = 6,
+    seed: int = 1,
+    control: bool = False,
+    postgres: Postgres | None = None,
 ) -> tuple[Findings, Counter[str]]:
     """Return what the checker found, and what was done to the cluster."""
-    with cluster(folder, failpoints=CONTROL if control else "") as made:
+    with cluster(folder, failpoints=CONTROL if control else "", postgres=postgres) as made:
         wait_until(lambda: _answers(made), "the API answers", 60)
-        project = _project(made)
-        team = [Agent(n, made.url, made.key(f"agent-{n}"), project, pause_s=0.15) for n in range(agents)]
+        projects = [_project(made, name) for name in ("one", "two")]
+        team = [
+            Agent(n, ROLES[n % len(ROLES)], made.url, made.key(f"agent-{n}"), projects[n % 2], pause_s=0.15)
+            for n in range(agents)
+        ]
         stop_load, stop_faults = threading.Event(), threading.Event()
         nemesis = Nemesis(made, seed)
         threads = [threading.Thread(target=agent.run, args=(stop_load,)) for agent in team]
         faults = threading.Thread(target=nemesis.run, args=(stop_faults,))
-        for thread in threads:
+        for thread in [*threads, *([] if control else [faults])]:
             thread.start()
-        if not control:
-            faults.start()
         time.sleep(seconds)
         stop_faults.set()
         if not control:
@@ -45,7 +57,11 @@ def run(
             thread.join()
         made.start()
         _drain(made, 5 if control else 60)
-        return check(str(folder / "metaqore.db"), team, made.taken()), nemesis.done
+        database = Database(made.settings.dsn)
+        try:
+            return check(database, team, made.taken()), nemesis.done
+        finally:
+            database.close()
 
 
 def _answers(made: Cluster) -> bool:
@@ -56,10 +72,10 @@ def _answers(made: Cluster) -> bool:
     return answer.status == 200
 
 
-def _project(made: Cluster) -> str:
+def _project(made: Cluster, name: str) -> str:
     answer = urllib3.request(
-        "POST", f"{made.url}/projects", json={"name": "chaos", "mode": "strict"}, retries=False,
-        headers={"Authorization": f"Bearer {made.key('lead')}"},
+        "POST", f"{made.url}/projects", json={"name": name, "mode": "strict"}, retries=False,
+        headers={"Authorization": f"Bearer {made.key(f'lead of {name}')}"},
     )  # fmt: skip
     return str(answer.json()["id"])
 

@@ -109,6 +109,15 @@ def test_a_full_disk_is_unavailable_and_leaves_the_database_whole(sqlite_dsn: st
 
 
 @pytest.mark.postgres
+def test_commits_are_durable_though_the_server_would_not_wait(postgres: Postgres, postgres_dsn: str) -> None:
+    assert postgres.setting("synchronous_commit") == "off"
+    database = Database(postgres_dsn)
+    with database.write() as connection:
+        assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
+    database.close()
+
+
+@pytest.mark.postgres
 def test_after_a_restart_of_the_server_one_caller_hears_of_it(postgres: Postgres, postgres_dsn: str) -> None:
     database = Database(postgres_dsn)
     inside = threading.Barrier(6)
