@@ -46,8 +46,9 @@ _DIGITS = re.compile(r"\d+")
 
 #: Buckets of every model: with one number, two models share the work.
 BUCKETS = 1 << 16
-#: Tokens in the stretches that are scored beside the whole text; a stretch begins every half of its length.
-STRETCHES = (8, 16, 32, 64)
+#: Tokens in the stretches that are scored; one begins every half of its length. A text no longer than the longest is
+#: scored as a whole too; a longer one is not, for the root of its length would lift what each word hints at.
+STRETCHES = (8, 16, 32, 64, 256)
 #: Weight of a pair beside that of an n-gram.
 PAIR_WEIGHT = 2
 #: Longest cache of token scores; emptied when full.
@@ -155,8 +156,9 @@ _HASHES = _Hashes()
 
 
 def stretches(length: int) -> Iterator[tuple[int, int]]:
-    """Yield the stretches ``[first, last)`` of a text of ``length`` tokens, the whole first."""
-    yield 0, length
+    """Yield the stretches ``[first, last)`` of a text of ``length`` tokens, the whole first where it is short."""
+    if length <= STRETCHES[-1]:
+        yield 0, length
     for size in STRETCHES:
         if length > size:
             for first in range(0, length - size // 2, size // 2):
@@ -225,7 +227,8 @@ class LinearModel:
         sums = list(accumulate(map(add, map(self._own.__getitem__, chunk.tokens), pairs), initial=0.0))
         # The pair before a stretch is not part of it.
         starts = list(map(add, sums, pairs))
-        best = Stretch(sums[-1] / math.sqrt(length), 0, length)
+        whole = sums[-1] / math.sqrt(length) if length <= STRETCHES[-1] else float("-inf")
+        best = Stretch(whole, 0, length)
         for size in STRETCHES:
             if length <= size:
                 break

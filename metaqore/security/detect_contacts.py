@@ -96,7 +96,8 @@ def _phone(text: str, match: Match) -> Hit | None:
 def _other_number(number: str, digits: str) -> bool:
     """True for dates, times, IP addresses, versions, ranges and North America's fiction range."""
     return bool(
-        re.fullmatch(r"\d{4}-\d{2}-\d{2}.*|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}", number)
+        re.search(r"(?:19|20)\d{2}-\d{2}-\d{2}", number)
+        or re.fullmatch(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}", number)
         or re.fullmatch(r"\d{1,3}(?:\.\d{1,3}){3}", number)
         or re.fullmatch(r"\d{3}-\d{2}-\d{4}", number)
         or re.fullmatch(r"(?:19|20)\d{2} ?-? ?(?:19|20)\d{2}", number)

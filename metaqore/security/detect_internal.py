@@ -13,16 +13,19 @@ from string import ascii_letters
 
 from metaqore.security.assess_linear import Chunk, load, token_span
 from metaqore.security.assess_payload import Document
+from metaqore.security.detect_patterns import Patterns
 from metaqore.security.detect_rule import Hit
 from metaqore.security.model import Label
 from metaqore.security.normalise import OTHER_LETTER
 
 #: Score of a stretch of a longer text that makes the whole internal: nine planted sentences in ten reach it.
-_STRETCH_THRESHOLD = 2.0
+STRETCH_THRESHOLD = 2.0
 #: Tokens of a text that is long enough to hold a stretch about something else.
 _LONG = 48
 _LINK = re.compile(r"https?://[^\s)>\]]+")
 _OPAQUE = re.compile(r"[A-Za-z0-9+/=_-]{40,}")
+_SIGNS = Patterns({"opaque": r"[A-Za-z0-9+/=_-]{40}"})
+_LETTERS = ascii_letters.encode()
 _PUBLIC_MATERIAL = re.compile(r"BEGIN (?:\w+ )?(?:PUBLIC KEY|CERTIFICATE)|ssh-(?:rsa|ed25519) AAAA")
 
 
@@ -40,7 +43,7 @@ def internal(document: Document, chunks: Sequence[Chunk]) -> tuple[str, Hit] | N
         score, span = model.whole(chunk), (0, len(chunk.tokens))
         if score <= model.threshold and len(chunk.tokens) > _LONG:
             stretch = model.strongest(chunk)
-            score, span = stretch.score - _STRETCH_THRESHOLD, (stretch.first, stretch.last)
+            score, span = stretch.score - STRETCH_THRESHOLD, (stretch.first, stretch.last)
         if score > best_score:
             best_score, best = score, (chunk, span)
     if best is None:
@@ -58,14 +61,15 @@ def unjudgeable(document: Document) -> str | None:
     text = document.text
     if not document.judgeable:
         return "unjudged.empty"
-    letters = sum(map(text.count, ascii_letters))
+    letters = len(text) - len(text.encode().translate(None, _LETTERS))
     # A disguise uses look-alikes only; a script that is not Latin has other letters too.
     if 8 * text.count(OTHER_LETTER) > letters:
         return "unjudged.script"
     prose = document.prose()
     if not prose or letters < 4:
         return "unjudged.no_text"
-    opaque = sum(len(blob) for blob in _OPAQUE.findall(_LINK.sub(" ", text)))
-    if 2 * opaque > len(text) and not _PUBLIC_MATERIAL.search(text):
-        return "unjudged.opaque"
+    if _SIGNS.present(text.encode()):
+        opaque = sum(len(blob) for blob in _OPAQUE.findall(_LINK.sub(" ", text)))
+        if 2 * opaque > len(text) and not _PUBLIC_MATERIAL.search(text):
+            return "unjudged.opaque"
     return None

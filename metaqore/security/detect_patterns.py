@@ -15,8 +15,8 @@ import re2
 
 #: Patterns per automaton. One for all has so many states that a hostile mix of their words thrashes its cache.
 _PER_AUTOMATON = 12
-#: An automaton is built lazily and dropped when it outgrows this. RE2's default (8 MiB) is too small for a set.
-_MAX_AUTOMATON_BYTES = 64 << 20
+#: An automaton is built lazily, and anew when it outgrows this. RE2's default (8 MiB) is too small for a dozen.
+_MAX_AUTOMATON_BYTES = 24 << 20
 
 
 class Match(NamedTuple):

@@ -79,6 +79,13 @@ _SECRET_TALK = Words(
     """
 )
 
+_LOCKED = Words(
+    r"""
+    card|cards|bank|account|atm|sim|phone|door|safe|alarm|tresor|konto|karte|cvv2?|cvc2?|security code|my|his|her|your|
+    their|otp|one-time
+    """
+)
+
 
 def entropy(text: str) -> float:
     """Return Shannon's entropy in bits per character."""
@@ -104,13 +111,13 @@ def looks_secret(value: str, *, password: bool) -> bool:
         value: Without quotes.
         password: A person may have chosen it: short ones count, where they mix kinds of characters.
     """
-    if is_placeholder(value) or ("(" in value and ")" in value):
+    if is_placeholder(value) or re.match(r"[A-Za-z_.]{3,}\(", value):
         return False
     if password:
         return (len(value) >= 6 and character_classes(value) >= 3) or (len(value) >= 8 and _letters_and_digits(value))
     if re.fullmatch(r"[A-Za-z]+(?:[._/-][A-Za-z]+)*\d?", value):
         return False
-    return len(value) >= 12 and entropy(value) >= 2.9 and _letters_and_digits(value)
+    return len(value) >= 16 and entropy(value) >= 2.9 and _letters_and_digits(value)
 
 
 def _letters_and_digits(value: str) -> bool:
@@ -178,7 +185,7 @@ def _assigned(text: str, match: Match) -> Hit | None:
     key = match.groups["key"].lower()
     value = match.groups["value"].rstrip(".,;)")
     if (match.end < len(text) and text[match.end] in "([") or re.search(
-        r"(?i)public|_id$|hash|_url$|_uri$|file|path", key
+        r"public|_id$|hash|_url$|_uri$|file|path|(?:in|out)put|next|page|continu|cursor|tokens$|count|limit", key
     ):
         return None
     password = bool(re.search(r"pass|pwd|kennwort|haslo|contrasena|passphrase|mot", key))
@@ -205,7 +212,8 @@ def _option(_text: str, match: Match) -> Hit | None:
 
 
 def _pin(text: str, match: Match) -> Hit | None:
-    if len(set(match.groups["value"])) < 2:
+    """Three to eight digits are a PIN only where something is that it opens."""
+    if len(set(match.groups["value"])) < 2 or not _LOCKED.occur(around(text, match.start, match.end, 60)):
         return None
     return _hit("pin", match, 0.8, "value")
 

@@ -34,12 +34,18 @@ _OTHER_SCRIPTS = re.compile(
     "|(?:تجاهل|انس)[^.\\n]{0,60}(?:التعليمات|القواعد)|(?:नज़रअंदाज़|अनदेखा)[^।\\n]{0,40}|(?:התעלם|שכח)[^.\\n]{0,40}(?:ההוראות|הכללים)",
     re.IGNORECASE,
 )
+#: Cyrillic, Hebrew, Arabic, Devanagari, kana, Han, Hangul: without any of them the long search is idle.
+_OTHER_LETTERS = re.compile("[\u0400-\u04ff\u0590-\u06ff\u0900-\u097f\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]")
 _FOREIGN = ThreatRule("foreign.script", "prompt_injection", STRONG, "", "tells the model to set its instructions aside")
 
 #: The model's score counts down to this: silence of the model does not outweigh a strong rule.
 FLOOR = -1.5
 #: The rules' weights count together up to this.
 CEILING = 8.0
+_LONG = 256
+_MOST_BY_CHANCE = 1.5
+#: Rules reported of one payload, the strongest; all of them count.
+MAX_SIGNS = 6
 _SENTENCE = re.compile(r"[^.!?\n]+")
 
 
@@ -93,7 +99,8 @@ def scan(document: Document, seen: Sequence[View], chunks: Sequence[Chunk], posi
     if total < model.threshold:
         return []
     confidence = round(1 / (1 + math.exp(model.threshold - total)), 3)
-    signs = sorted((_sign(document, *found) for found in fired.items()), key=lambda sign: -sign.rule.weight)
+    strong_first = sorted(fired.items(), key=lambda found: -_rules()[found[0]].weight)
+    signs = [_sign(document, *found) for found in strong_first[:MAX_SIGNS]]
     if strongest.score > 0:
         # The model says that it is one, not which: it borrows the family of the strongest rule.
         family = signs[0].rule.family if signs else "prompt_injection"
@@ -157,18 +164,27 @@ def _fired(original: str, readings: list[_Reading], position: Position) -> dict[
         for name in sorted(patterns.present(reading.text.encode("ascii"))):
             if position is not Position.USER or not rules[name].indirect_only:
                 fired.setdefault(name, reading)
-    if not original.isascii() and _OTHER_SCRIPTS.search(original):
+    if not original.isascii() and _OTHER_LETTERS.search(original) and _OTHER_SCRIPTS.search(original):
         fired[_FOREIGN.id] = None
     return fired
+
+
+def by_chance(tokens: int) -> float:
+    """Return what the best stretch of a text of that many tokens scores more than that of a short one by chance.
+
+    The maximum of many grows with the logarithm of their number. Bounded, so that filler cannot bury an attack.
+    """
+    return min(_MOST_BY_CHANCE, 0.5 * math.log(max(1.0, tokens / _LONG)))
 
 
 def _strongest(readings: list[_Reading], model: LinearModel) -> _Strongest:
     best = _Strongest(float("-inf"))
     for reading in readings:
+        expected = by_chance(sum(len(chunk.tokens) for chunk in reading.chunks))
         for chunk in reading.chunks:
             stretch = model.strongest(chunk)
-            if stretch.score > best.score:
-                best = _Strongest(stretch.score, reading, chunk, stretch)
+            if stretch.score - expected > best.score:
+                best = _Strongest(stretch.score - expected, reading, chunk, stretch)
     return best
 
 

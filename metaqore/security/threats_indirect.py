@@ -22,12 +22,11 @@ _SECRETS = (
 
 RULES: tuple[ThreatRule, ...] = (
     ThreatRule("extraction.secret", "data_exfiltration", 4.0,
-        r"\b(?:reveal|leak|dump|list|print|output|expose|show|paste|give me|disclose|steal|extract|export|upload|"
-        r"collect|"
-        r"harvest|display)\b(?: \w+){0,4} (?:(?:the|all|any|your|raw|internal|admin|secret|confidential|"
+        r"\b(?:reveal|leak|dump|list|print|output|expose|show|paste|give me|disclose|steal|extract|export|"
+        r"collect|harvest|display)\b(?: \w+){0,4} (?:(?:the|all|any|your|raw|internal|admin|secret|confidential|"
         r"hidden) ){0,3}(?:api keys?|credentials|passwords?|secrets?|secret keys?|environment variables|"
-        r"customer (?:list|database|data|emails|records)|confidential data|internal config\w*|admin password|"
-        r"configuration|private data|database)\b",
+        r"(?:customer|user|client|raw|entire|whole|internal|private|confidential)s? (?:\w+ )?(?:list|database|data|"
+        r"e-?mails|records|config\w*)|admin password)\b",
         "asks for secrets or customer data"),
     ThreatRule("exfiltration.markdown", "data_exfiltration", STRONG,
         r"!?\[[^\]\n]{0,120}\]\(\s*<?https?://[^\s)]{0,300}(?:=|/)\s*(?:\[[a-z_ ]{2,30}\]|\{[a-z_ ]{2,30}\}|"
@@ -125,7 +124,7 @@ RULES: tuple[ThreatRule, ...] = (
         r"approved|paid|accepted) (?:as |at once|first|with|highest|without|in)|"
         r"\bregardless of (?:its|the|their|what)(?: \w+){0,2} (?:content|quality|says|merits?|review)",
         "fixes the verdict in advance"),
-    ThreatRule("indirect.force_output", "prompt_injection", 3.5,
+    ThreatRule("indirect.force_output", "prompt_injection", 3.0,
         r"\b(?:just|only|simply|must|instead) (?:say|print|output|respond with|reply with|answer with|write|return|"
         r"display|repeat)(?: the)?(?: \w+){0,3}:? ?[\"'<]|\b(?:just|simply|instead) (?:print|output) \w+|"
         r"\b(?:reply|respond|answer)(?: \w+)? with (?:only|just|exactly) (?:the following|this|these)|"
@@ -154,8 +153,10 @@ RULES: tuple[ThreatRule, ...] = (
         "turns the reader to a planted text"),
     ThreatRule("spoof.role", "prompt_injection", 2.5,
         r"<\|?/?(?:im_start|im_end|system|endoftext|instructions?|admin|sys)\|?>|\[/?(?:system|inst|sys|admin|"
-        r"instructions?)(?: [a-z]+)?(?:\]|::)|<</?sys>>|#{2,} ?(?:end of|system|instruction|new |human|"
-        r"assistant)|\b(?:begin|end) (?:of )?(?:admin|system|user input|document|session|context|"
+        r"instructions?)(?: [a-z]+)?(?:\]|::)|<</?sys>>|#{2,} ?(?:end of (?:user|document|input|session|context|"
+        r"prompt)|system\b|"
+        r"new (?:instruction|system|task|prompt)|(?:human|assistant|instructions?) ?:)|\b(?:begin|"
+        r"end) (?:of )?(?:admin|system|user input|document|session|context|"
         r"conversation)\b|(?:^|\n)\s*-{3,}\s*\n?\s*system ?:",
         "imitates the marks of a conversation"),
     ThreatRule("spoof.turn", "prompt_injection", 2.5,

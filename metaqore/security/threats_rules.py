@@ -49,9 +49,11 @@ _NO_LIMITS = (
     r"morals?|morality|boundaries|constraints|safeguards|guardrails|disclaimers|warnings|inhibitions)"
 )
 _PROMPT = (
-    r"(?:(?:system|initial|original|hidden|starting|secret|internal|developer|underlying|full|entire|first|base|"
-    r"previous|prior|above|own|exact|current|pre-?set|given|configuration|start-?up|set-?up) ){1,3}(?:system )?"
-    r"(?:prompts?|instructions?|message|directives?|configuration|rules|guidelines|system text)"
+    r"(?:(?:(?:system|initial|original|hidden|starting|secret|internal|developer|underlying|own|previous|prior|above|"
+    r"configuration|start-?up|set-?up) ){1,3}(?:system )?(?:prompts?|instructions?|directives?|rules|guidelines)|"
+    r"(?:(?:full|entire|first|base|exact|current|pre-?set|given|whole|complete) ){1,2}(?:system )?(?:prompts?|"
+    r"instructions?)|"
+    r"(?:system|developer|hidden|initial) (?:message|configuration|text))"
 )
 _TELL = (
     r"(?:reveal|show|print|output|display|repeat|tell|give|write|dump|expose|leak|provide|share|copy|return|recite|"
@@ -143,7 +145,7 @@ RULES: tuple[ThreatRule, ...] = (
         r"niccolo machiavelli)\b|\b(?:god|dan|jailbreak|evil|opposite|anarchy|chaos|uncensored|sudo|"
         r"unrestricted|developer) mode (?:enabled|activated|on\b|output|response|:)|"
         r"\b(?:enable|enter|activate|in|into|with|simulate|start) (?:\w+ )?(?:god|dan|jailbreak|evil|unrestricted|"
-        r"uncensored|developer|maintenance|debug) mode\b(?:[^\n.!?]*\b(?:no|without|ignore|display|disabled|"
+        r"uncensored|developer|maintenance) mode\b(?:[^\n.!?]*\b(?:no|without|ignore|display|disabled|"
         r"reveal|anything)\b)|\banti-?dan\b|\bdan(?:'s)? (?:virtual|has no|has been|can|will|is|does)\b",
         "names a known jailbreak persona or mode"),
     ThreatRule("jailbreak.never_refuse", "jailbreak", 3.5,

@@ -1,8 +1,8 @@
 """Read the training data and keep together what must not be split.
 
-Two JSON Lines files, given by path: ``attacks.jsonl.gz`` (attack or benign, with family, cluster, pair …) and
-``sensitivity.jsonl.gz`` (four labels); and the sentences beside this module, written for it: ``attacks.txt``,
-``benign.txt``, ``internal.txt``, ``public.txt``.
+Three JSON Lines files, given by path: ``attacks.jsonl.gz`` (attack or benign, with family, cluster, pair …),
+``sensitivity.jsonl.gz`` (four labels) and ``merges.jsonl.gz`` (documents of open repositories); and the sentences
+beside this module, written for it: ``attacks.txt``, ``benign.txt``, ``internal.txt``, ``public.txt``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from metaqore.security.normalise_views import views
 from metaqore.security.threats import token_readings
 
 OWN = "own"
+DOCUMENT = "repository_document"
+_DOCUMENTS = re.compile(r"\.(?:rst|md|txt)$|(?:^|/)(?:CHANGES|README|HISTORY)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ def attacks(data: Path) -> list[Text]:
         )
         for row, group in zip(source, _groups(source), strict=True)
     ]
+    found += documents(data)
     for name, positive in (("attacks", True), ("benign", False)):
         found += [_own(line, positive, f"{name}{i}") for i, line in enumerate(sentences(name))]
     return found
@@ -93,9 +96,23 @@ def business(data: Path) -> list[Text]:
              weight=min(1.0, 8 / counts[key]) if row["family"] != "docs" else 1.0)
         for row, body, key in zip(source, bodies, keys, strict=True)
     ]  # fmt: skip
+    found += documents(data)
     for name, positive in (("internal", True), ("public", False)):
         found += [_own(line, positive, f"{name}{i}") for i, line in enumerate(sentences(name))]
     return found
+
+
+def documents(data: Path) -> list[Text]:
+    """Return one version of each document in the repositories of ``merges.jsonl.gz``: innocent, public and long."""
+    latest = {
+        (row["repo"], row["path"]): row["ours"]
+        for row in rows(data / "merges.jsonl.gz")
+        if _DOCUMENTS.search(row["path"])
+    }
+    return [
+        Text(readings(text), False, f"repository {repo}", DOCUMENT, False, False, text, "artifact")
+        for (repo, _), text in sorted(latest.items())
+    ]
 
 
 def prose(payload: str) -> str:

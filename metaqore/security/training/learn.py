@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
 from sklearn.linear_model import LogisticRegression
 
-from metaqore.security.assess_linear import BUCKETS, PAIR_WEIGHT, pair_bucket, stretches, token_buckets
+from metaqore.security.assess_linear import BUCKETS, PAIR_WEIGHT, STRETCHES, pair_bucket, stretches, token_buckets
 from metaqore.security.training.corpus import Text
 
 _LONG = 48
+_WINDOW = 32
 _ROUNDS = 3
 _HARD = -1.5
 
@@ -51,6 +52,12 @@ class Bags:
         np.maximum.at(best, self.text, scores)
         return best
 
+    def whole_scores(self, scores: Floats) -> Floats:
+        """Return the score of each short text as a whole, and of a long one its strongest stretch."""
+        short = np.zeros(len(self.positive), bool)
+        short[self.text[self.whole]] = True
+        return self.text_scores(np.where(self.whole | ~short[self.text], scores, -np.inf))
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -71,8 +78,8 @@ class Weights:
         return json.dumps(head, sort_keys=True).encode() + b"\n" + body
 
 
-def bags_of(texts: Sequence[Text], *, parts: bool) -> Bags:
-    """Return the features of ``texts``: of every stretch, or (``parts`` false) only of each whole text."""
+def bags_of(texts: Sequence[Text]) -> Bags:
+    """Return the features of every stretch of ``texts``."""
     values: list[float] = []
     columns: list[int] = []
     ends = [0]
@@ -80,7 +87,7 @@ def bags_of(texts: Sequence[Text], *, parts: bool) -> Bags:
     own: dict[str, tuple[int, ...]] = {}
     for index, text in enumerate(texts):
         for tokens in text.readings:
-            for first, last in stretches(len(tokens)) if parts else [(0, len(tokens))]:
+            for first, last in stretches(len(tokens)):
                 counts = _counts(tokens[first:last], own)
                 columns.extend(counts)
                 values.extend(count / (last - first) ** 0.5 for count in counts.values())
@@ -109,9 +116,16 @@ def _counts(tokens: Sequence[str], own: dict[str, tuple[int, ...]]) -> Counter[i
     return counts
 
 
-def fit_whole(bags: Bags, train: Bools, strength: float) -> Weights:
-    """Fit on whole texts. ``train`` marks the texts; ``strength`` is the inverse of the L2 penalty."""
-    return _fit(bags, np.flatnonzero(train[bags.text] & bags.whole), strength, balanced=True)
+def fit_whole(bags: Bags, train: Bools, strength: float, seed: int = 0) -> Weights:
+    """Fit on whole texts, and on stretches of the negative ones, which are negative all through.
+
+    Args:
+        train: Marks the texts.
+        strength: The inverse of the L2 penalty.
+    """
+    some = np.random.default_rng(seed).random(len(bags.text)) < 0.3
+    parts = ~bags.positive[bags.text] & (bags.length >= _WINDOW) & some
+    return _fit(bags, np.flatnonzero(train[bags.text] & (bags.whole | parts)), strength, balanced=True)
 
 
 def fit_parts(bags: Bags, train: Bools, strength: float, seed: int = 0) -> Weights:
@@ -121,7 +135,8 @@ def fit_parts(bags: Bags, train: Bools, strength: float, seed: int = 0) -> Weigh
     usable = train[bags.text]
     size = np.zeros(len(bags.positive), dtype=int)
     np.maximum.at(size, bags.text, bags.length)
-    all_attack = usable & positive & bags.whole & ~(bags.planted & (size > _LONG))[bags.text]
+    everywhere = bags.whole | (bags.length == STRETCHES[-1])
+    all_attack = usable & positive & everywhere & ~(bags.planted & (size > _LONG))[bags.text]
     innocent = usable & ~positive
     chosen = innocent & (bags.whole | (random.random(len(positive)) < 0.3)) | all_attack
     for turn in range(_ROUNDS):

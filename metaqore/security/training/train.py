@@ -16,10 +16,11 @@ import numpy as np
 
 from metaqore.security import threats
 from metaqore.security.assess_payload import read
+from metaqore.security.detect_internal import STRETCH_THRESHOLD
 from metaqore.security.model import Position
 from metaqore.security.normalise_views import views
 from metaqore.security.training import corpus, learn
-from metaqore.security.training.corpus import OWN, Text
+from metaqore.security.training.corpus import DOCUMENT, OWN, Text
 from metaqore.security.training.learn import Bags, Bools, Floats, Weights
 
 _FOLDS = 4
@@ -30,8 +31,13 @@ _FALSE_POSITIVES = 0.005
 Fit = Callable[[Bags, Bools], Weights]
 
 
-def unseen_scores(texts: Sequence[Text], bags: Bags, fit: Fit, keys: Sequence[str]) -> Floats:
-    """Return the score of each text by a model that saw no text with the same key; our own sentences always train."""
+def unseen_scores(texts: Sequence[Text], bags: Bags, fit: Fit, *, whole: bool = False) -> Floats:
+    """Return the score of each text by a model that saw no text of its group; our own sentences always train.
+
+    Args:
+        whole: Score short texts as wholes, not by their strongest stretch.
+    """
+    keys = [text.group for text in texts]
     own = np.array([text.family == OWN for text in texts])
     names = sorted(set(keys))
     random = np.random.default_rng(_SEED)
@@ -40,7 +46,9 @@ def unseen_scores(texts: Sequence[Text], bags: Bags, fit: Fit, keys: Sequence[st
     scores = np.full(len(texts), np.nan)
     for fold in range(_FOLDS):
         held_out = (folds == fold) & ~own
-        scores[held_out] = bags.text_scores(fit(bags, ~held_out).scores(bags))[held_out]
+        of_stretches = fit(bags, ~held_out).scores(bags)
+        best = bags.whole_scores(of_stretches) if whole else bags.text_scores(of_stretches)
+        scores[held_out] = best[held_out]
     return scores
 
 
@@ -57,14 +65,15 @@ def rule_weights(texts: Sequence[Text]) -> Floats:
 def train_threats(data: Path, out: Path, report: TextIO) -> None:
     """Train, measure and write ``threats.bin``."""
     texts = corpus.attacks(data)
-    bags = learn.bags_of(texts, parts=True)
+    bags = learn.bags_of(texts)
 
     def fit(bags: Bags, train: Bools) -> Weights:
         return learn.fit_parts(bags, train, strength=1.0)
 
     rules = rule_weights(texts)
-    linear = unseen_scores(texts, bags, fit, [text.group for text in texts])
-    total = np.maximum(linear, threats.FLOOR) + rules
+    linear = unseen_scores(texts, bags, fit)
+    expected = np.array([threats.by_chance(max(map(len, text.readings))) for text in texts])
+    total = np.maximum(linear - expected, threats.FLOOR) + rules
     measured = ~np.isnan(linear)
     innocent = np.sort(total[measured & ~bags.positive])
     threshold = float(innocent[int(len(innocent) * (1 - _FALSE_POSITIVES))]) + 0.05
@@ -91,17 +100,17 @@ def _table(texts: Sequence[Text], total: Floats, measured: Bools, threshold: flo
 def train_internal(data: Path, out: Path, report: TextIO) -> None:
     """Train, measure and write ``internal.bin``."""
     texts = corpus.business(data)
-    bags = learn.bags_of(texts, parts=False)
+    bags = learn.bags_of(texts)
 
     def fit(bags: Bags, train: Bools) -> Weights:
         return learn.fit_whole(bags, train, strength=0.3)
 
-    scores = unseen_scores(texts, bags, fit, [text.group for text in texts])
-    measured = ~np.isnan(scores)
-    right = ((scores > 0) == bags.positive)[measured]
-    report.write(
-        f"internal: accuracy {right.mean():.4f} of {measured.sum()} texts, templates and packages never split\n"
-    )
+    scores = unseen_scores(texts, bags, fit, whole=True)
+    document = np.array([text.family == DOCUMENT for text in texts])
+    for name, of, threshold in (("sentences", ~document, 0.0), ("long documents", document, STRETCH_THRESHOLD)):
+        measured = of & ~np.isnan(scores)
+        right = ((scores > threshold) == bags.positive)[measured].mean()
+        report.write(f"internal: {right:.4f} of {measured.sum()} {name} right; templates and sources never split\n")
     weights = fit(bags, np.ones(len(texts), bool))
     (out / "internal.bin").write_bytes(weights.pack("internal", 0.0, seed=_SEED, texts=len(texts)))
 
