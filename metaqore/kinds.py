@@ -19,8 +19,8 @@ from metaqore.hmcp.model import TaskEvent
 from metaqore.llm import config as llm_config
 from metaqore.llm.handlers import Handlers as LlmHandlers
 from metaqore.llm.ports import Provider
-from metaqore.psmp import control, handlers, resolution
-from metaqore.psmp.rules import study as study_declaration
+from metaqore.psmp import control, handlers, lifecycle, resolution
+from metaqore.psmp.declaration import study as study_declaration
 from metaqore.requests.cancel import cancel
 from metaqore.requests.catalogue import Decide, Kind
 from metaqore.security import key_handlers
@@ -78,7 +78,7 @@ def _psmp() -> list[Kind]:
         Kind(name="artifact.declare", queue="psmp", feature="psmp", scope="artifacts:write",
              decide=handlers.declare, study=study_declaration, ordered_by_project=True, together=True),
         Kind(name="artifact.transition", queue="psmp", feature="psmp", scope="artifacts:write",
-             decide=handlers.transition, ordered_by_project=True, together=True),
+             decide=lifecycle.transition, ordered_by_project=True, together=True),
         Kind(name="conflict.resolve", queue="psmp", feature="psmp", scope="conflicts:resolve",
              decide=resolution.resolve, study=resolution.study, ordered_by_project=True),
     ]  # fmt: skip

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import msgspec
 
 from metaqore.llm.model import GenerateCommand
+from metaqore.psmp.declaration import check
 from metaqore.psmp.model import Declaration
-from metaqore.psmp.rules import check
 
 #: project, payload of ``artifact.declare``
 Declared = tuple[str, dict[str, Any]]

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import RAISE, Schema, ValidationError, fields, validate, validates_schema
 
 from api.schemas.strict import Boolean, Integer, Moment, PageQuery, choice, text
-from metaqore.psmp.control import MODES
-from metaqore.psmp.model import LIFECYCLES, RESERVED_TYPES, Severity, Strategy
-from metaqore.psmp.rules import MAX_DEPENDENCIES, MAX_NAME
+from metaqore.psmp.catalogue import MODES, Severity, Strategy
+from metaqore.psmp.declaration import (
+    LABELS,
+    MAX_CLAIM,
+    MAX_CLAIMS,
+    MAX_DEPENDENCIES,
+    MAX_NAME,
+    MAX_POINTERS,
+    MAX_READS,
+    POINTER,
+)
+from metaqore.psmp.model import LIFECYCLES, RESERVED_TYPES
+from metaqore.psmp.version_range import parse_range
 
 PROJECT_STATES = tuple(state for state in LIFECYCLES["project"] if state is not None)
 TASK_STATES = tuple(state for state in LIFECYCLES["task"] if state is not None)
 ARTIFACT_STATES = tuple(state for state in LIFECYCLES["artifact"] if state is not None)
-LABELS = ("PUBLIC", "INTERNAL", "SENSITIVE", "CRITICAL")
 _MODE = "strict blocks on any conflict; adaptive resolves where that is safe; playground only records"
 CONFLICT_STATES = ("open", "escalated", "resolved", "recorded")
 
@@ -67,20 +76,83 @@ class ProjectQuery(PageQuery):
     state = choice(*PROJECT_STATES, load_default=None)
 
 
-class DependencySchema(Schema):
-    """What an artifact depends on: by id, or by type and name in the same project."""
+class VersionOrRange(fields.Field[Any]):
+    """A version number, or a range of them."""
+
+    def _jsonschema_type_mapping(self) -> dict[str, Any]:
+        return {"oneOf": [{"type": "integer"}, {"type": "string", "example": ">=2,<4"}, {"type": "null"}]}
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int | str:
+        if type(value) is int:
+            return value
+        if not isinstance(value, str):
+            raise ValidationError("a version number, or a range as in >=2,<4")
+        try:
+            parse_range(value)
+        except ValueError as error:
+            raise ValidationError(str(error)) from error
+        return value
+
+
+class ReferenceSchema(Schema):
+    """Another artifact: by id, or by type and name in the same project."""
 
     artifact = fields.String(allow_none=True)
     type = fields.String(allow_none=True)
     name = fields.String(allow_none=True)
-    version = Integer(allow_none=True)
-    kind = fields.String()
 
     @validates_schema
     def _one_way(self, data: dict[str, Any], **_: Any) -> None:
         by_name = data.get("type") is not None and data.get("name") is not None
         if (data.get("artifact") is None) != by_name:
             raise ValidationError("give either artifact, or type and name")
+
+
+class DependencySchema(ReferenceSchema):
+    """What an artifact depends on: by id, or by type and name in the same project."""
+
+    version = VersionOrRange(allow_none=True)
+    kind = fields.String()
+
+
+class ReadSchema(ReferenceSchema):
+    """A version that was read while the work was done."""
+
+    version = Integer(required=True, validate=validate.Range(1))
+
+
+class ClaimsSchema(Schema):
+    """What nobody else should touch meanwhile."""
+
+    paths = fields.List(text(MAX_CLAIM), metadata={"description": "Globs of file paths"})
+    resources = fields.List(text(MAX_CLAIM), metadata={"description": "Names"})
+
+
+class ClaimsField(fields.Field[Any]):
+    """A list of paths, or an object of paths and resources."""
+
+    _PATHS = fields.List(text(MAX_CLAIM))
+
+    def _jsonschema_type_mapping(self) -> dict[str, Any]:
+        names = {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": MAX_CLAIM}}
+        whole = {"type": "object", "properties": {"paths": names, "resources": names}, "additionalProperties": False}
+        return {"oneOf": [names, whole]}
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, list):
+            value, claimed = value, self._PATHS.deserialize(value)
+        else:
+            loaded = ClaimsSchema(unknown=RAISE).load(value)
+            claimed = [*loaded.get("paths", ()), *loaded.get("resources", ())]
+        if len(claimed) > MAX_CLAIMS:
+            raise ValidationError(f"at most {MAX_CLAIMS} paths and resources")
+        return value
+
+
+def pointers(**options: Any) -> fields.List[Any]:
+    """JSON pointers (RFC 6901)."""
+    pointer = fields.String(validate=[validate.Length(max=MAX_CLAIM), validate.Regexp(rf"(?:{POINTER})\Z")])
+    return fields.List(pointer, validate=validate.Length(max=MAX_POINTERS), **options)
 
 
 class RequirementSchema(Schema):
@@ -113,8 +185,15 @@ class DeclareSchema(Schema):
     )  # fmt: skip
     depends_on = fields.List(fields.Nested(DependencySchema), validate=validate.Length(max=MAX_DEPENDENCIES))
     requires = fields.List(fields.Nested(RequirementSchema))
-    claims = fields.List(fields.String())
+    claims = ClaimsField(metadata={"description": "Paths; or paths and resources"})
+    read_set = fields.List(fields.Nested(ReadSchema), validate=validate.Length(max=MAX_READS))
+    owns = pointers(allow_none=True, metadata={"description": "The parts of which the author is the manager"})
+    force = pointers(metadata={"description": "Those of them that are taken over from another manager"})
+    intent = fields.String(
+        allow_none=True, validate=validate.Length(1, 64), metadata={"description": "The announced intent it fulfils"}
+    )  # fmt: skip
     label = choice(*LABELS, allow_none=True)
+    provenance = objects()
     metadata = objects()
 
 
@@ -149,6 +228,9 @@ class VersionBodySchema(Schema):
     depends_on = fields.Raw(attribute="body.depends_on")
     requires = fields.Raw(attribute="body.requires")
     claims = fields.Raw(attribute="body.claims")
+    read_set = fields.Raw(attribute="body.read_set")
+    owns = fields.Raw(attribute="body.owns")
+    intent = fields.Raw(attribute="body.intent")
     metadata = fields.Raw(attribute="body.metadata")
     provenance = fields.Raw(attribute="body.provenance")
     request = fields.String(attribute="request_id", metadata={"description": "The request that made this version"})

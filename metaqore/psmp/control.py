@@ -11,11 +11,11 @@ from metaqore.audit.tags import Tag
 from metaqore.errors import Conflict, InvalidInput, NotFound, PreconditionFailed
 from metaqore.ids import new_id
 from metaqore.messages import AuditNote, EventNote, Outcome, Request, Verdict
-from metaqore.psmp.model import LIFECYCLES, SaveProject, SaveTask
+from metaqore.psmp.catalogue import MODES
+from metaqore.psmp.effects import SaveProject, SaveTask
+from metaqore.psmp.model import LIFECYCLES
 from metaqore.psmp.ports import PsmpReads
 from metaqore.psmp.rules import legal_moves
-
-MODES = ("strict", "adaptive", "playground")
 
 
 class IllegalTransition(Conflict):

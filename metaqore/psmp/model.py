@@ -1,52 +1,15 @@
-"""PSMP's vocabulary: artifacts, declarations, conflicts, lifecycles, and the effects a decision can have. Pure."""
+"""PSMP's vocabulary: declarations, heads, conflicts, and a case that is being decided. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from enum import StrEnum
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
 
-from metaqore.messages import Write
-
-Mode = Literal["strict", "adaptive", "playground"]
-
-
-class Severity(StrEnum):
-    """How bad a conflict is."""
-
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
-    CRITICAL = "critical"
-
-
-class Strategy(StrEnum):
-    """The four ways out of a conflict."""
-
-    RETRY = "retry"
-    MERGE = "merge"
-    OVERRIDE = "override"
-    ESCALATE = "escalate"
-
-
-class Rule(msgspec.Struct, frozen=True):
-    """One conflict rule. ``conflict_class`` is stable: clients match on it."""
-
-    id: str
-    conflict_class: str
-    severity: Severity
-    strategy: Strategy
-
-
-VERSION_MISMATCH = Rule("psmp.version_mismatch.v1", "version_mismatch", Severity.MEDIUM, Strategy.RETRY)
-PARALLEL_CREATION = Rule("psmp.parallel_creation.v1", "parallel_creation", Severity.HIGH, Strategy.MERGE)
-MISSING_DEPENDENCY = Rule("psmp.missing_dependency.v1", "missing_dependency", Severity.HIGH, Strategy.RETRY)
-CIRCULAR_DEPENDENCY = Rule("psmp.circular_dependency.v1", "circular_dependency", Severity.CRITICAL, Strategy.ESCALATE)
-RULES: Mapping[str, Rule] = {
-    rule.conflict_class: rule for rule in (VERSION_MISMATCH, PARALLEL_CREATION, MISSING_DEPENDENCY, CIRCULAR_DEPENDENCY)
-}
+from metaqore.ids import new_id
+from metaqore.messages import Request
+from metaqore.psmp.catalogue import Mode, Rule
 
 #: The built-in lifecycles: state → where it may go. ``None`` names the state in which a thing begins.
 LIFECYCLES: Mapping[str, Mapping[str | None, tuple[str, ...]]] = {
@@ -82,13 +45,21 @@ RESERVED_TYPES = frozenset({"specialist_model", "compliance_report"})
 
 
 class Dependency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an artifact depends on: by ``artifact`` id, or by ``type`` and ``name`` in the same project."""
+    """What an artifact depends on: by ``artifact`` id, or by ``type`` and ``name`` in the same project.
+
+    ``version`` is one version, or a range of versions such as ``">=2,<4"``.
+    """
 
     artifact: str | None = None
     type: str | None = None
     name: str | None = None
-    version: int | None = None
+    version: int | str | None = None
     kind: str = "uses"
+
+    @property
+    def shown(self) -> str:
+        """How messages name it."""
+        return self.artifact or f"{self.type}/{self.name}"
 
 
 class Requirement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,10 +71,35 @@ class Requirement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scope: Literal["runtime", "dev", "build"] = "runtime"
 
 
+class Claims(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What nobody else should touch meanwhile: file paths (globs) and named resources."""
+
+    paths: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
+
+
+class Read(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A version that was read while the work was done: by ``artifact`` id, or by ``type`` and ``name``."""
+
+    version: int
+    artifact: str | None = None
+    type: str | None = None
+    name: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """How messages name it."""
+        return self.artifact or f"{self.type}/{self.name}"
+
+
 class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The payload of ``artifact.declare``.
 
-    ``base_version`` is the version this work started from; None or 0 says "I believe that it is new".
+    ``content`` is a JSON document, a text, or a list of files ``{"files": {path: text}}``. ``base_version`` is the
+    version this work started from; None or 0 says "I believe that it is new". A list of ``claims`` means paths.
+    ``owns`` are JSON pointers that the author takes or keeps as their manager (None says nothing about them, empty
+    gives all up), ``force`` those among them that are taken from another. ``intent`` is the id of the announced intent
+    that this fulfils.
     """
 
     type: str
@@ -112,13 +108,23 @@ class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     base_version: int | None = None
     depends_on: tuple[Dependency, ...] = ()
     requires: tuple[Requirement, ...] = ()
-    claims: tuple[str, ...] = ()
+    claims: tuple[str, ...] | Claims = ()
+    read_set: tuple[Read, ...] = ()
+    owns: tuple[str, ...] | None = None
+    force: tuple[str, ...] = ()
+    intent: str | None = None
     label: str | None = None
+    provenance: dict[str, Any] = {}
     metadata: dict[str, Any] = {}
+
+    @property
+    def claimed(self) -> Claims:
+        """The claims, whichever way they were written."""
+        return self.claims if isinstance(self.claims, Claims) else Claims(paths=self.claims)
 
 
 class Studied(msgspec.Struct, frozen=True):
-    """A declaration, parsed and hashed before the transaction begins."""
+    """A declaration, parsed and hashed before the transaction begins. ``content`` and ``body`` are JSON text."""
 
     declaration: Declaration
     content: str
@@ -152,7 +158,10 @@ class Head(msgspec.Struct, kw_only=True):
 
 
 class Conflict(msgspec.Struct, kw_only=True, frozen=True):
-    """One conflict that was found, with what proves it."""
+    """One conflict that was found, with what proves it.
+
+    ``evidence["pointer"]`` says which part of the declaration is its cause, as a JSON pointer.
+    """
 
     id: str
     rule: Rule
@@ -172,151 +181,67 @@ class Conflict(msgspec.Struct, kw_only=True, frozen=True):
         }
 
 
-class NewArtifact(Write, frozen=True):
-    """Effect: an artifact appears with its first version."""
+class Merged(msgspec.Struct, frozen=True):
+    """The outcome of a three-way merge of contents; ``hunks`` says where it failed."""
 
-    id: str
-    organization: str
-    project: str
-    type: str
-    name: str
-    state: str
-    head: int
-    content_hash: str
-    label: str
-    rank: int
-    created_by: str
-    at: int
+    clean: bool
+    content: Any
+    hunks: Sequence[Mapping[str, Any]]
+    #: True where no part was changed on both sides, so that nothing had to be woven together.
+    disjoint: bool = False
 
 
-class MoveHead(Write, frozen=True):
-    """Effect: an artifact's head moves to its next version."""
+class Case(msgspec.Struct, kw_only=True):
+    """One declaration being decided: what checks are given."""
 
-    id: str
-    head: int
-    content_hash: str
-    label: str
-    updated_by: str
-    at: int
-
-
-class NewVersion(Write, frozen=True):
-    """Effect: a version is appended. ``content`` and ``body`` are JSON text."""
-
+    request: Request
+    studied: Studied
+    project: Project
+    head: Head | None
+    #: The id of the artifact, also of one that is still to be made.
     artifact: str
-    version: int
-    organization: str
-    content: str
-    content_hash: str
-    label: str
-    base_version: int | None
-    body: str
-    request_id: str
-    created_by: str
-    at: int
+    now: int
+    #: The project's mode, or the one that a resolution asks for.
+    mode: Mode
+    #: The rules in force, by conflict class.
+    rules: Mapping[str, Rule]
+    #: What each entry of ``depends_on`` points at, in order; None where nothing is there.
+    targets: list[Head | None] = []
+    #: The dependencies that are kept as edges.
+    dependencies: list[Head] = []
+    #: Topological ranks that must change, by artifact.
+    ranks: dict[str, int] = {}
+    conflicts: list[Conflict] = []
+    #: The merge with the present head, where the declaration started from an older version.
+    merged: Merged | None = None
+    #: What the engine adds to the provenance of the version.
+    provenance: dict[str, Any] = {}
+    #: What checks add to the result of an admitted declaration.
+    result: dict[str, Any] = {}
 
+    @property
+    def declaration(self) -> Declaration:
+        """What is declared."""
+        return self.studied.declaration
 
-class SetEdges(Write, frozen=True):
-    """Effect: the present dependencies of an artifact. ``fresh`` where it has none to replace."""
+    @property
+    def where(self) -> str:
+        """How messages name the artifact."""
+        return f"{self.declaration.type}/{self.declaration.name}"
 
-    artifact: str
-    depends_on: tuple[str, ...]
-    fresh: bool
+    @property
+    def rank(self) -> int:
+        """The artifact's topological rank.
 
+        The number of its request is a new artifact's rank: nearly always higher than that of all it can depend on.
+        """
+        return self.ranks.get(self.artifact, self.head.rank if self.head is not None else self.request.seq)
 
-class SetRank(Write, frozen=True):
-    """Effect: an artifact gets another place in the topological order."""
+    def found(self, rule: Rule, message: str, pointer: str, **evidence: Any) -> Conflict:
+        """Return a conflict of ``rule``, with the severity and the strategy that are in force.
 
-    artifact: str
-    rank: int
-
-
-class SetArtifactState(Write, frozen=True):
-    """Effect: an artifact moves along its lifecycle."""
-
-    artifact: str
-    state: str
-    updated_by: str
-    at: int
-
-
-class NewProposal(Write, frozen=True):
-    """Effect: a blocked declaration is kept, so that it can be admitted later. Its payload is the request's."""
-
-    id: str
-    organization: str
-    project: str
-    artifact: str | None
-    type: str
-    name: str
-    request_id: str
-    created_by: str
-    at: int
-
-
-class CloseProposal(Write, frozen=True):
-    """Effect: a blocked declaration was admitted or withdrawn."""
-
-    id: str
-    state: Literal["admitted", "withdrawn"]
-    at: int
-
-
-class NewConflict(Write, frozen=True):
-    """Effect: a conflict is recorded. ``state`` is open, or recorded where it was let through or resolved at once."""
-
-    id: str
-    organization: str
-    project: str
-    proposal: str | None
-    artifact: str | None
-    request_id: str
-    rule: Rule
-    mode: str
-    state: Literal["open", "recorded", "resolved"]
-    evidence: str
-    resolution: str | None
-    resolved_by: str | None
-    at: int
-
-
-class ResolveConflicts(Write, frozen=True):
-    """Effect: the open conflicts of a proposal are resolved (or one escalated)."""
-
-    ids: tuple[str, ...]
-    state: Literal["resolved", "escalated"]
-    resolution: str
-    resolved_by: str
-    at: int
-
-
-class SaveProject(Write, frozen=True):
-    """Effect: a project is created or changed; ``version`` 1 creates. JSON text in ``metadata``."""
-
-    id: str
-    organization: str
-    name: str
-    description: str
-    owner: str
-    mode: str
-    state: str
-    metadata: str
-    version: int
-    created_by: str
-    at: int
-
-
-class SaveTask(Write, frozen=True):
-    """Effect: a task is created or changed; ``version`` 1 creates. JSON text in ``depends_on`` and ``metadata``."""
-
-    id: str
-    organization: str
-    project: str
-    title: str
-    state: str
-    assigned_to: str | None
-    depends_on: str
-    metadata: str
-    version: int
-    created_by: str
-    at: int
+        Args:
+            pointer: which part of the declaration is its cause, e.g. ``/depends_on/2``.
+        """
+        rule = self.rules[rule.conflict_class]
+        return Conflict(id=new_id("conf"), rule=rule, message=message, evidence={"pointer": pointer, **evidence})

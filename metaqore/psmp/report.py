@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from metaqore.psmp.model import MISSING_DEPENDENCY, PARALLEL_CREATION, VERSION_MISMATCH, Conflict, Declaration, Strategy
+from metaqore.psmp.catalogue import MISSING_DEPENDENCY, PARALLEL_CREATION, VERSION_MISMATCH, Strategy
+from metaqore.psmp.model import Conflict, Declaration
 
 #: The scope that each way out needs.
 NEEDS = {
@@ -33,7 +34,7 @@ def blocking_report(
 
 def _suggest(conflict: Conflict, head_version: int) -> list[dict[str, Any]]:
     ways = [conflict.rule.strategy]
-    if conflict.rule in (VERSION_MISMATCH, PARALLEL_CREATION):
+    if conflict.rule.id in (VERSION_MISMATCH.id, PARALLEL_CREATION.id):
         ways += [s for s in (Strategy.MERGE, Strategy.RETRY) if s not in ways]
     ways += [s for s in (Strategy.OVERRIDE, Strategy.ESCALATE) if s not in ways]
     return [
@@ -58,6 +59,6 @@ def _what(way: Strategy, conflict: Conflict, head_version: int) -> str:
         return "Admit it as it is, over the conflict. Say why; the reason is kept in the audit log."
     if way is Strategy.ESCALATE:
         return "Hand the decision to a person."
-    if conflict.rule is MISSING_DEPENDENCY:
+    if conflict.rule.id == MISSING_DEPENDENCY.id:
         return f"Declare {conflict.evidence['dependency']} first, then repeat this; or leave the dependency out."
     return f"Read version {head_version}, make the change on top of it, and declare with base_version {head_version}."

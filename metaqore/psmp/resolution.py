@@ -16,10 +16,11 @@ import msgspec
 from metaqore.audit.tags import Tag
 from metaqore.errors import InvalidInput
 from metaqore.messages import AuditNote, EventNote, Outcome, Request, Verdict, failed
-from metaqore.psmp.handlers import decide, studied_again
-from metaqore.psmp.model import CloseProposal, NewConflict, NewProposal, ResolveConflicts
+from metaqore.psmp.checks import workspace_for
+from metaqore.psmp.declaration import studied_again
+from metaqore.psmp.effects import CloseProposal, NewConflict, NewProposal, ResolveConflicts
+from metaqore.psmp.handlers import decide
 from metaqore.psmp.ports import PsmpReads
-from metaqore.psmp.workspace import Workspace
 
 
 class Resolve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,7 +80,7 @@ def _decide_again(request: Request, asked: Resolve, row: Mapping[str, Any], read
     override = asked.strategy == "override"
     studied = studied_again(row["payload"], None)
     blocked.studied = studied
-    workspace = Workspace([blocked], reads)
+    workspace = workspace_for([blocked], reads)
     provenance = {"resolution": asked.strategy, "resolved_by": request.principal, "conflict": asked.conflict}
     if override:
         provenance["reason"] = asked.reason

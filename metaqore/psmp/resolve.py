@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from metaqore.psmp.merge import merge_files, merge_json, merge_text
+from metaqore.psmp.model import Merged
 
 #: Most lines of a text that is merged inside the deciding transaction; hostile texts of this size take about 0.2 s,
 #: and the write lock is held meanwhile. Larger ones are for ``metaqore merge`` and a person.
 MAX_LINES = 4000
-
-
-class Merged(msgspec.Struct, frozen=True):
-    """The outcome of a three-way merge of contents; ``hunks`` says where it failed."""
-
-    clean: bool
-    content: Any
-    hunks: Sequence[Mapping[str, Any]]
 
 
 def merge_contents(base: Any, ours: Any, theirs: Any) -> Merged:

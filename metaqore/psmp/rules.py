@@ -1,157 +1,43 @@
-"""The conflict rules and the modes. Pure: facts in, conflicts and a ruling out."""
+"""What the modes make of conflicts, and where lifecycles may go. Pure."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from enum import Enum
-from typing import Any
 
-import msgspec
-
-from metaqore.canonical import canonical_json, sha256_hex
-from metaqore.errors import InvalidInput
-from metaqore.ids import new_id
-from metaqore.messages import Request
-from metaqore.psmp.model import (
-    CIRCULAR_DEPENDENCY,
-    LIFECYCLES,
-    MISSING_DEPENDENCY,
-    PARALLEL_CREATION,
-    RESERVED_TYPES,
-    VERSION_MISMATCH,
-    Conflict,
-    Declaration,
-    Dependency,
-    Head,
-    Mode,
-    Rule,
-    Studied,
-)
-
-_TYPE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
-_LABELS = ("PUBLIC", "INTERNAL", "SENSITIVE", "CRITICAL")
-MAX_NAME = 512
-MAX_DEPENDENCIES = 256
+from metaqore.psmp.catalogue import Mode, Rule
+from metaqore.psmp.model import LIFECYCLES, Conflict
 
 
 class Ruling(Enum):
-    """What a mode makes of conflicts."""
+    """What a mode makes of a conflict, the mildest first."""
 
     ADMIT = "admit"
-    BLOCK = "block"
     RESOLVE = "resolve"
+    BLOCK = "block"
 
 
-def study(request: Request) -> Studied:
-    """Parse, check and hash a declaration.
+def ruling_of(mode: Mode, rule: Rule, *, forced: bool = False) -> Ruling:
+    """Return what the mode makes of a conflict of ``rule``.
 
-    Raises:
-        InvalidInput: the payload is no valid declaration; the message has the JSON path.
-    """
-    try:
-        declaration = msgspec.convert(request.payload, Declaration)
-    except msgspec.ValidationError as error:
-        raise InvalidInput(f"artifact.declare: {error}") from error
-    check(declaration)
-    content = canonical_json(declaration.content)
-    body = msgspec.json.encode(
-        {
-            "depends_on": declaration.depends_on,
-            "requires": declaration.requires,
-            "claims": declaration.claims,
-            "metadata": declaration.metadata,
-        }
-    )
-    return Studied(declaration, content.decode(), sha256_hex(content), body.decode())
-
-
-def check(declaration: Declaration) -> None:
-    """Refuse what no project could admit.
-
-    Raises:
-        InvalidInput: says which field, its value and what is allowed.
-    """
-    if not _TYPE.fullmatch(declaration.type):
-        raise InvalidInput(f"type {declaration.type!r}: use lower case letters, digits, '_', '.', '-' (at most 64)")
-    if declaration.type in RESERVED_TYPES:
-        raise InvalidInput(f"type {declaration.type!r} is reserved: only MetaQore itself declares it")
-    if not declaration.name.strip() or len(declaration.name) > MAX_NAME:
-        raise InvalidInput(f"name: 1 to {MAX_NAME} characters that are not all blank")
-    if declaration.label is not None and declaration.label not in _LABELS:
-        raise InvalidInput(f"label {declaration.label!r}: one of {', '.join(_LABELS)}")
-    if declaration.base_version is not None and declaration.base_version < 0:
-        raise InvalidInput("base_version: 0 or more")
-    if len(declaration.depends_on) > MAX_DEPENDENCIES:
-        raise InvalidInput(f"depends_on: at most {MAX_DEPENDENCIES} entries")
-    for index, dependency in enumerate(declaration.depends_on):
-        by_name = dependency.type is not None and dependency.name is not None
-        if (dependency.artifact is None) != by_name:
-            raise InvalidInput(f"depends_on[{index}]: give either artifact, or type and name")
-
-
-def found(rule: Rule, message: str, evidence: Mapping[str, Any]) -> Conflict:
-    """Return a conflict of ``rule`` with a new id."""
-    return Conflict(id=new_id("conf"), rule=rule, message=message, evidence=evidence)
-
-
-def version_conflict(
-    declaration: Declaration, principal: str, head: Head | None, movers: Sequence[str]
-) -> Conflict | None:
-    """Compare the base version with the head.
+    strict blocks on any conflict; adaptive resolves what the engine can resolve safely, lets through what is no more
+    than a warning, and blocks on the rest; playground records and never blocks.
 
     Args:
-        movers: who made the versions after the base, where the base is behind the head.
+        forced: the mode holds although the rule has one of its own; an override by a person does that.
     """
-    base = declaration.base_version or 0
-    present = head.head if head is not None else 0
-    if base == present:
-        return None
-    where = f"{declaration.type}/{declaration.name}"
-    evidence = {"base_version": base, "head_version": present, "moved_by": sorted(set(movers))}
-    if base > present:
-        return found(VERSION_MISMATCH, f"{where} is at version {present}, not at {base}", evidence)
-    others = sorted(set(movers) - {principal})
-    if others:
-        return found(
-            PARALLEL_CREATION,
-            f"{where} moved from version {base} to {present} by {', '.join(others)} while this was made",
-            evidence,
-        )
-    return found(VERSION_MISMATCH, f"{where} is at version {present}; this was made from version {base}", evidence)
-
-
-def missing_dependency(index: int, dependency: Dependency, head: Head | None) -> Conflict | None:
-    """Say that a dependency is not there, or not at the version that is asked for."""
-    shown = dependency.artifact or f"{dependency.type}/{dependency.name}"
-    evidence = {"pointer": f"/depends_on/{index}", "dependency": shown, "version": dependency.version}
-    if head is None:
-        return found(MISSING_DEPENDENCY, f"{shown} does not exist in this project", evidence)
-    if dependency.version is not None and not 1 <= dependency.version <= head.head:
-        return found(MISSING_DEPENDENCY, f"{shown} has no version {dependency.version} (head {head.head})", evidence)
-    return None
-
-
-def circular_dependency(index: int, path: Sequence[str]) -> Conflict:
-    """Say which cycle a dependency would close."""
-    return found(
-        CIRCULAR_DEPENDENCY,
-        "this dependency closes a cycle: " + " → ".join(path),
-        {"pointer": f"/depends_on/{index}", "cycle": list(path)},
-    )
-
-
-def rule_on(mode: Mode, conflicts: Sequence[Conflict]) -> Ruling:
-    """Return what the mode makes of the conflicts.
-
-    strict blocks on any conflict; adaptive resolves where the strategy can be carried out safely by the engine and
-    blocks where it cannot; playground records and never blocks.
-    """
-    if not conflicts or mode == "playground":
+    mode = mode if forced or rule.mode is None else rule.mode
+    if mode == "playground":
         return Ruling.ADMIT
-    if mode == "adaptive" and all(c.rule in (VERSION_MISMATCH, PARALLEL_CREATION) for c in conflicts):
-        return Ruling.RESOLVE
-    return Ruling.BLOCK
+    if mode == "strict" or rule.adaptive == "block":
+        return Ruling.BLOCK
+    return Ruling.RESOLVE if rule.adaptive == "resolve" else Ruling.ADMIT
+
+
+def rule_on(mode: Mode, conflicts: Iterable[Conflict], *, forced: bool = False) -> Ruling:
+    """Return what becomes of all of them together: the severest ruling of any."""
+    rulings = {ruling_of(mode, conflict.rule, forced=forced) for conflict in conflicts}
+    return next((each for each in (Ruling.BLOCK, Ruling.RESOLVE) if each in rulings), Ruling.ADMIT)
 
 
 def legal_moves(subject: str, state: str) -> tuple[str, ...]:

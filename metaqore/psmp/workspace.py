@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from metaqore.messages import Request
 from metaqore.psmp.model import Dependency, Head, Studied
 from metaqore.psmp.ports import Identity, PsmpReads
+
+Memory = TypeVar("Memory")
 
 
 class Workspace:
@@ -35,6 +37,7 @@ class Workspace:
         #: artifact → (version, who made it, its content as JSON) of the versions this run has added, in order.
         self._versions: dict[str, list[tuple[int, str, str]]] = {}
         self._ranks: dict[str, int] = {}
+        self._memories: dict[type, Any] = {}
         for head in reads.heads(identities, ids):
             self.put(head)
 
@@ -42,6 +45,14 @@ class Workspace:
         """Lay a new or moved head over what was looked up."""
         self._by_identity[(head.project, head.type, head.name)] = head
         self._by_id[head.id] = head
+
+    def remember(self, memory: Any) -> None:
+        """Keep what a family of checks knows of this run; there is one memory of a class."""
+        self._memories[type(memory)] = memory
+
+    def memory(self, kind: type[Memory]) -> Memory | None:
+        """Return the memory of a class; None where its family had nothing to look up."""
+        return self._memories.get(kind)
 
     def head(self, identity: Identity) -> Head | None:
         """Return the present head under an identity."""

@@ -9,7 +9,7 @@ import msgspec
 
 from metaqore.errors import Contention, NotFound
 from metaqore.messages import Write
-from metaqore.psmp import model
+from metaqore.psmp import effects
 from metaqore.psmp.model import Head, Project
 from metaqore.psmp.ports import Identity
 from metaqore.store.bulk import BulkInsert, BulkUpdate, placeholders
@@ -187,7 +187,7 @@ class PsmpRows:
         return {r[0] for r in rows}
 
 
-def _new_artifacts(_db: Database, connection: Connection, writes: Sequence[model.NewArtifact]) -> None:
+def _new_artifacts(_db: Database, connection: Connection, writes: Sequence[effects.NewArtifact]) -> None:
     last = {w.id: w for w in writes}
     _artifact(
         connection,
@@ -199,13 +199,13 @@ def _new_artifacts(_db: Database, connection: Connection, writes: Sequence[model
     )  # fmt: skip
 
 
-def _move_heads(_db: Database, connection: Connection, writes: Sequence[model.MoveHead]) -> None:
+def _move_heads(_db: Database, connection: Connection, writes: Sequence[effects.MoveHead]) -> None:
     # One row may move twice in a batch; a statement over arrays would take either of them.
     last = {w.id: w for w in writes}
     _head(connection, [(w.head, w.content_hash, w.label, w.updated_by, w.at, w.id) for w in last.values()])
 
 
-def _new_versions(_db: Database, connection: Connection, writes: Sequence[model.NewVersion]) -> None:
+def _new_versions(_db: Database, connection: Connection, writes: Sequence[effects.NewVersion]) -> None:
     _version(
         connection,
         [
@@ -216,7 +216,7 @@ def _new_versions(_db: Database, connection: Connection, writes: Sequence[model.
     )  # fmt: skip
 
 
-def _set_edges(db: Database, connection: Connection, writes: Sequence[model.SetEdges]) -> None:
+def _set_edges(db: Database, connection: Connection, writes: Sequence[effects.SetEdges]) -> None:
     last = {w.artifact: w for w in writes}
     stale = [w.artifact for w in writes if not w.fresh]
     for part in (stale[i : i + 512] for i in range(0, len(stale), 512)):
@@ -225,16 +225,16 @@ def _set_edges(db: Database, connection: Connection, writes: Sequence[model.SetE
     _edge(connection, [(w.artifact, dependency) for w in last.values() for dependency in w.depends_on])
 
 
-def _set_ranks(_db: Database, connection: Connection, writes: Sequence[model.SetRank]) -> None:
+def _set_ranks(_db: Database, connection: Connection, writes: Sequence[effects.SetRank]) -> None:
     _rank(connection, [(rank, artifact) for artifact, rank in {w.artifact: w.rank for w in writes}.items()])
 
 
-def _set_states(_db: Database, connection: Connection, writes: Sequence[model.SetArtifactState]) -> None:
+def _set_states(_db: Database, connection: Connection, writes: Sequence[effects.SetArtifactState]) -> None:
     last = {w.artifact: w for w in writes}
     _state(connection, [(w.state, w.updated_by, w.at, w.artifact) for w in last.values()])
 
 
-def _new_proposals(_db: Database, connection: Connection, writes: Sequence[model.NewProposal]) -> None:
+def _new_proposals(_db: Database, connection: Connection, writes: Sequence[effects.NewProposal]) -> None:
     _proposal(
         connection,
         [
@@ -245,11 +245,11 @@ def _new_proposals(_db: Database, connection: Connection, writes: Sequence[model
     )  # fmt: skip
 
 
-def _close_proposals(_db: Database, connection: Connection, writes: Sequence[model.CloseProposal]) -> None:
+def _close_proposals(_db: Database, connection: Connection, writes: Sequence[effects.CloseProposal]) -> None:
     _close(connection, [(w.state, w.at, w.id) for w in writes])
 
 
-def _new_conflicts(_db: Database, connection: Connection, writes: Sequence[model.NewConflict]) -> None:
+def _new_conflicts(_db: Database, connection: Connection, writes: Sequence[effects.NewConflict]) -> None:
     _conflict(
         connection,
         [
@@ -261,11 +261,11 @@ def _new_conflicts(_db: Database, connection: Connection, writes: Sequence[model
     )  # fmt: skip
 
 
-def _resolve_conflicts(_db: Database, connection: Connection, writes: Sequence[model.ResolveConflicts]) -> None:
+def _resolve_conflicts(_db: Database, connection: Connection, writes: Sequence[effects.ResolveConflicts]) -> None:
     _resolve(connection, [(w.state, w.resolution, w.resolved_by, w.at, conflict) for w in writes for conflict in w.ids])
 
 
-def _save_projects(_db: Database, connection: Connection, writes: Sequence[model.SaveProject]) -> None:
+def _save_projects(_db: Database, connection: Connection, writes: Sequence[effects.SaveProject]) -> None:
     for w in writes:
         if w.version == 1:
             _project(connection, [(w.id, w.organization, w.name, w.description, w.owner, w.mode, w.state, w.metadata,
@@ -275,7 +275,7 @@ def _save_projects(_db: Database, connection: Connection, writes: Sequence[model
             _must_change(_change_project, connection, (*row, w.id, w.organization, w.version - 1))
 
 
-def _save_tasks(_db: Database, connection: Connection, writes: Sequence[model.SaveTask]) -> None:
+def _save_tasks(_db: Database, connection: Connection, writes: Sequence[effects.SaveTask]) -> None:
     for w in writes:
         if w.version == 1:
             _task(connection, [(w.id, w.organization, w.project, w.title, w.state, w.assigned_to, w.depends_on,
@@ -292,16 +292,16 @@ def _must_change(update: BulkUpdate, connection: Connection, row: Sequence[Any])
 
 
 WRITERS: dict[type[Write], Callable[[Database, Connection, Sequence[Any]], None]] = {
-    model.NewArtifact: _new_artifacts,
-    model.MoveHead: _move_heads,
-    model.NewVersion: _new_versions,
-    model.SetEdges: _set_edges,
-    model.SetRank: _set_ranks,
-    model.SetArtifactState: _set_states,
-    model.NewProposal: _new_proposals,
-    model.CloseProposal: _close_proposals,
-    model.NewConflict: _new_conflicts,
-    model.ResolveConflicts: _resolve_conflicts,
-    model.SaveProject: _save_projects,
-    model.SaveTask: _save_tasks,
+    effects.NewArtifact: _new_artifacts,
+    effects.MoveHead: _move_heads,
+    effects.NewVersion: _new_versions,
+    effects.SetEdges: _set_edges,
+    effects.SetRank: _set_ranks,
+    effects.SetArtifactState: _set_states,
+    effects.NewProposal: _new_proposals,
+    effects.CloseProposal: _close_proposals,
+    effects.NewConflict: _new_conflicts,
+    effects.ResolveConflicts: _resolve_conflicts,
+    effects.SaveProject: _save_projects,
+    effects.SaveTask: _save_tasks,
 }

@@ -31,9 +31,18 @@ def one_off(sound: dict[str, Any], fields: dict[str, st.SearchStrategy[Any]]) ->
 
 names = text | st.none() | anything
 by_name = {"type": "code", "name": "n"}
+versions = leaves | st.sampled_from([">=2,<4", "3", "*", ">=", "^1", "1,", "1" * 10, ",".join(["1"] * 17)])
 dependency = one_off(
-    {"artifact": "art_1"}, {"version": leaves, "kind": names, "colour": names, "type": names}
-) | one_off(by_name, {"artifact": names, "type": names, "name": names, "version": leaves, "kind": names})
+    {"artifact": "art_1"}, {"version": versions, "kind": names, "colour": names, "type": names}
+) | one_off(by_name, {"artifact": names, "type": names, "name": names, "version": versions, "kind": names})
+read = one_off({"artifact": "art_1", "version": 1}, {"version": leaves, "colour": names, "type": names}) | one_off(
+    {**by_name, "version": 2}, {"artifact": names, "type": names, "name": names, "version": leaves}
+)
+claimed = st.lists(names, max_size=3) | st.sampled_from([["a"] * 256, ["a"] * 257, ["x" * 513], [" "]])
+claims = claimed | one_off({"paths": ["a"]}, {"paths": claimed, "resources": claimed, "colour": names})
+pointers = st.lists(
+    st.sampled_from(["", "/", "/a/0", "/~0~1", "/~2", "a", "/\n", "/a\n", "/" * 513]) | names, max_size=3
+)
 requirement = one_off(
     {"name": "requests"},
     {
@@ -57,7 +66,10 @@ DECLARE_FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "project": text, "type": types | text, "name": blanks | text, "content": anything,
     "base_version": st.integers(-2, 9) | st.sampled_from([None, 1.0, True, "1"]),
     "depends_on": st.lists(dependency, max_size=3) | st.integers(254, 258).map(lambda n: [{"artifact": "a"}] * n),
-    "requires": st.lists(requirement, max_size=3), "claims": st.lists(names, max_size=3), "label": labels,
+    "requires": st.lists(requirement, max_size=3), "claims": claims, "label": labels,
+    "read_set": st.lists(read, max_size=3) | st.integers(254, 258).map(lambda n: [{"artifact": "a", "version": 1}] * n),
+    "owns": pointers | st.none(), "force": pointers | st.none(), "intent": text | st.none(),
+    "provenance": st.dictionaries(text, anything, max_size=2),
     "metadata": st.dictionaries(text, anything, max_size=2), "colour": anything,
 }  # fmt: skip
 
@@ -113,7 +125,9 @@ def test_a_model_call_is_accepted_where_the_documented_schema_accepts_it(data: s
     assert agree(accept.generation, GenerateSchema, {**source, field: value})
 
 
-@pytest.mark.parametrize(("field", "part"), [("depends_on", dependency), ("requires", requirement)])
+@pytest.mark.parametrize(("field", "part"), [
+    ("depends_on", dependency), ("requires", requirement), ("read_set", read)
+])  # fmt: skip
 @given(data=st.data())
 @settings(max_examples=200)
 def test_they_agree_on_the_parts_of_a_declaration(

@@ -1,0 +1,158 @@
+"""Reading a declaration: parse, check, hash. Pure, and done before the transaction begins."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from metaqore.canonical import canonical_json, sha256_hex
+from metaqore.errors import InvalidInput
+from metaqore.messages import Request
+from metaqore.psmp.model import RESERVED_TYPES, Claims, Declaration, Dependency, Read, Studied
+from metaqore.psmp.version_range import parse_range
+
+_TYPE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
+#: RFC 6901.
+POINTER = r"(?:/(?:[^~/]|~[01])*)*"
+_POINTER = re.compile(POINTER)
+LABELS = ("PUBLIC", "INTERNAL", "SENSITIVE", "CRITICAL")
+MAX_NAME = 512
+MAX_DEPENDENCIES = 256
+MAX_READS = 256
+MAX_CLAIMS = 256
+MAX_CLAIM = 512
+MAX_POINTERS = 256
+
+#: What a version keeps of its declaration always, and what only where it is given.
+_ALWAYS = ("depends_on", "requires", "claims", "metadata")
+_WHERE_GIVEN = ("read_set", "owns", "force", "intent")
+
+
+def study(request: Request) -> Studied:
+    """Parse, check and hash a declaration.
+
+    Raises:
+        InvalidInput: the payload is no valid declaration; the message has the JSON path.
+    """
+    try:
+        declaration = msgspec.convert(request.payload, Declaration)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(f"artifact.declare: {error}") from error
+    check(declaration)
+    return studied(declaration)
+
+
+def studied(declaration: Declaration) -> Studied:
+    """Hash a declaration that was checked."""
+    content = canonical_json(declaration.content)
+    return Studied(declaration, content.decode(), sha256_hex(content), body_of(declaration))
+
+
+def studied_again(payload: dict[str, Any], base_version: int | None) -> Studied:
+    """Return a kept declaration as if it were sent now, on another base.
+
+    Raises:
+        InvalidInput: the kept payload is no declaration (it was stored by another release).
+    """
+    try:
+        declaration = msgspec.convert(payload, Declaration)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(f"the blocked declaration cannot be read: {error}") from error
+    if base_version is not None:
+        declaration = msgspec.structs.replace(declaration, base_version=base_version)
+    return studied(declaration)
+
+
+def body_of(declaration: Declaration) -> str:
+    """Return what a version keeps beside its content, as JSON text."""
+    body = {name: getattr(declaration, name) for name in _ALWAYS}
+    for name in _WHERE_GIVEN:
+        value = getattr(declaration, name)
+        if value or (name == "owns" and value is not None):
+            body[name] = value
+    if declaration.provenance:
+        body["provenance"] = {"declared": declaration.provenance}
+    return msgspec.json.encode(body).decode()
+
+
+def with_provenance(body: str, provenance: dict[str, Any]) -> str:
+    """Return the body with what the engine knows of the version's making; what the author said stays under it."""
+    decoded = msgspec.json.decode(body)
+    decoded["provenance"] = {**decoded.get("provenance", {}), **provenance}
+    return msgspec.json.encode(decoded).decode()
+
+
+def check(declaration: Declaration) -> None:
+    """Refuse what no project could admit.
+
+    Raises:
+        InvalidInput: says which field, its value and what is allowed.
+    """
+    if not _TYPE.fullmatch(declaration.type):
+        raise InvalidInput(f"type {declaration.type!r}: use lower case letters, digits, '_', '.', '-' (at most 64)")
+    if declaration.type in RESERVED_TYPES:
+        raise InvalidInput(f"type {declaration.type!r} is reserved: only MetaQore itself declares it")
+    if not declaration.name.strip() or len(declaration.name) > MAX_NAME:
+        raise InvalidInput(f"name: 1 to {MAX_NAME} characters that are not all blank")
+    if declaration.label is not None and declaration.label not in LABELS:
+        raise InvalidInput(f"label {declaration.label!r}: one of {', '.join(LABELS)}")
+    if declaration.base_version is not None and declaration.base_version < 0:
+        raise InvalidInput("base_version: 0 or more")
+    if declaration.depends_on:
+        _check_dependencies(declaration.depends_on)
+    if declaration.read_set:
+        _check_reads(declaration.read_set)
+    if declaration.claims:
+        _check_claims(declaration.claimed)
+    if declaration.owns or declaration.force:
+        _check_pointers(declaration)
+    if declaration.intent is not None and not 1 <= len(declaration.intent) <= 64:
+        raise InvalidInput("intent: the id of an announced intent")
+
+
+def _check_dependencies(dependencies: Sequence[Dependency]) -> None:
+    if len(dependencies) > MAX_DEPENDENCIES:
+        raise InvalidInput(f"depends_on: at most {MAX_DEPENDENCIES} entries")
+    for index, dependency in enumerate(dependencies):
+        _one_way(f"depends_on[{index}]", dependency)
+        if isinstance(dependency.version, str):
+            try:
+                parse_range(dependency.version)
+            except ValueError as error:
+                raise InvalidInput(f"depends_on[{index}].version: {error}") from error
+
+
+def _check_reads(reads: Sequence[Read]) -> None:
+    if len(reads) > MAX_READS:
+        raise InvalidInput(f"read_set: at most {MAX_READS} entries")
+    for index, read in enumerate(reads):
+        _one_way(f"read_set[{index}]", read)
+        if read.version < 1:
+            raise InvalidInput(f"read_set[{index}].version: 1 or more")
+
+
+def _one_way(place: str, reference: Dependency | Read) -> None:
+    by_name = reference.type is not None and reference.name is not None
+    if (reference.artifact is None) != by_name:
+        raise InvalidInput(f"{place}: give either artifact, or type and name")
+
+
+def _check_claims(claims: Claims) -> None:
+    if len(claims.paths) + len(claims.resources) > MAX_CLAIMS:
+        raise InvalidInput(f"claims: at most {MAX_CLAIMS} paths and resources")
+    for claim in (*claims.paths, *claims.resources):
+        if not claim.strip() or len(claim) > MAX_CLAIM:
+            raise InvalidInput(f"claims: each of 1 to {MAX_CLAIM} characters that are not all blank")
+
+
+def _check_pointers(declaration: Declaration) -> None:
+    for field in ("owns", "force"):
+        pointers = getattr(declaration, field) or ()
+        if len(pointers) > MAX_POINTERS:
+            raise InvalidInput(f"{field}: at most {MAX_POINTERS} entries")
+        for pointer in pointers:
+            if len(pointer) > MAX_CLAIM or not _POINTER.fullmatch(pointer):
+                raise InvalidInput(f"{field}: {pointer[:80]!r} is no JSON pointer (RFC 6901), e.g. /servers/0/port")

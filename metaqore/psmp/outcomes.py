@@ -1,0 +1,142 @@
+"""The outcomes of a declaration: a version is appended, or it is kept as a blocked proposal. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from metaqore.audit.tags import Tag
+from metaqore.ids import new_id
+from metaqore.messages import AuditNote, EventNote, Outcome, Request, Verdict, Write
+from metaqore.psmp.checks import ADMITTED, BLOCKED
+from metaqore.psmp.declaration import with_provenance
+from metaqore.psmp.effects import MoveHead, NewArtifact, NewConflict, NewProposal, NewVersion, SetEdges, SetRank
+from metaqore.psmp.model import Case, Conflict, Head
+from metaqore.psmp.report import blocking_report
+from metaqore.psmp.workspace import Workspace
+
+DEFAULT_LABEL = "INTERNAL"
+
+#: A conflict that did not block: (conflict, state in which it is kept, what became of it).
+Kept = tuple[Conflict, Literal["recorded", "resolved"], str]
+#: What becomes of a conflict that was merged away.
+MERGES = frozenset({"merged", "rebased"})
+
+
+def admit(case: Case, workspace: Workspace, kept: Sequence[Kept] = ()) -> Outcome:
+    """Return the outcome that appends a version, and lay it over the workspace."""
+    request, head, studied = case.request, case.head, case.studied
+    fresh = _fresh_head(case)
+    left = [write for hook in ADMITTED for write in hook(case, fresh, workspace)]
+    body = with_provenance(studied.body, case.provenance) if case.provenance else studied.body
+    edges = tuple(dict.fromkeys(d.id for d in case.dependencies))
+    writes: list[Write] = [_head_moves(fresh, request, case.now, is_new=head is None)]
+    writes += [
+        NewVersion(fresh.id, fresh.head, request.organization, studied.content, studied.content_hash, fresh.label,
+                   studied.declaration.base_version, body, request.id, request.principal, case.now),
+        *(SetRank(node, rank) for node, rank in case.ranks.items()),
+        *(_row(case, conflict, state, how, None, fresh.id) for conflict, state, how in kept),
+        *left,
+    ]  # fmt: skip
+    if head is not None or edges:
+        writes.append(SetEdges(fresh.id, edges, fresh=head is None))
+    workspace.add_version(fresh, studied.content)
+    workspace.set_edges(fresh.id, edges)
+    for node, rank in case.ranks.items():
+        workspace.set_rank(node, rank)
+    return _admitted(case, fresh, writes, kept)
+
+
+def _fresh_head(case: Case) -> Head:
+    head, declaration, by = case.head, case.declaration, case.request.principal
+    return Head(
+        id=case.artifact, project=case.project.id, type=declaration.type, name=declaration.name,
+        state=head.state if head is not None else "proposed", head=head.head + 1 if head is not None else 1,
+        content_hash=case.studied.content_hash,
+        label=declaration.label or (head.label if head is not None else DEFAULT_LABEL), rank=case.rank,
+        created_by=head.created_by if head is not None else by, updated_by=by,
+    )  # fmt: skip
+
+
+def _head_moves(fresh: Head, request: Request, now: int, *, is_new: bool) -> NewArtifact | MoveHead:
+    if is_new:
+        return NewArtifact(
+            fresh.id, request.organization, fresh.project, fresh.type, fresh.name, fresh.state, fresh.head,
+            fresh.content_hash, fresh.label, fresh.rank, fresh.created_by, now,
+        )  # fmt: skip
+    return MoveHead(fresh.id, fresh.head, fresh.content_hash, fresh.label, request.principal, now)
+
+
+def _admitted(case: Case, fresh: Head, writes: list[Write], kept: Sequence[Kept]) -> Outcome:
+    """Return what is shown, audited and announced of an admitted version."""
+    created = case.head is None
+    result: dict[str, Any] = {
+        "artifact": {
+            "id": fresh.id, "type": fresh.type, "name": fresh.name, "version": fresh.head, "state": fresh.state,
+            "content_hash": fresh.content_hash, "label": fresh.label,
+        },
+        "created": created,
+        **case.result,
+    }  # fmt: skip
+    if kept:
+        result["conflicts"] = [{**conflict.shown(), "resolution": how} for conflict, _, how in kept]
+    if case.provenance:
+        result["provenance"] = case.provenance
+    note = AuditNote(
+        tag=Tag.ARTIFACT_MERGED if any(how in MERGES for _, _, how in kept) else Tag.ARTIFACT_ADMITTED,
+        subject=fresh.id,
+        outcome="approved",
+        details={"version": fresh.head, "content": fresh.content_hash},
+    )
+    kind = "artifact.created" if created else "artifact.updated"
+    event = EventNote(kind, fresh.id, {"type": fresh.type, "name": fresh.name, "version": fresh.head})
+    return Outcome(verdict=Verdict.APPROVED, result=result, writes=writes, audit=[note], events=[event])
+
+
+def block(case: Case, workspace: Workspace) -> Outcome:
+    """Return the outcome that keeps the declaration as a blocked proposal, with its conflicts, in the same commit."""
+    request, declaration = case.request, case.declaration
+    proposal = new_id("prop")
+    head_id = case.head.id if case.head is not None else None
+    report = blocking_report(
+        project=case.project.id, proposal=proposal, declaration=declaration,
+        head_version=case.head.head if case.head is not None else 0, conflicts=case.conflicts,
+    )  # fmt: skip
+    if case.merged is not None and not case.merged.clean:
+        report["merge_conflicts"] = list(case.merged.hunks)
+    outcome = Outcome(verdict=Verdict.BLOCKED, result={"blocking_report": report})
+    outcome.writes = [
+        NewProposal(proposal, request.organization, case.project.id, head_id, declaration.type, declaration.name,
+                    request.id, request.principal, case.now),
+        *(_row(case, conflict, "open", None, proposal, head_id) for conflict in case.conflicts),
+        *(write for hook in BLOCKED for write in hook(case, proposal, workspace)),
+    ]  # fmt: skip
+    outcome.audit = [
+        AuditNote(tag=Tag.ARTIFACT_BLOCKED, subject=proposal, outcome="blocked",
+                  details={"conflicts": len(case.conflicts), "mode": case.mode}),
+        *(AuditNote(tag=Tag.CONFLICT_OPENED, subject=c.id, outcome=c.rule.conflict_class)
+          for c in case.conflicts),
+    ]  # fmt: skip
+    outcome.events = [
+        EventNote("artifact.blocked", proposal, {"type": declaration.type, "name": declaration.name}),
+        *(EventNote("conflict.detected", c.id, {"class": c.rule.conflict_class, "severity": c.rule.severity.value})
+          for c in case.conflicts),
+    ]  # fmt: skip
+    return outcome
+
+
+def _row(
+    case: Case,
+    conflict: Conflict,
+    state: Literal["open", "recorded", "resolved"],
+    resolution: str | None,
+    proposal: str | None,
+    artifact: str | None,
+) -> NewConflict:
+    evidence = msgspec.json.encode({"message": conflict.message, **conflict.evidence}).decode()
+    return NewConflict(
+        conflict.id, case.request.organization, case.project.id, proposal, artifact, case.request.id, conflict.rule,
+        case.mode, state, evidence, resolution, None if state == "open" else "metaqore", case.now,
+    )  # fmt: skip
