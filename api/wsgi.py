@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from api.app import create_app
-from metaqore.adapters import logging
+from metaqore.adapters import heap, logging
 from metaqore.settings import load
 
 _settings = load()
 logging.configure(_settings.log_level, _settings.log_format)
 app = create_app(_settings)
+heap.settle()

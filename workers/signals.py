@@ -8,6 +8,7 @@ import structlog
 from celery import Celery
 from celery.signals import beat_init, setup_logging, worker_ready
 
+from metaqore.adapters.heap import settle
 from metaqore.adapters.logging import configure
 from metaqore.embedded.readiness import mark_ready
 from metaqore.errors import MetaQoreError
@@ -42,6 +43,7 @@ def _ready(sender: Any, **_: Any) -> None:
         except MetaQoreError as error:
             log.warning("worker_ready_without_database", queue=queue, reason=error.code)
         WorkerBell().ring(queue, [])
+    settle()
     watchdog.start(names & set(QUEUES) - {"system"})
     mark_ready(load().data_path, sender.hostname.partition("@")[0])
 

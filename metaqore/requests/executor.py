@@ -82,8 +82,9 @@ class Executor:
                 break
             decided = self._decide_or_split(queue, batch, set())
             total += decided
-            if decided == 0:
-                # Another worker holds these; it looks again when it is done.
+            if decided == 0 or len(batch) < self.limits.drain_batch:
+                # Another worker holds these and looks again when it is done; or that was all, and whatever has come
+                # since rings for itself.
                 break
         return total
 

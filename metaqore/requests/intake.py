@@ -1,13 +1,14 @@
 """Accept (T1): one commit stores requests, idempotency keys and audit entries; only then comes the 202.
 
-Request threads hand their records to one committer thread per process, which commits up to ``commit_batch`` of them
-together and releases all waiters. A lone record is committed at once: nothing is ever held back to fill a batch.
+Request threads queue their records; one of them commits up to ``commit_batch`` together and releases the others
+(group commit). A lone record is committed at once: nothing is ever held back to fill a batch.
 """
 
 from __future__ import annotations
 
-import os
+import contextlib
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
@@ -31,9 +32,9 @@ KeyOf = tuple[str, str, str, str]
 
 
 class _Waiter:
-    """One caller's record on its way through the committer."""
+    """One caller's record on its way into the database."""
 
-    __slots__ = ("done", "error", "idempotency", "payloads", "receipt", "submissions", "taken")
+    __slots__ = ("answered", "called", "error", "idempotency", "payloads", "receipt", "submissions", "taken")
 
     def __init__(self, submissions: Sequence[Submission], idempotency: Idempotency | None) -> None:
         self.submissions = submissions
@@ -43,9 +44,10 @@ class _Waiter:
         self.receipt: Receipt | None = None
         self.error: MetaQoreError | None = None
         self.taken = False
-        # A bare lock as a one-shot latch: half the cost of an Event.
-        self.done = threading.Lock()
-        self.done.acquire()
+        self.answered = False
+        # A bare lock as a binary semaphore, half the cost of an Event: free once it is called.
+        self.called = threading.Lock()
+        self.called.acquire()
 
     def answer(self, result: Receipt | MetaQoreError) -> None:
         """Release the caller with its receipt, or with what to raise."""
@@ -53,7 +55,14 @@ class _Waiter:
             self.receipt = result
         else:
             self.error = result
-        self.done.release()
+        self.answered = True
+        self.call()
+
+    def call(self) -> None:
+        """Wake the caller: it is answered, or it is to lead."""
+        with contextlib.suppress(RuntimeError):
+            # RuntimeError: it was called before and has not looked yet.
+            self.called.release()
 
     @property
     def key(self) -> KeyOf | None:
@@ -64,7 +73,11 @@ class _Waiter:
 
 
 class Intake:
-    """The first of the two doors."""
+    """The first of the two doors.
+
+    Group commit by leader and followers: whoever finds nobody committing commits for all who wait, in its own thread,
+    and then hands over to the first who came meanwhile. A lone submitter so pays for no change of threads.
+    """
 
     def __init__(
         self, store: Store, catalogue: Catalogue, bell: Bell, *, batch: int = 64, clock: Callable[[], int] = now_ms
@@ -75,10 +88,8 @@ class Intake:
         self._batch = batch
         self._clock = clock
         self._waiting: deque[_Waiter] = deque()
-        self._wake = threading.Semaphore(0)
         self._guard = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._pid = 0
+        self._leading = threading.Lock()
 
     def submit(self, submissions: Sequence[Submission], idempotency: Idempotency | None = None) -> Receipt:
         """Store the requests and return their ids; when this returns, nothing can lose them.
@@ -96,38 +107,49 @@ class Intake:
         for submission in submissions:
             self._catalogue[submission.kind]
         waiter = _Waiter(submissions, idempotency)
-        self._ensure_committer()
         self._waiting.append(waiter)
-        self._wake.release()
-        if not waiter.done.acquire(timeout=COMMIT_TIMEOUT_S):
-            with self._guard:
-                abandoned = not waiter.taken
-                waiter.taken = True
-            if abandoned:
-                raise Unavailable("the database did not take the request in time; nothing was stored", retry_after_s=2)
-            # Already inside a transaction: only its end can tell whether it was stored.
-            waiter.done.acquire()
+        until = time.monotonic() + COMMIT_TIMEOUT_S
+        while not waiter.answered:
+            self._lead()
+            if not waiter.called.acquire(timeout=max(0.0, until - time.monotonic())):
+                self._give_up(waiter)
         if waiter.error is not None:
             raise waiter.error
         if waiter.receipt is None:
             raise Unavailable
         return waiter.receipt
 
-    def _ensure_committer(self) -> None:
-        if self._thread is not None and self._pid == os.getpid():
+    def _lead(self) -> None:
+        """Commit one group, unless somebody else does; then call the next leader."""
+        if not self._leading.acquire(blocking=False):
+            # Whoever leads looks at who waits after it has stopped leading, so this caller is seen.
             return
-        with self._guard:
-            if self._thread is None or self._pid != os.getpid():
-                self._pid = os.getpid()
-                self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
-                self._thread.start()
-
-    def _run(self) -> None:
-        while True:
-            self._wake.acquire()
+        try:
             group = self._take()
             if group:
                 self._commit_group(group)
+        finally:
+            self._leading.release()
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Call the first who still waits to lead; where somebody leads meanwhile, it only waits on."""
+        with self._guard:
+            while self._waiting and self._waiting[0].taken:
+                self._waiting.popleft()
+            if self._waiting:
+                self._waiting[0].call()
+
+    def _give_up(self, waiter: _Waiter) -> None:
+        with self._guard:
+            abandoned = not waiter.taken
+            waiter.taken = True
+        if abandoned:
+            # It may just have been called to lead.
+            self._hand_over()
+            raise Unavailable("the database did not take the request in time; nothing was stored", retry_after_s=2)
+        # Already inside a transaction: only its end can tell whether it was stored.
+        waiter.called.acquire()
 
     def _take(self) -> list[_Waiter]:
         group: list[_Waiter] = []

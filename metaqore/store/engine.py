@@ -214,7 +214,7 @@ def _postgres_engine(url: URL, **options: Any) -> Engine:
 
 def _sqlite_engine(url: URL) -> Engine:
     engine = create_engine(
-        url, module=sqlite_module(), pool_size=8, max_overflow=56, pool_timeout=10,
+        url, module=sqlite_module(), pool_size=8, max_overflow=56, pool_timeout=10, pool_reset_on_return=None,
         connect_args={"check_same_thread": False, "timeout": 10},
     )  # fmt: skip
 

@@ -110,6 +110,25 @@ def test_a_lone_caller_is_not_held_back_to_fill_a_batch(pipeline: Pipeline, gate
     assert gate.commits == 3
 
 
+def test_whoever_gave_up_does_not_keep_the_next_from_being_stored(
+    pipeline: Pipeline, gate: Gate, gated: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate.open.clear()
+    threading.Thread(target=_submit_nothing, args=(gated,), daemon=True).start()
+    assert gate.reached.wait(20)
+    with monkeypatch.context() as impatient:
+        impatient.setattr(intake_module, "COMMIT_TIMEOUT_S", 0.05)
+        with pytest.raises(Unavailable):
+            gated.submit([pipeline.submission("test.scripted", n=1)])
+
+    def release() -> None:
+        wait_until(lambda: len(gated._waiting) >= 1 and not gated._waiting[-1].taken, "the next waits")
+        gate.open.set()
+
+    receipt, _ = together([lambda: gated.submit([pipeline.submission("test.scripted", n=2)]), release])
+    assert [row[0] for row in pipeline.sql("SELECT id FROM requests")] == receipt.ids
+
+
 # --- idempotency ------------------------------------------------------------------------------------------------
 
 
