@@ -107,7 +107,7 @@ def as_document(error: errors.MetaQoreError) -> dict[str, Any]:
 
 
 def _log(error: BaseException) -> None:
-    log.error("request_failed", exc_info=error, path=request.path, request_id=request.environ.get(REQUEST_ID))
+    log.error("request_failed", exc_info=error, path=request.path)
 
 
 class Api(flask_smorest.Api):  # type: ignore[misc]

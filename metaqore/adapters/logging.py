@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 import structlog
@@ -15,15 +15,24 @@ _FORBIDDEN = frozenset({"payload", "content", "prompt", "secret", "password", "a
 _KEY = re.compile(r"mq_(live|test)_([0-9a-f]{12})_[0-9a-f]{72}|whsec_[A-Za-z0-9+/=]+|(?<=://)[^/\s@]+@")
 
 
-def configure(level: str = "info", style: str = "json") -> None:
+def configure(
+    level: str = "info", style: str = "json", *, about: Callable[[], Mapping[str, str | None]] | None = None
+) -> None:
     """Send structlog and the standard library's loggers to stderr, one line each.
 
     Args:
         level: debug, info, warning or error.
         style: ``json`` or ``console``.
+        about: what the line is about, asked for each line that is written and never before, so that binding it costs
+            nothing where nothing is logged; what the line itself says goes first.
     """
+
+    def bind(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {**about(), **event} if about is not None else event
+
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        bind,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,

@@ -16,7 +16,7 @@ from metaqore.errors import InvalidInput, MetaQoreError, Retryable
 
 Role = Literal["system", "developer", "user", "assistant"]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-Slot = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+Slot = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}\Z")]
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
