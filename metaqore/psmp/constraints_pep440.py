@@ -33,6 +33,14 @@ def parse_range(text: str) -> SpecifierSet:
         raise ValueError(f"{text!r} is not a PEP 440 specifier: write one as in >=2.0,<3 or ~=1.4") from None
 
 
+def names_prerelease(text: str) -> bool:
+    """Return whether a readable specifier set asks for a pre-release or development release by name."""
+    return any(
+        clause.operator not in ("!=", "===") and Version(clause.version.removesuffix(".*")).is_prerelease
+        for clause in parse_range(text)
+    )
+
+
 def version_line(sets: Sequence[SpecifierSet], *, prereleases: bool) -> VersionLine:
     """Put all versions that matter to the sets in a line, and say which of them each set accepts.
 

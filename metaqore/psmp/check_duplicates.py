@@ -1,0 +1,145 @@
+"""Work that is done already, or that somebody else has announced to do. Pure but for the look-ups.
+
+Two artifacts with one content are one work under two names, unless the content says too little to tell: fewer than
+``FEWEST_CHARACTERS`` different characters in its canonical JSON, as in ``{}``, ``{"files":{}}`` or ``"todo"``. An
+artifact that keeps its content is not held up for it again. Adaptive links the two instead of blocking: the version
+names what it is a copy of.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from metaqore.messages import Request, Write
+from metaqore.psmp import claims
+from metaqore.psmp.catalogue import DUPLICATE_WORK
+from metaqore.psmp.claims import ClaimIndex
+from metaqore.psmp.family import Family, Resolved
+from metaqore.psmp.holdings import holds_in
+from metaqore.psmp.model import Case, Conflict, Head, Studied
+from metaqore.psmp.workspace import Workspace
+
+FEWEST_CHARACTERS = 12
+
+Content = tuple[str, str]
+
+
+class Contents:
+    """Which heads have the contents that a run declares, with the run's own laid over them."""
+
+    def __init__(self, wanted: set[Content], workspace: Workspace) -> None:
+        self._stored = workspace.reads.same_content(wanted)
+        ends = {artifact for found in self._stored.values() for artifact in found}
+        self._heads = {head.id: head for head in workspace.heads_by_id(sorted(ends))} if ends else {}
+        self._admitted: defaultdict[Content, dict[str, None]] = defaultdict(dict)
+        self._moved: dict[str, Head] = {}
+
+    def put(self, head: Head) -> None:
+        """Lay a new or moved head over what was looked up."""
+        self._moved[head.id] = head
+        self._admitted[head.project, head.content_hash][head.id] = None
+
+    def another(self, content: Content, but: str, workspace: Workspace) -> Head | None:
+        """Return another artifact whose head has this content."""
+        policy = workspace.policy
+        stored = self._stored.get(content, ())
+        for artifact in dict.fromkeys((*stored, *self._admitted.get(content, ()))):
+            head = self._moved.get(artifact) or self._heads.get(artifact)
+            if (
+                head is not None
+                and artifact != but
+                and head.content_hash == content[1]
+                and holds_in(policy, head.state)
+            ):
+                return head
+        if stored and stored[0] != stored[1]:
+            # The first and the last are out of the question; there may be others in between.
+            states = [state for state in policy.artifact.states if holds_in(policy, state)]
+            found = workspace.reads.another_with(*content, {but, *stored, *self._moved}, states)
+            return next(iter(workspace.heads_by_id([found])), None) if found is not None else None
+        return None
+
+
+def is_trivial(studied: Studied) -> bool:
+    """Return whether a content says too little to be recognised."""
+    return len(set(studied.content)) < FEWEST_CHARACTERS
+
+
+def _content(request: Request, studied: Studied) -> Content:
+    return request.project or "", studied.content_hash
+
+
+def prefetch(batch: Sequence[Request], workspace: Workspace) -> None:
+    """Look up at once which heads have the contents that a run declares."""
+    wanted = {_content(r, r.studied) for r in batch if not is_trivial(r.studied) and _is_changed(r, workspace)}
+    if wanted:
+        workspace.remember(Contents(wanted, workspace))
+
+
+def _is_changed(request: Request, workspace: Workspace) -> bool:
+    declaration = request.studied.declaration
+    head = workspace.head((request.project or "", declaration.type, declaration.name))
+    return head is None or bool(head.content_hash != request.studied.content_hash)
+
+
+def find(case: Case, workspace: Workspace) -> Iterable[Conflict]:
+    """Look for the same content under another name, and for an intent of somebody else."""
+    found = []
+    known = workspace.memory(Contents)
+    unchanged = case.head is not None and case.head.content_hash == case.studied.content_hash
+    if known is not None and not unchanged and not is_trivial(case.studied):
+        twin = known.another(_content(case.request, case.studied), case.artifact, workspace)
+        if twin is not None:
+            found.append(_same_content(case, twin))
+    if case.project.intents_until > case.now:
+        found += _announced(case, workspace)
+    return found
+
+
+def _same_content(case: Case, twin: Head) -> Conflict:
+    name = f"{twin.type}/{twin.name}"
+    return case.found(
+        DUPLICATE_WORK, f"{case.where} has the same content as {name} (version {twin.head}, by {twin.updated_by})",
+        "/content", duplicate_of={"artifact": twin.id, "type": twin.type, "name": twin.name, "version": twin.head,
+                                  "by": twin.updated_by},
+        content_hash=twin.content_hash,
+    )  # fmt: skip
+
+
+def _announced(case: Case, workspace: Workspace) -> Iterable[Conflict]:
+    index = workspace.memory(ClaimIndex)
+    if index is None:
+        return
+    for kind, pattern, pointer in (("write", case.where, "/name"), ("content", case.studied.content_hash, "/content")):
+        overlapping = index.overlapping(case.project.id, kind, pattern) or []
+        rivals = claims.rivals(overlapping, case.request.principal, case.artifact, case.now)
+        if rivals:
+            first = rivals[0]
+            yield case.found(
+                DUPLICATE_WORK, f"{first.principal} has announced to make {case.where}: {first.title}", pointer,
+                intents=[claims.shown(claim) for claim in rivals],
+            )  # fmt: skip
+
+
+def link(case: Case, conflicts: Sequence[Conflict], workspace: Workspace) -> Resolved:
+    """Admit it as it is, and let its provenance say what it is a copy of or whose announced work it does."""
+    links: dict[str, Any] = {}
+    for conflict in conflicts:
+        if "duplicate_of" in conflict.evidence:
+            links["duplicate_of"] = conflict.evidence["duplicate_of"]
+        for intent in conflict.evidence.get("intents", ()):
+            links.setdefault("announced_by", {})[intent["holder"]] = intent["principal"]
+    return Resolved(how="linked", provenance=links)
+
+
+def admitted(case: Case, fresh: Head, workspace: Workspace) -> Iterable[Write]:
+    """Remember the content for the rest of the run."""
+    known = workspace.memory(Contents)
+    if known is not None:
+        known.put(fresh)
+    return ()
+
+
+FAMILY = Family(rules=(DUPLICATE_WORK,), find=find, prefetch=prefetch, resolve=link, admitted=admitted)

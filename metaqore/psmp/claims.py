@@ -1,0 +1,148 @@
+"""Claims of heads and open intents, found by what they overlap with. Pure but for the look-ups it is given.
+
+Cost: a claim is looked up by its literal prefix, so that it meets only what may overlap with it, whatever else the
+project holds. A pattern that begins with a wildcard has the whole project below it; where more than ``MAX_NEAR``
+claims lie below a pattern it is refused as too broad, instead of looking at them all.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from metaqore.messages import Request
+from metaqore.psmp import globs
+from metaqore.psmp.holdings import Claim, HoldingReads
+from metaqore.psmp.model import Claims, Declaration
+from metaqore.psmp.workspace import Workspace
+
+#: Claims that one pattern is compared with at most.
+MAX_NEAR = 4096
+
+
+def keys_of(claims: Claims) -> list[tuple[str, str]]:
+    """Return (kind, spelling) of each claim: paths in their one spelling, then resources."""
+    return [("path", globs.normalise(path)) for path in claims.paths] + [
+        ("resource", name) for name in claims.resources
+    ]
+
+
+def row(project: str, kind: str, pattern: str, *, holder: str, principal: str, title: str, seq: int,
+        expires_at: int | None = None) -> Claim:  # fmt: skip
+    """Return a claim as it is kept."""
+    prefix = globs.literal_prefix(pattern) if kind == "path" else pattern
+    return Claim(project, kind, prefix, pattern, holder, principal, title, seq, expires_at)
+
+
+class Wanted:
+    """What is to be looked up, gathered for one statement."""
+
+    def __init__(self) -> None:
+        self.keys: set[tuple[str, str, str]] = set()
+        self.between: set[tuple[str, str, str]] = set()
+
+    def add(self, project: str, kind: str, pattern: str) -> None:
+        """Ask for whatever overlaps with ``pattern``."""
+        if kind != "path":
+            self.keys.add((project, kind, pattern))
+            return
+        prefixes, below = globs.neighbours(pattern)
+        self.keys.update((project, kind, prefix) for prefix in prefixes)
+        if below is not None:
+            self.between.add((project, *below))
+
+
+class ClaimIndex:
+    """What was looked up, with what the run itself changes laid over it."""
+
+    def __init__(self, wanted: Wanted, reads: HoldingReads) -> None:
+        self._rows: defaultdict[tuple[str, str, str], dict[tuple[str, str], Claim]] = defaultdict(dict)
+        self._held: defaultdict[str, list[Claim]] = defaultdict(list)
+        for claim in reads.claims(wanted.keys, wanted.between, MAX_NEAR + 1):
+            self._add(claim)
+
+    def _add(self, claim: Claim) -> None:
+        self._rows[claim.project, claim.kind, claim.prefix][claim.pattern, claim.holder] = claim
+        self._held[claim.holder].append(claim)
+
+    def put(self, holder: str, claims: Iterable[Claim]) -> None:
+        """Lay over what is known that ``holder`` has these claims, and no others."""
+        for old in self._held.pop(holder, ()):
+            self._rows[old.project, old.kind, old.prefix].pop((old.pattern, holder), None)
+        for claim in claims:
+            self._add(claim)
+
+    def overlapping(self, project: str, kind: str, pattern: str) -> list[Claim] | None:
+        """Return the claims that overlap with one, in the order in which they were made; None where it is too broad."""
+        if kind != "path":
+            return sorted(self._rows.get((project, kind, pattern), {}).values(), key=_age)
+        prefixes, below = globs.neighbours(pattern)
+        near = [claim for prefix in prefixes for claim in self._rows.get((project, kind, prefix), {}).values()]
+        if below is not None:
+            low, high = below
+            near += [
+                claim
+                for (where, what, prefix), claims in self._rows.items()
+                if where == project and what == kind and low < prefix < high
+                for claim in claims.values()
+            ]
+        if len(near) > MAX_NEAR:
+            return None
+        return sorted((claim for claim in near if globs.overlap(claim.pattern, pattern)), key=_age)
+
+
+def _age(claim: Claim) -> tuple[int, str, str]:
+    return claim.seq, claim.holder, claim.pattern
+
+
+def rivals(found: Sequence[Claim], principal: str, holder: str, now: int) -> list[Claim]:
+    """Return those of overlapping claims that stand against a declaration.
+
+    These are claims of other artifacts, and of other principals' intents that were announced before any intent of
+    its author's own for the same: who announces first goes first.
+
+    Args:
+        holder: the artifact that is declared.
+    """
+    own = min((c.seq for c in found if c.expires_at is not None and c.principal == principal), default=None)
+    return [
+        claim
+        for claim in found
+        if (claim.expires_at is None and claim.holder != holder)
+        or (
+            claim.expires_at is not None
+            and claim.expires_at > now
+            and claim.principal != principal
+            and (own is None or claim.seq < own)
+        )
+    ]
+
+
+def shown(claim: Claim) -> dict[str, object]:
+    """Return a claim as reports show it."""
+    kind = "artifact" if claim.expires_at is None else "intent"
+    seen: dict[str, object] = {
+        "holder": claim.holder, "kind": kind, "title": claim.title, "principal": claim.principal,
+        "claim": claim.pattern,
+    }  # fmt: skip
+    if claim.expires_at is not None:
+        seen["expires_at"] = claim.expires_at
+    return seen
+
+
+def prefetch(batch: Sequence[Request], workspace: Workspace) -> None:
+    """Look up at once what overlaps with the claims of a run, and who has announced what the run declares."""
+    wanted = Wanted()
+    for request in batch:
+        declaration: Declaration = request.studied.declaration
+        project = workspace.projects.get(request.project or "")
+        if project is None:
+            continue
+        if declaration.claims:
+            for kind, pattern in keys_of(declaration.claimed):
+                wanted.add(project.id, kind, pattern)
+        if project.intents_until > request.created_at:
+            wanted.add(project.id, "write", f"{declaration.type}/{declaration.name}")
+            wanted.add(project.id, "content", request.studied.content_hash)
+    if wanted.keys or wanted.between:
+        workspace.remember(ClaimIndex(wanted, workspace.reads))

@@ -1,0 +1,180 @@
+"""Package requirements that must hold together: one manifest for all artifacts of a project. Pure.
+
+Which requirements meet: those of the same ecosystem, package and *environment*. ``runtime`` and ``dev`` requirements
+share the environment ``run``: whoever develops installs both. ``build`` requirements meet only each other, as build
+tools are installed apart (PEP 517, build isolation). Package names are compared as their registry does.
+
+A version that nobody has published yet counts: two requirements are in conflict where no version can ever satisfy
+both. Pre-releases of PyPI count only where a requirement names one, as installers do (PEP 440, "Handling of
+pre-releases").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from itertools import product
+from typing import Any, Literal
+
+import msgspec
+
+from metaqore.errors import InvalidInput
+from metaqore.psmp import constraints_npm, constraints_pep440
+from metaqore.psmp.constraints import Ecosystem, Solution, solve
+from metaqore.psmp.model import Requirement
+
+Environment = Literal["run", "build"]
+
+MAX_REQUIREMENTS = 256
+#: Different specifiers of one package in one environment that are solved together.
+MAX_SPECIFIERS = 512
+_MAX_ALTERNATIVES = 16
+_PYPI = re.compile(r"([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9])\s*(\[[A-Za-z0-9._,\s-]*\])?")
+_NPM = re.compile(r"(@[A-Za-z0-9~._-]+/)?[A-Za-z0-9~._-]+")
+
+
+class Slot(msgspec.Struct, frozen=True, order=True):
+    """Where requirements meet."""
+
+    project: str
+    ecosystem: Ecosystem
+    package: str
+    environment: Environment
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """An artifact whose present version has a requirement."""
+
+    artifact: str
+    declared_by: str
+
+
+class Held(msgspec.Struct, frozen=True):
+    """One specifier in a slot, with the first and the last (by id) of the artifacts that have it."""
+
+    slot: Slot
+    specifier: str
+    first: Holder
+    last: Holder
+
+
+def environment(requirement: Requirement) -> Environment:
+    """Return the environment that a requirement is installed in."""
+    return "build" if requirement.scope == "build" else "run"
+
+
+def package_name(ecosystem: Ecosystem, name: str) -> str:
+    """Return the name as its registry compares it; extras (``httpx[http2]``) are left out.
+
+    Raises:
+        ValueError: it is no name of a package.
+    """
+    match = (_PYPI if ecosystem == "pypi" else _NPM).fullmatch(name.strip())
+    if match is None or len(name) > 214:
+        raise ValueError(f"{name[:80]!r} is no name of a package of {ecosystem}")
+    if ecosystem == "npm":
+        return match[0]
+    return re.sub(r"[-_.]+", "-", match[1]).lower()
+
+
+def slots(project: str, requires: Iterable[Requirement]) -> list[Slot]:
+    """Return where each requirement belongs, in order."""
+    return [Slot(project, r.ecosystem, package_name(r.ecosystem, r.name), environment(r)) for r in requires]
+
+
+def check_requirements(requires: Sequence[Requirement]) -> None:
+    """Refuse requirements that nobody could read.
+
+    Raises:
+        InvalidInput: which one, and what is wrong with it.
+    """
+    if len(requires) > MAX_REQUIREMENTS:
+        raise InvalidInput(f"requires: at most {MAX_REQUIREMENTS} entries")
+    for index, requirement in enumerate(requires):
+        try:
+            package_name(requirement.ecosystem, requirement.name)
+        except ValueError as error:
+            raise InvalidInput(f"requires[{index}].name: {error}") from error
+        error_text = _unreadable(requirement.ecosystem, requirement.specifier)
+        if error_text is not None:
+            raise InvalidInput(f"requires[{index}].specifier: {error_text}")
+
+
+@lru_cache(maxsize=8192)
+def _unreadable(ecosystem: Ecosystem, specifier: str) -> str | None:
+    try:
+        solve((specifier,), ecosystem=ecosystem)
+    except InvalidInput as error:
+        return str(error).removeprefix("requirement 0: ")
+    return None
+
+
+@lru_cache(maxsize=8192)
+def solved(ecosystem: Ecosystem, specifiers: tuple[str, ...]) -> Solution:
+    """Solve specifiers; the answer is kept, as most declarations ask what the one before them asked."""
+    solution = solve(specifiers, ecosystem=ecosystem)
+    if solution.satisfiable or ecosystem == "npm":
+        return solution
+    if any(constraints_pep440.names_prerelease(specifier) for specifier in specifiers):
+        return solve(specifiers, ecosystem=ecosystem, prereleases=True)
+    return solution
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """Whether a specifier goes together with those of others.
+
+    ``witness`` satisfies all where they go together, else all of the others', where there is such a version.
+    ``core`` are specifiers of which none can be left out of the contradiction, the asked one among them.
+    """
+
+    fits: bool
+    witness: str | None
+    core: tuple[str, ...] = ()
+
+
+def judge(ecosystem: Ecosystem, own: Sequence[str], others: Iterable[str]) -> Judged:
+    """Judge the specifiers of one artifact in one slot against those of all others."""
+    rest = tuple(sorted(set(others) - set(own)))
+    mine = tuple(dict.fromkeys(own))
+    together = solved(ecosystem, mine + rest)
+    if together.satisfiable:
+        return Judged(True, together.witness)
+    core = tuple((mine + rest)[at] for at in together.core)
+    if any(each in mine for each in core):
+        without = solved(ecosystem, rest)
+        return Judged(False, without.witness, core)
+    # The others contradict each other already (a mode let them through): only what this adds counts against it.
+    for other in rest:
+        pair = solved(ecosystem, (*mine, other))
+        if not pair.satisfiable:
+            return Judged(False, None, tuple((*mine, other)[at] for at in pair.core))
+    return Judged(True, None)
+
+
+def joint(ecosystem: Ecosystem, specifiers: Iterable[str]) -> str:
+    """Return one specifier that says what all of them say, in their ecosystem's own notation."""
+    texts = sorted({text.strip() for text in specifiers} - {"", "*"} if ecosystem == "npm" else set(specifiers))
+    if ecosystem == "pypi":
+        return str(constraints_pep440.parse_range(",".join(t.strip().strip("()") for t in texts if t.strip())))
+    ranges = [constraints_npm.parse_range(text) for text in texts]
+    count = 1
+    for each in ranges:
+        count *= len(each.alternatives)
+    if count > _MAX_ALTERNATIVES:
+        return " and ".join(f"({text})" for text in texts)
+    combined = product(*(each.alternatives for each in ranges))
+    shown = (dict.fromkeys(f"{c.operator}{c.version}" for part in parts for c in part) for parts in combined)
+    return " || ".join(dict.fromkeys(" ".join(each) for each in shown)) or "*"
+
+
+def summary(ecosystem: Ecosystem, specifiers: Sequence[str]) -> dict[str, Any]:
+    """Return what the manifest says of a slot with these specifiers."""
+    solution = solved(ecosystem, tuple(sorted(set(specifiers))))
+    core = [sorted(set(specifiers))[at] for at in solution.core]
+    return {
+        "constraint": joint(ecosystem, specifiers),
+        "satisfiable": solution.satisfiable,
+        "witness": solution.witness,
+        "core": core,
+    }

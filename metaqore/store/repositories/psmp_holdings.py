@@ -1,0 +1,265 @@
+"""Rows of what heads and open intents hold: requirements, claims, managed fields. See ``metaqore.psmp.holdings``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+import msgspec
+
+from metaqore.messages import Write
+from metaqore.psmp import holdings
+from metaqore.psmp.holdings import Claim, Intent
+from metaqore.psmp.manifest import Held, Holder, Slot
+from metaqore.psmp.ownership import Field
+from metaqore.store.bulk import BulkInsert, BulkUpdate, placeholders
+from metaqore.store.connection import Connection
+from metaqore.store.engine import Database
+from metaqore.store.rows import many
+from metaqore.store.tables import psmp_holdings as t
+
+_CHUNK = 256
+
+_requirement = BulkInsert(
+    t.artifact_requirements, "project ecosystem package environment specifier artifact scope declared_by"
+)
+_CLAIM = "project kind prefix pattern holder principal title seq expires_at"
+_claim = BulkInsert(t.claims, _CLAIM)
+_CLAIM_COLUMNS = ", ".join(_CLAIM.split())
+_field = BulkInsert(t.field_managers, "artifact pointer manager value_hash since")
+_intent = BulkInsert(
+    t.intents,
+    "id organization project principal purpose state body remaining request_id seq expires_at created_at updated_at",
+)
+_change_intent = BulkUpdate(t.intents, "state remaining updated_at", "id")
+
+_SLOT = (
+    "r.project = {0}.project AND r.ecosystem = {0}.ecosystem AND r.package = {0}.package "
+    "AND r.environment = {0}.environment"
+)
+_OF = _SLOT.format("s")
+#: Goes from one specifier of a slot to the next by index, so that it costs as many steps as there are *different*
+#: specifiers, however many artifacts share one.
+_SPECIFIERS = f"""
+WITH RECURSIVE wanted(project, ecosystem, package, environment) AS (VALUES {{values}}),
+s(project, ecosystem, package, environment, specifier) AS (
+  SELECT w.project, w.ecosystem, w.package, w.environment,
+    (SELECT min(r.specifier) FROM artifact_requirements r WHERE {_SLOT.format("w")}) FROM wanted w
+  UNION ALL
+  SELECT s.project, s.ecosystem, s.package, s.environment,
+    (SELECT min(r.specifier) FROM artifact_requirements r WHERE {_OF} AND r.specifier > s.specifier)
+  FROM s WHERE s.specifier IS NOT NULL
+),
+ends AS (
+  SELECT s.project, s.ecosystem, s.package, s.environment, s.specifier,
+    (SELECT min(r.artifact) FROM artifact_requirements r WHERE {_OF} AND r.specifier = s.specifier) AS low,
+    (SELECT max(r.artifact) FROM artifact_requirements r WHERE {_OF} AND r.specifier = s.specifier) AS high
+  FROM s WHERE s.specifier IS NOT NULL
+)
+SELECT s.project, s.ecosystem, s.package, s.environment, s.specifier, s.low, l.declared_by, s.high, h.declared_by
+FROM ends s
+JOIN artifact_requirements l ON {_OF.replace("r.", "l.")} AND l.specifier = s.specifier AND l.artifact = s.low
+JOIN artifact_requirements h ON {_OF.replace("r.", "h.")} AND h.specifier = s.specifier AND h.artifact = s.high
+ORDER BY s.project, s.ecosystem, s.package, s.environment, s.specifier
+"""
+
+
+class HoldingRows:
+    """See ``metaqore.psmp.holdings.HoldingReads``."""
+
+    _db: Database
+    _connection: Connection
+
+    def _rows(self, sql: str, values: Sequence[Any]) -> Sequence[Any]:
+        return self._connection.exec_driver_sql(self._db.sql(sql), tuple(values)).fetchall()
+
+    def specifiers(self, slots: Collection[Slot]) -> list[Held]:
+        """Return the different specifiers in each slot, each with two of its holders."""
+        found = []
+        for part in _parts(sorted(slots)):
+            sql = _SPECIFIERS.format(values=", ".join(["(?, ?, ?, ?)"] * len(part)))
+            values = [value for slot in part for value in msgspec.structs.astuple(slot)]
+            found += [
+                Held(Slot(*row[:4]), row[4], Holder(row[5], row[6]), Holder(row[7], row[8]))
+                for row in self._rows(sql, values)
+            ]
+        return found
+
+    def requirement_holder(self, slot: Slot, specifier: str, but: Collection[str]) -> Holder | None:
+        """Return the first artifact with this specifier that is none of ``but``."""
+        others = sorted(but)
+        rows = self._rows(
+            "SELECT artifact, declared_by FROM artifact_requirements WHERE project = ? AND ecosystem = ? "
+            "AND package = ? AND environment = ? AND specifier = ? "
+            f"AND artifact NOT IN ({placeholders(len(others)) or 'NULL'}) ORDER BY artifact LIMIT 1",
+            [*msgspec.structs.astuple(slot), specifier, *others],
+        )
+        return Holder(*rows[0]) if rows else None
+
+    def claims(
+        self, keys: Collection[tuple[str, str, str]], between: Collection[tuple[str, str, str]], limit: int
+    ) -> list[Claim]:
+        """Return claims under prefixes, and below prefixes."""
+        found: dict[tuple[str, str, str, str, str], Claim] = {}
+        for part in _parts(sorted(keys)):
+            rows = self._rows(
+                f"SELECT {_CLAIM_COLUMNS} FROM claims WHERE (project, kind, prefix) IN "
+                f"(VALUES {', '.join(['(?, ?, ?)'] * len(part))}) ORDER BY {_CLAIM_COLUMNS} LIMIT ?",
+                [*(value for key in part for value in key), limit],
+            )
+            found.update((row[:5], Claim(*row)) for row in rows)
+        for project, low, high in sorted(between):
+            rows = self._rows(
+                f"SELECT {_CLAIM_COLUMNS} FROM claims WHERE project = ? AND kind = 'path' AND prefix > ? "
+                "AND prefix < ? ORDER BY prefix, pattern, holder LIMIT ?",
+                (project, low, high, limit),
+            )
+            found.update((row[:5], Claim(*row)) for row in rows)
+        return [found[key] for key in sorted(found)]
+
+    def fields(self, artifacts: Collection[str]) -> dict[str, list[Field]]:
+        """Return who manages what, by artifact."""
+        found: dict[str, list[Field]] = {}
+        for part in _parts(sorted(artifacts)):
+            for artifact, *rest in self._rows(
+                "SELECT artifact, pointer, manager, value_hash, since FROM field_managers "
+                f"WHERE artifact IN ({placeholders(len(part))}) ORDER BY artifact, pointer, manager",
+                part,
+            ):
+                found.setdefault(artifact, []).append(Field(*rest))
+        return found
+
+    def same_content(self, contents: Collection[tuple[str, str]]) -> dict[tuple[str, str], tuple[str, str]]:
+        """Return by (project, content hash) the first and the last artifact whose head has that content."""
+        found: dict[tuple[str, str], tuple[str, str]] = {}
+        same = "FROM artifacts a WHERE a.project = w.project AND a.content_hash = w.hash"
+        for part in _parts(sorted(contents)):
+            rows = self._rows(
+                f"WITH w(project, hash) AS (VALUES {', '.join(['(?, ?)'] * len(part))}) "
+                f"SELECT w.project, w.hash, (SELECT min(a.id) {same}), (SELECT max(a.id) {same}) FROM w",
+                [value for content in part for value in content],
+            )
+            found.update(((row[0], row[1]), (row[2], row[3])) for row in rows if row[2] is not None)
+        return found
+
+    def another_with(
+        self, project: str, content_hash: str, but: Collection[str], states: Collection[str]
+    ) -> str | None:
+        """Return the first artifact in one of ``states`` that has that content and is none of ``but``."""
+        others, within = sorted(but), sorted(states)
+        rows = self._rows(
+            "SELECT id FROM artifacts WHERE project = ? AND content_hash = ? "
+            f"AND state IN ({placeholders(len(within)) or 'NULL'}) "
+            f"AND id NOT IN ({placeholders(len(others)) or 'NULL'}) ORDER BY id LIMIT 1",
+            [project, content_hash, *within, *others],
+        )
+        return rows[0][0] if rows else None
+
+    def intents(self, ids: Collection[str]) -> dict[str, Intent]:
+        """Return intents by id."""
+        found = {}
+        for part in _parts(sorted(ids)):
+            for row in self._rows(
+                "SELECT id, project, principal, state, remaining, expires_at FROM intents "
+                f"WHERE id IN ({placeholders(len(part))})",
+                part,
+            ):
+                remaining = msgspec.json.decode(row[4], type=list[str])
+                found[row[0]] = Intent(
+                    id=row[0], project=row[1], principal=row[2], state=row[3], remaining=remaining, expires_at=row[5]
+                )
+        return found
+
+    def blocked_proposals(self, identities: Collection[tuple[str, str, str]]) -> list[Mapping[str, Any]]:
+        """Return the blocked proposals under these identities."""
+        found: list[Mapping[str, Any]] = []
+        for part in _parts(sorted(identities)):
+            sql = (
+                "SELECT id, type, name, created_by, created_at FROM proposals WHERE state = 'blocked' AND "
+                f"(project, type, name) IN (VALUES {', '.join(['(?, ?, ?)'] * len(part))}) ORDER BY id LIMIT 100"
+            )
+            found += many(self._db, self._connection, sql, [value for identity in part for value in identity])
+        return found
+
+
+def _parts(keys: Sequence[Any]) -> list[Sequence[Any]]:
+    return [keys[i : i + _CHUNK] for i in range(0, len(keys), _CHUNK)]
+
+
+def _delete(db: Database, connection: Connection, table: str, column: str, keys: Sequence[str]) -> None:
+    for part in _parts(keys):
+        sql = f"DELETE FROM {table} WHERE {column} IN ({placeholders(len(part))})"
+        connection.exec_driver_sql(db.sql(sql), tuple(part))
+
+
+def _last(writes: Sequence[Any], key: str) -> tuple[list[Any], list[str]]:
+    """Return the last write for each key, and the keys that have rows to replace: those not fresh at their first."""
+    ordered = sorted(writes, key=lambda write: getattr(write, key))
+    groups = [list(group) for _, group in groupby(ordered, key=lambda write: getattr(write, key))]
+    return [group[-1] for group in groups], [getattr(group[0], key) for group in groups if not group[0].fresh]
+
+
+def _set_requirements(db: Database, connection: Connection, writes: Sequence[holdings.SetRequirements]) -> None:
+    last, stale = _last(writes, "artifact")
+    _delete(db, connection, "artifact_requirements", "artifact", stale)
+    rows = {
+        (*msgspec.structs.astuple(slot), specifier, w.artifact): (scope, w.declared_by)
+        for w in last
+        for slot, specifier, scope in w.rows
+    }
+    _requirement(connection, [(*key, *rest) for key, rest in rows.items()])
+
+
+def _set_claims(db: Database, connection: Connection, writes: Sequence[holdings.SetClaims]) -> None:
+    last, stale = _last(writes, "holder")
+    _delete(db, connection, "claims", "holder", stale)
+    rows = {(c.project, c.kind, c.prefix, c.pattern, c.holder): c for w in last for c in w.rows}
+    _claim(connection, [msgspec.structs.astuple(claim) for claim in rows.values()])
+
+
+def _set_fields(db: Database, connection: Connection, writes: Sequence[holdings.SetFields]) -> None:
+    last, stale = _last(writes, "artifact")
+    _delete(db, connection, "field_managers", "artifact", stale)
+    _field(connection, [(w.artifact, f.pointer, f.manager, f.value_hash, f.since) for w in last for f in w.rows])
+
+
+def _release(db: Database, connection: Connection, writes: Sequence[holdings.Release]) -> None:
+    artifacts = sorted({w.artifact for w in writes})
+    for table, column in (("artifact_requirements", "artifact"), ("claims", "holder"), ("field_managers", "artifact")):
+        _delete(db, connection, table, column, artifacts)
+    for part in _parts(artifacts):
+        sql = f"UPDATE artifacts SET holds = 0 WHERE id IN ({placeholders(len(part))})"
+        connection.exec_driver_sql(db.sql(sql), tuple(part))
+
+
+def _new_intents(db: Database, connection: Connection, writes: Sequence[holdings.NewIntent]) -> None:
+    for project, now in {w.project: w.at for w in writes}.items():
+        # What has expired binds nobody, whether it is swept or not; this keeps the tables short.
+        over = "SELECT id FROM intents WHERE project = ? AND state = 'open' AND expires_at <= ?"
+        connection.exec_driver_sql(db.sql(f"DELETE FROM claims WHERE holder IN ({over})"), (project, now))
+        sql = "UPDATE intents SET state = 'expired' WHERE project = ? AND state = 'open' AND expires_at <= ?"
+        connection.exec_driver_sql(db.sql(sql), (project, now))
+    _intent(
+        connection,
+        [
+            (w.id, w.organization, w.project, w.principal, w.purpose, "open", w.body, w.remaining, w.request_id, w.seq,
+             w.expires_at, w.at, w.at)
+            for w in writes
+        ],
+    )  # fmt: skip
+
+
+def _change_intents(_db: Database, connection: Connection, writes: Sequence[holdings.ChangeIntent]) -> None:
+    last = {w.id: w for w in writes}
+    _change_intent(connection, [(w.state, w.remaining, w.at, w.id) for w in last.values()])
+
+
+WRITERS: dict[type[Write], Callable[[Database, Connection, Sequence[Any]], None]] = {
+    holdings.SetRequirements: _set_requirements,
+    holdings.SetClaims: _set_claims,
+    holdings.SetFields: _set_fields,
+    holdings.Release: _release,
+    holdings.NewIntent: _new_intents,
+    holdings.ChangeIntent: _change_intents,
+}
