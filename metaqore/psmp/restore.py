@@ -1,0 +1,340 @@
+"""Decides ``project.restore``: one request after which a project's artifacts and tasks are as they were at a moment.
+
+Nothing is erased. An artifact whose content differs gets a new version with the content of then; one that only moved
+along its lifecycle is moved back; one that did not exist yet is deprecated (or deleted, or kept, as asked); a task is
+saved again as it was. So a restore can be undone by another one, to the position before it.
+
+It goes through the same checks as any declaration. A cycle, or a label below the present one, refuses the whole of it
+with a report; other conflicts are recorded with what is restored, since going back is meant to go over what was built
+since. A project's own row (mode, name, state) is governance and stays.
+
+Bounds: ``MAX_MEMBERS`` that differ and ``MAX_BYTES`` of their content, because everything is decided in one transaction;
+larger restores are made in parts (``only``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from metaqore.audit.tags import Tag
+from metaqore.errors import InvalidInput
+from metaqore.messages import AuditNote, EventNote, Outcome, Request, Verdict, failed
+from metaqore.psmp.catalogue import CIRCULAR_DEPENDENCY, LABEL_LOWERED
+from metaqore.psmp.checkpoints import Place, PointReads, parse_point
+from metaqore.psmp.checks import workspace_for
+from metaqore.psmp.declaration import LABELS, studied
+from metaqore.psmp.diff import Difference, Member, compare
+from metaqore.psmp.effects import SaveTask, SetArtifactState
+from metaqore.psmp.handlers import open_case
+from metaqore.psmp.model import Conflict, Declaration, Head, conflict_of
+from metaqore.psmp.outcomes import admit
+from metaqore.psmp.policy import Policy
+from metaqore.psmp.ports import PsmpReads
+from metaqore.psmp.workspace import Workspace
+
+MAX_MEMBERS = 1000
+MAX_BYTES = 32_000_000
+#: Conflicts that no restore goes over.
+REFUSED = frozenset({CIRCULAR_DEPENDENCY.conflict_class, LABEL_LOWERED.conflict_class})
+
+
+class Restore(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The payload of ``project.restore``."""
+
+    #: Position, time or checkpoint, as it was asked for.
+    to: str
+    #: Where that was when it was accepted; the door fills it in, so that what is restored does not depend on when.
+    position: int | None = None
+    #: The checkpoint that was meant, so that it is not deleted before.
+    checkpoint: str | None = None
+    #: What becomes of artifacts that did not exist then.
+    created_since: Literal["deprecate", "delete", "keep"] = "deprecate"
+    #: ``keep``: where the label of today is higher, it stays. ``exact``: a restore that would lower one is refused.
+    labels: Literal["exact", "keep"] = "exact"
+    #: Ids of the only members to restore; empty is all.
+    only: tuple[str, ...] = ()
+    reason: str = ""
+
+
+class PastReads(PointReads, PsmpReads, Protocol):
+    """What a restore needs to look up."""
+
+    def changed_since(self, project: str, position: int, limit: int) -> Sequence[tuple[int, str, str]]:
+        """Return (position, id, kind) of the members that changed after a position."""
+
+    def members_at(self, changes: Collection[tuple[int, str, str]], position: int) -> Mapping[str, Member]:
+        """Return those of the members that existed at a position, as they were."""
+
+    def version_sizes(self, versions: Collection[tuple[str, int]]) -> int:
+        """Return how many characters of content these versions have together."""
+
+    def declarations(self, versions: Collection[tuple[str, int]]) -> Mapping[str, Mapping[str, Any]]:
+        """Return artifact → type, name, content, label and body of one version each."""
+
+
+class Work(msgspec.Struct, kw_only=True):
+    """A restore being decided."""
+
+    request: Request
+    asked: Restore
+    place: Place
+    reads: PastReads
+    policy: Policy
+    now: int
+    mode: Literal["strict", "adaptive", "playground"]
+    differences: list[Difference]
+    heads: dict[str, Head]
+    outcome: Outcome
+    members: list[dict[str, Any]] = []
+    conflicts: list[Conflict] = []
+
+    def note(self, difference: Difference, did: str, **more: Any) -> None:
+        """Report what was done to a member."""
+        member = difference.before or difference.after
+        if member is not None:
+            shown = {"kind": member.kind, "id": member.id, "title": member.title, "did": did}
+            self.members.append({**shown, **more})
+
+
+def study(request: Request) -> Restore:
+    """Parse the payload.
+
+    Raises:
+        InvalidInput: not a valid restore.
+    """
+    try:
+        asked = msgspec.convert(request.payload, Restore)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(f"project.restore: {error}") from error
+    parse_point(asked.to, "to")
+    return asked
+
+
+def restore(batch: Sequence[Request], reads: PastReads, now: int, *, policy: Policy) -> list[Outcome]:
+    """Decide restores. A run of them is one long: each must see what the one before it did."""
+    return [_restore(request, request.studied, reads, now, policy) for request in batch]
+
+
+def _restore(request: Request, asked: Restore, reads: PastReads, now: int, policy: Policy) -> Outcome:
+    project = str(request.project)
+    found = reads.projects([project]).get(project)
+    point = parse_point(asked.to if asked.position is None else str(asked.position), "to")
+    place = reads.place(request.organization, project, point, now, "to")
+    if found is None or place is None or found.organization != request.organization:
+        return failed("not_found", f"project {project} does not exist")
+    if policy.project.state(found.state).closed:
+        return failed("project_closed", f"project {project} is {found.state}: it admits nothing more")
+    changes = reads.changed_since(
+        project, place.position, MAX_MEMBERS + len(asked.only) + 1 if not asked.only else 10**6
+    )
+    changes = [change for change in changes if not asked.only or change[1] in asked.only]
+    if len(changes) > MAX_MEMBERS:
+        return failed("restore_too_large", f"more than {MAX_MEMBERS} members have changed since position "
+                      f"{place.position}: restore in parts, with their ids in only")  # fmt: skip
+    gone = policy.artifact.flagged("tombstone")
+    before, after = reads.members_at(changes, place.position), reads.members_at(changes, place.present)
+    compared = [compare(before.get(subject), after.get(subject), gone) for _, subject, _ in changes]
+    work = Work(
+        request=request, asked=asked, place=place, reads=reads, policy=policy, now=now, mode=found.mode,
+        differences=[difference for difference in compared if difference is not None],
+        heads={head.id: head for head in reads.heads((), [i for _, i, kind in changes if kind == "artifact"])},
+        outcome=Outcome(verdict=Verdict.APPROVED),
+    )  # fmt: skip
+    unchanged = len(changes) - len(work.differences)
+    versions = [d for d in work.differences if _needs_version(d)]
+    size = reads.version_sizes([(d.before.id, d.before.version) for d in versions if d.before is not None])
+    if size > MAX_BYTES:
+        return failed("restore_too_large", f"{size} characters of content are to be restored, at most {MAX_BYTES} at "
+                      "once: restore in parts, with the ids of members in only")  # fmt: skip
+    _restore_versions(work, versions)
+    for difference in work.differences:
+        _restore_rest(work, difference)
+    if work.conflicts:
+        return _refused(work)
+    return _done(work, unchanged)
+
+
+def _needs_version(difference: Difference) -> bool:
+    """True where the content, the label or what goes with them is another one than then."""
+    member = difference.before
+    if member is None or member.kind != "artifact":
+        return False
+    return difference.change == "changed" or difference.after is None
+
+
+def _restore_versions(work: Work, versions: Sequence[Difference]) -> None:
+    """Append a version with what each artifact was then, through the checks of a declaration."""
+    wanted = [(d.before.id, d.before.version) for d in versions if d.before is not None]
+    rows = work.reads.declarations(wanted)
+    requests = [_declared(work, rows[artifact], work.heads[artifact]) for artifact, _ in wanted]
+    workspace = workspace_for(requests, work.reads, work.policy)
+    for artifact, _ in wanted:
+        # What was built since may depend the other way round: all that is restored lets go first.
+        workspace.set_edges(artifact, ())
+    for difference, request in zip(versions, requests, strict=True):
+        _restore_version(work, workspace, difference, request)
+
+
+def _declared(work: Work, row: Mapping[str, Any], head: Head) -> Request:
+    """Return the restored version as a declaration on top of the present head."""
+    body = row["body"]
+    declaration = msgspec.convert(
+        {"type": row["type"], "name": row["name"], "content": row["content"], "base_version": head.head,
+         "label": _label(work, row["label"], head.label), "depends_on": body.get("depends_on", ()),
+         "requires": body.get("requires", ()), "claims": body.get("claims", ()),
+         "metadata": body.get("metadata", {})}, Declaration,
+    )  # fmt: skip
+    return msgspec.structs.replace(work.request, studied=studied(declaration))
+
+
+def _label(work: Work, then: str, now: str) -> str:
+    return max(then, now, key=LABELS.index) if work.asked.labels == "keep" else then
+
+
+def _restore_version(work: Work, workspace: Workspace, difference: Difference, request: Request) -> None:
+    member, head = difference.before, None
+    if member is None:
+        return
+    project = workspace.projects[str(request.project)]
+    case = open_case(request, request.studied, project, workspace, work.now, "playground")
+    head = case.head
+    if head is None:
+        raise LookupError(f"artifact {member.id} has versions but no head")
+    if LABELS.index(request.studied.declaration.label) < LABELS.index(head.label):
+        case.conflicts.append(conflict_of(
+            work.policy, LABEL_LOWERED, f"{member.title} is {head.label} today and was {member.label} then: restore it "
+            'with labels: "keep", or declassify it first', "/labels", artifact=member.id, label=head.label,
+            then=member.label,
+        ))  # fmt: skip
+    refused = [c for c in case.conflicts if c.rule.conflict_class in REFUSED]
+    if refused and work.mode != "playground":
+        work.conflicts += refused
+        return
+    case.provenance = {"restored": {"position": work.place.position, "version": member.version}}
+    outcome = admit(case, workspace, [(conflict, "recorded", "let_through") for conflict in case.conflicts])
+    work.outcome.writes += outcome.writes
+    work.outcome.audit += outcome.audit
+    work.outcome.events += outcome.events
+    let_through = sorted({conflict.rule.conflict_class for conflict in case.conflicts})
+    more = {"conflicts": let_through} if let_through else {}
+    work.note(difference, "restored", from_version=member.version, version=head.head + 1, **more)
+
+
+def _restore_rest(work: Work, difference: Difference) -> None:
+    """Move states back, put away what did not exist then, save tasks as they were."""
+    before, after = difference.before, difference.after
+    member = before or after
+    if member is None:
+        return
+    if member.kind == "task":
+        _restore_task(work, difference)
+    elif before is None and after is not None:
+        _put_away(work, difference, after)
+    elif before is not None:
+        state = work.heads[before.id].state
+        if state != before.state:
+            _move(work, before.id, before.state)
+            work.note(difference, "moved", state=before.state, was=state)
+
+
+def _put_away(work: Work, difference: Difference, member: Member) -> None:
+    """Deprecate or delete an artifact that did not exist then; its versions stay."""
+    if work.asked.created_since == "keep":
+        return work.note(difference, "kept")
+    lifecycle = work.policy.artifact
+    to = _state_that(work.policy, work.asked.created_since)
+    if to is None or member.state == to or lifecycle.state(member.state).tombstone:
+        return work.note(difference, "kept", state=member.state)
+    _move(work, member.id, to)
+    return work.note(difference, "deprecated" if work.asked.created_since == "deprecate" else "deleted", state=to)
+
+
+def _state_that(policy: Policy, wanted: str) -> str | None:
+    """Return the state of the lifecycle that means deprecated, or deleted; None where it has none."""
+    states = policy.artifact.states.values()
+    if wanted == "delete":
+        return next((state.name for state in states if state.tombstone), None)
+    named = [state.name for state in states if state.as_dependency == "deprecated" and not state.tombstone]
+    return "deprecated" if "deprecated" in named else next(iter(named), None)
+
+
+def _move(work: Work, artifact: str, to: str) -> None:
+    work.outcome.writes.append(SetArtifactState(artifact, to, work.request.principal, work.now))
+    work.outcome.audit.append(AuditNote(tag=Tag.ARTIFACT_CHANGED, subject=artifact, outcome="approved",
+                                        details={"state": to, "restored": work.place.position}))  # fmt: skip
+    work.outcome.events.append(EventNote("artifact.updated", artifact, {"state": to}))
+
+
+def _restore_task(work: Work, difference: Difference) -> None:
+    before, after = difference.before, difference.after
+    member = before or after
+    row = work.reads.task_row(work.request.organization, member.id) if member is not None else None
+    if row is None or member is None:
+        return None
+    state = before.state if before is not None else _cancelled(work.policy, row["state"])
+    parts = before.parts if before is not None else {}
+    if before is None and (work.asked.created_since == "keep" or state == row["state"]):
+        return work.note(difference, "kept", state=row["state"])
+    texts = {name: parts[name] if name in parts else row[name] for name in ("depends_on", "metadata")}
+    work.outcome.writes.append(
+        SaveTask(
+            id=row["id"], organization=row["organization"], project=row["project"],
+            title=parts.get("title", row["title"]), state=state, assigned_to=parts.get("assigned_to", row["assigned_to"])
+            if before is None else parts["assigned_to"], depends_on=texts["depends_on"], metadata=texts["metadata"],
+            version=row["version"] + 1, created_by=row["created_by"], at=work.now,
+        )
+    )  # fmt: skip
+    work.outcome.audit.append(AuditNote(tag=Tag.TASK_CHANGED, subject=row["id"], outcome="approved",
+                                        details={"state": state, "restored": work.place.position}))  # fmt: skip
+    work.outcome.events.append(EventNote("task.updated", row["id"], {"state": state}))
+    return work.note(difference, "restored" if before is not None else "cancelled", state=state)
+
+
+def _cancelled(policy: Policy, state: str) -> str:
+    """Return the state in which a task that did not exist then is put away; its own where it is over anyway."""
+    final = policy.task.flagged("final")
+    return state if state in final or "cancelled" not in policy.task.states else "cancelled"
+
+
+def _refused(work: Work) -> Outcome:
+    """Return the outcome of a restore that no mode but playground carries out; nothing was changed."""
+    report = {
+        "project": work.request.project, "restore": {"to": work.asked.to, "position": work.place.position},
+        "conflicts": [conflict.shown() for conflict in work.conflicts],
+    }  # fmt: skip
+    note = AuditNote(tag=Tag.CHECKPOINT_RESTORED, subject=work.request.project, outcome="blocked",
+                     details={"position": work.place.position, "conflicts": len(work.conflicts)})  # fmt: skip
+    return Outcome(verdict=Verdict.BLOCKED, result={"blocking_report": report}, audit=[note])
+
+
+def _done(work: Work, unchanged: int) -> Outcome:
+    outcome, place = work.outcome, work.place
+    counts: dict[str, int] = {"unchanged": unchanged}
+    for member in work.members:
+        counts[member["did"]] = counts.get(member["did"], 0) + 1
+    outcome.result = {
+        "restored": {"to": work.asked.to, "position": place.position, "checkpoint": work.asked.checkpoint},
+        "before": place.present, "position": place.present + 1, "counts": counts, "members": work.members,
+        "built_since": _built_since(work),
+    }  # fmt: skip
+    details: dict[str, Any] = {"position": place.position, "before": place.present, "counts": counts}
+    if work.asked.reason:
+        details["reason"] = work.asked.reason
+    outcome.audit.insert(0, AuditNote(tag=Tag.CHECKPOINT_RESTORED, subject=work.request.project, outcome="approved",
+                                      details=details))  # fmt: skip
+    outcome.events.append(EventNote("project.restored", str(work.request.project),
+                                    {"position": place.position, "before": place.present, "counts": counts}))  # fmt: skip
+    return outcome
+
+
+def _built_since(work: Work) -> list[dict[str, str]]:
+    """Return which artifacts that did not exist then depend on one that was restored: they were built on another."""
+    restored = {m["id"] for m in work.members if m["kind"] == "artifact" and m["did"] == "restored"}
+    new = {d.after.id: d.after.title for d in work.differences if d.before is None and d.after is not None}
+    if not restored or not new:
+        return []
+    edges = sorted({(dependant, artifact) for artifact, dependant, _ in work.reads.up(restored) if dependant in new})
+    return [{"artifact": dependant, "title": new[dependant], "depends_on": artifact} for dependant, artifact in edges]

@@ -1,0 +1,242 @@
+"""Looking back: where a moment is, what a project was made of then, and what changed between two moments.
+
+Used inside the deciding transaction (restore, checkpoints) and by the read-only views alike: each function gets a
+``query`` that runs one statement written with ``?`` and returns its rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import msgspec
+
+from metaqore.clock import to_rfc3339
+from metaqore.psmp.checkpoints import SKEW_MS, Checkpoint, Place, Point, refuse
+from metaqore.psmp.diff import PARTS, Member
+from metaqore.store.bulk import placeholders
+
+Query = Callable[[str, Sequence[Any]], Sequence[Sequence[Any]]]
+_decode = msgspec.json.decode
+#: A position that no project reaches.
+FOREVER = 2**62
+#: What a task is, beside its state.
+_TASK_PARTS = ("title", "assigned_to", "depends_on", "metadata")
+
+
+def state_at(table: str) -> str:
+    """Return the SQL expression for the state at a position of a row of ``table``; it takes the position twice.
+
+    The last state that was kept until then; before the first one, what was overwritten by it; without any, the present.
+    """
+    return (
+        "COALESCE("
+        f"(SELECT h.state FROM record_history h WHERE h.subject = {table}.id AND h.position <= ? "
+        "ORDER BY h.position DESC LIMIT 1), "
+        f"(SELECT h.was FROM record_history h WHERE h.subject = {table}.id AND h.position > ? "
+        f"ORDER BY h.position LIMIT 1), {table}.state)"
+    )
+
+
+def place(
+    query: Query, organization: str, project: str, point: Point | None, now: int, field: str, *, lock: str = ""
+) -> Place | None:
+    """Return where a moment is in a project's history; None where there is no such project.
+
+    Args:
+        lock: appended to the statement that reads the project, so that its position stays.
+
+    Raises:
+        InvalidInput: the project has no such moment.
+    """
+    rows = query(f"SELECT position FROM projects WHERE id = ? AND organization = ?{lock}", (project, organization))
+    if not rows:
+        return None
+    present: int = rows[0][0]
+    if point is None:
+        return Place(present, present)
+    if point.kind == "position":
+        if int(point.value) > present:
+            refuse(field, f"the project is at position {present}, not yet at {point.value}")
+        return Place(int(point.value), present)
+    if point.kind == "time":
+        return Place(_at_time(query, project, int(point.value), now, field), present)
+    found = _checkpoint(query, "id" if str(point.value).startswith("chk_") else "name", project, str(point.value))
+    if found is None:
+        refuse(field, f"this project has no checkpoint {point.value!r}")
+    return Place(found.position, present, found.id)
+
+
+def _at_time(query: Query, project: str, at: int, now: int, field: str) -> int:
+    if at > now + SKEW_MS:
+        refuse(field, f"{to_rfc3339(at)} is yet to come")
+    rows = query(
+        "SELECT last FROM project_history WHERE project = ? AND at <= ? ORDER BY at DESC, last DESC LIMIT 1",
+        (project, at),
+    )
+    return int(rows[0][0]) if rows else 0
+
+
+def _checkpoint(query: Query, column: str, project: str, value: str) -> Checkpoint | None:
+    rows = query(
+        "SELECT id, organization, project, name, position FROM checkpoints "
+        f"WHERE {column} = ? AND project = ? AND deleted_at IS NULL", (value, project),
+    )  # fmt: skip
+    return _as_checkpoint(rows[0]) if rows else None
+
+
+def _as_checkpoint(row: Sequence[Any]) -> Checkpoint:
+    return Checkpoint(id=row[0], organization=row[1], project=row[2], name=row[3], position=row[4])
+
+
+def checkpoint(query: Query, organization: str, identifier: str) -> Checkpoint | None:
+    """Return a checkpoint that was not deleted."""
+    rows = query(
+        "SELECT id, organization, project, name, position FROM checkpoints "
+        "WHERE id = ? AND organization = ? AND deleted_at IS NULL", (identifier, organization),
+    )  # fmt: skip
+    return _as_checkpoint(rows[0]) if rows else None
+
+
+def checkpoint_named(query: Query, project: str, name: str) -> Checkpoint | None:
+    """Return the checkpoint of this name that was not deleted."""
+    return _checkpoint(query, "name", project, name)
+
+
+def due_checkpoints(query: Query, organization: str, now: int, limit: int) -> list[Checkpoint]:
+    """Return checkpoints whose time is over."""
+    rows = query(
+        "SELECT id, organization, project, name, position FROM checkpoints WHERE expires_at <= ? "
+        "AND deleted_at IS NULL AND organization = ? ORDER BY expires_at LIMIT ?", (now, organization, limit),
+    )  # fmt: skip
+    return [_as_checkpoint(row) for row in rows]
+
+
+def restores_open(query: Query, project: str) -> list[tuple[str, Any]]:
+    """Return (id, payload) of the unfinished requests that go back to an earlier moment of a project."""
+    rows = query(
+        "SELECT id, payload FROM requests WHERE state IN ('accepted', 'running') AND queue = 'psmp' "
+        "AND ordering_key = ? AND kind = 'project.restore' ORDER BY seq", (project,),
+    )  # fmt: skip
+    return [(row[0], _decode(row[1])) for row in rows]
+
+
+#: Members whose last change in (low, high] is a version, and those whose last change is a kept state. A version counts
+#: before a move of the same step.
+_VERSIONS = (
+    "SELECT v.position AS position, v.artifact AS subject, 'artifact' AS kind FROM artifact_versions v "
+    "WHERE v.project = ? AND v.position > ? AND v.position <= ? {after} "
+    "AND NOT EXISTS (SELECT 1 FROM artifact_versions w WHERE w.artifact = v.artifact AND w.version = v.version + 1 "
+    "AND w.position <= ?) "
+    "AND NOT EXISTS (SELECT 1 FROM record_history h WHERE h.subject = v.artifact AND h.position > v.position "
+    "AND h.position <= ?) ORDER BY v.position, v.artifact LIMIT ?"
+)
+_RECORDS = (
+    "SELECT h.position AS position, h.subject AS subject, h.kind AS kind FROM record_history h "
+    "WHERE h.project = ? AND h.position > ? AND h.position <= ? {after} AND h.kind IN ('artifact', 'task') "
+    "AND NOT EXISTS (SELECT 1 FROM record_history g WHERE g.subject = h.subject AND g.position > h.position "
+    "AND g.position <= ?) "
+    "AND NOT EXISTS (SELECT 1 FROM artifact_versions w WHERE w.artifact = h.subject AND w.position >= h.position "
+    "AND w.position <= ?) ORDER BY h.position, h.subject LIMIT ?"
+)
+
+Change = tuple[int, str, str]
+
+
+def changed(
+    query: Query, project: str, low: int, high: int, *, after: tuple[int, str] | None = None, limit: int
+) -> list[Change]:
+    """Return (position, id, kind) of each member that changed in (low, high], once, in the order of the last change.
+
+    Args:
+        after: (position, id) of the last one that was seen.
+    """
+    start = low if after is None else max(low, after[0] - 1)
+    seen = [] if after is None else [after[0], after[1]]
+    more = {"v": "", "h": ""}
+    if after is not None:
+        more = {"v": "AND (v.position > ? OR v.artifact > ?)", "h": "AND (h.position > ? OR h.subject > ?)"}
+    values: list[Any] = [project, start, high, *seen, high, high, limit]
+    versions, records = _VERSIONS.format(after=more["v"]), _RECORDS.format(after=more["h"])
+    rows = query(
+        f"SELECT position, subject, kind FROM (SELECT * FROM ({versions}) a UNION ALL SELECT * FROM ({records}) b) c "
+        "ORDER BY position, subject LIMIT ?",
+        [*values, *values, limit],
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def artifacts_at(query: Query, ids: Collection[str], position: int) -> dict[str, Member]:
+    """Return those of ``ids`` that existed at a position, as they were."""
+    found: dict[str, Member] = {}
+    keys = sorted(ids)
+    for part in (keys[i : i + 256] for i in range(0, len(keys), 256)):
+        rows = query(
+            f"SELECT a.id, a.type, a.name, v.version, {state_at('a')}, v.content_hash, v.label, v.body "
+            "FROM artifacts a JOIN artifact_versions v ON v.artifact = a.id AND v.version = "
+            "(SELECT w.version FROM artifact_versions w WHERE w.artifact = a.id AND w.position <= ? "
+            f"ORDER BY w.version DESC LIMIT 1) WHERE a.id IN ({placeholders(len(part))})",
+            [position, position, position, *part],
+        )
+        for row in rows:
+            body = _decode(row[7])
+            found[row[0]] = Member(
+                kind="artifact", id=row[0], title=f"{row[1]}/{row[2]}", version=row[3], state=row[4],
+                content_hash=row[5], label=row[6], parts={part: body.get(part) for part in PARTS},
+            )  # fmt: skip
+    return found
+
+
+def tasks_at(query: Query, ids: Collection[str], position: int) -> dict[str, Member]:
+    """Return those of ``ids`` that are tasks and existed at a position, as they were."""
+    found: dict[str, Member] = {}
+    keys = sorted(ids)
+    for part in (keys[i : i + 256] for i in range(0, len(keys), 256)):
+        rows = query(
+            "SELECT h.subject, h.state, h.document FROM record_history h WHERE h.kind = 'task' AND h.position = "
+            "(SELECT max(g.position) FROM record_history g WHERE g.subject = h.subject AND g.position <= ?) "
+            f"AND h.subject IN ({placeholders(len(part))})",
+            [position, *part],
+        )
+        for row in rows:
+            document = _decode(row[2])
+            found[row[0]] = Member(
+                kind="task", id=row[0], title=document["title"], version=document["version"], state=row[1],
+                parts={part: document.get(part) for part in _TASK_PARTS},
+            )  # fmt: skip
+    return found
+
+
+def _of(versions: Collection[tuple[str, int]]) -> list[tuple[str, list[Any]]]:
+    """Return the condition on (artifact, version), and its values, for a chunk of versions at a time."""
+    keys = sorted(versions)
+    chunks = [keys[i : i + 128] for i in range(0, len(keys), 128)]
+    return [
+        (
+            f"(v.artifact, v.version) IN (VALUES {', '.join(['(?, ?)'] * len(chunk))})",
+            [part for k in chunk for part in k],
+        )
+        for chunk in chunks
+    ]
+
+
+def version_sizes(query: Query, versions: Collection[tuple[str, int]]) -> int:
+    """Return how many characters of content these versions have together."""
+    return sum(
+        int(query(f"SELECT COALESCE(sum(length(v.content)), 0) FROM artifact_versions v WHERE {where}", values)[0][0])
+        for where, values in _of(versions)
+    )
+
+
+def declarations(query: Query, versions: Collection[tuple[str, int]]) -> dict[str, dict[str, Any]]:
+    """Return artifact → type, name, content, label and body of one version each."""
+    found: dict[str, dict[str, Any]] = {}
+    for where, values in _of(versions):
+        rows = query(
+            "SELECT v.artifact, a.type, a.name, v.content, v.label, v.body FROM artifact_versions v "
+            f"JOIN artifacts a ON a.id = v.artifact WHERE {where}", values,
+        )  # fmt: skip
+        for artifact, kind, name, content, label, body in rows:
+            found[artifact] = {"type": kind, "name": name, "content": _decode(content), "label": label,
+                               "body": _decode(body)}  # fmt: skip
+    return found
