@@ -58,7 +58,9 @@ def _take_apart(items: Sequence[Any]) -> Batch:
     batch = Batch(len(items), [], {})
     for index, item in enumerate(items):
         try:
-            declared[index] = accept.declaration(item)
+            accepted = accept.declaration(item)
+            door().engine.psmp.check_type(accepted[1]["type"])
+            declared[index] = accepted
         except (msgspec.ValidationError, MetaQoreError) as error:
             batch.problems[index] = _problem(item, error)
     who = caller()

@@ -13,7 +13,7 @@ from api.limits import RateLimit, Slots
 from api.readiness import Readiness
 from metaqore.adapters.announcements import Announcements
 from metaqore.bootstrap import Engine
-from metaqore.security.keys import Principal
+from metaqore.security.keys import SCOPES, Principal
 from metaqore.settings import Settings
 from metaqore.store.views import Views
 
@@ -56,3 +56,8 @@ def header(name: str) -> str | None:
 def caller() -> Principal:
     """Return who is calling: verified before any resource runs."""
     return cast(Principal, request.environ[CALLER])
+
+
+def authority() -> list[str]:
+    """Return the scopes of the caller, for requests whose decision depends on them."""
+    return [scope for scope in SCOPES if caller().may(scope)]

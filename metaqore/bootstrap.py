@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -14,8 +16,10 @@ from metaqore.adapters.redis_results import RedisResults
 from metaqore.delivery.dispatch import Dispatcher
 from metaqore.delivery.webhooks import Sender
 from metaqore.errors import SettingsError
-from metaqore.kinds import control_kinds, egress, queue_kinds
+from metaqore.kinds import control_kinds, egress, policy_source, psmp_kinds, psmp_policy, queue_kinds, secure_gate
 from metaqore.messages import Submission
+from metaqore.psmp.policy import Policy
+from metaqore.psmp.reports import ReportReads, Reports
 from metaqore.requests.attempts import Limits
 from metaqore.requests.catalogue import Catalogue
 from metaqore.requests.executor import Executor
@@ -23,6 +27,7 @@ from metaqore.requests.intake import Intake
 from metaqore.requests.ports import Bell
 from metaqore.requests.recorder import Recorder
 from metaqore.security import keys
+from metaqore.security.policy_source import PolicySource
 from metaqore.settings import Settings
 from metaqore.store import migrate, views
 from metaqore.store.engine import Database
@@ -45,6 +50,12 @@ class Engine(msgspec.Struct, kw_only=True):
     #: Checks a URL at the door, before an endpoint is saved.
     sender: Sender
     dispatcher: Dispatcher
+    #: SecureGateway's policy file, as it is now.
+    policies: PolicySource
+    #: What blocks a proposal and what to do about it, worked out when it is read.
+    reports: Reports
+    #: What PSMP decides by.
+    psmp: Policy
 
 
 def build(settings: Settings, bell: Callable[[Settings], Bell]) -> Engine:
@@ -60,7 +71,9 @@ def build(settings: Settings, bell: Callable[[Settings], Bell]) -> Engine:
         raise SettingsError("METAQORE_REDIS_URL is not set. `metaqore up` starts a broker and sets it")
     database = Database(settings.dsn)
     store = SqlStore(database)
-    catalogue = Catalogue([*control_kinds(settings), *queue_kinds(settings, store)])
+    policies = policy_source(settings)
+    gate = secure_gate(settings, policies)
+    catalogue = Catalogue([*control_kinds(settings), *queue_kinds(settings, store, gate, policies)])
     ringer = bell(settings)
     executor = Executor(
         store,
@@ -72,6 +85,7 @@ def build(settings: Settings, bell: Callable[[Settings], Bell]) -> Engine:
             backoff_base_s=settings.backoff_base_s, backoff_max_s=settings.backoff_max_s,
         ),
         owner=f"{socket.gethostname()}:{os.getpid()}",
+        guard=gate,
     )  # fmt: skip
     intake = Intake(store, catalogue, ringer, batch=settings.commit_batch)
     sender = Sender(SocketNetwork(), egress(settings), timeout_s=settings.webhook_timeout_s)
@@ -79,9 +93,18 @@ def build(settings: Settings, bell: Callable[[Settings], Bell]) -> Engine:
         store, sender, lambda now: Recorder(catalogue, now), lambda journal: executor.after_commit([], journal)
     )
     return Engine(
+        policies=policies,
+        reports=Reports(partial(_reading, store), catalogue.__getitem__, executor.clock),
         settings=settings, database=database, store=store, catalogue=catalogue, intake=intake, executor=executor,
-        views=views.build(database), sender=sender, dispatcher=dispatcher,
+        views=views.build(database), sender=sender, dispatcher=dispatcher, psmp=psmp_policy(settings),
     )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _reading(store: SqlStore) -> Iterator[ReportReads]:
+    """Give PSMP's look-ups outside of any write transaction."""
+    with store.read() as tx:
+        yield tx.reads("psmp")
 
 
 class _NoBell:
@@ -115,6 +138,22 @@ def create_key(settings: Settings, *, principal: str, name: str, scopes: list[st
     finally:
         database.close()
     return text
+
+
+@contextlib.contextmanager
+def one_off(settings: Settings) -> Iterator[tuple[SqlStore, Intake, Executor]]:
+    """Give PSMP's two doors to a command that needs no broker: what it submits, it may decide by draining the queue.
+
+    Raises:
+        SettingsError: a policy file cannot be used.
+    """
+    database = Database(settings.dsn)
+    try:
+        store = SqlStore(database)
+        catalogue = Catalogue([*control_kinds(settings), *psmp_kinds(psmp_policy(settings))])
+        yield store, Intake(store, catalogue, _NoBell()), Executor(store, catalogue, _NoResults(), _NoBell())
+    finally:
+        database.close()
 
 
 def development_key(settings: Settings) -> str:

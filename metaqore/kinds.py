@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -19,15 +19,21 @@ from metaqore.hmcp.model import TaskEvent
 from metaqore.llm import config as llm_config
 from metaqore.llm.handlers import Handlers as LlmHandlers
 from metaqore.llm.ports import Provider
-from metaqore.psmp import control, handlers, lifecycle, resolution
+from metaqore.messages import Request
+from metaqore.psmp import approvals, checkpoints, control, handlers, intents, lifecycle, proposals, resolution, restore
 from metaqore.psmp.declaration import study as study_declaration
+from metaqore.psmp.history import recorded
+from metaqore.psmp.policy import Policy, with_bounds
+from metaqore.psmp.policy_file import load_policy
 from metaqore.requests.cancel import cancel
 from metaqore.requests.catalogue import Decide, Kind
-from metaqore.security import key_handlers
+from metaqore.security import key_handlers, policy_handlers
 from metaqore.security.gate import SecureGate
 from metaqore.security.handlers import Handlers as SecurityHandlers
+from metaqore.security.keys import SCOPES
 from metaqore.security.model import ProviderStatus
-from metaqore.security.policy import load_policies
+from metaqore.security.policy_handlers import PolicyHandlers
+from metaqore.security.policy_source import PolicySource
 from metaqore.settings import Settings
 from metaqore.store.unit_of_work import SqlStore
 
@@ -40,10 +46,13 @@ def egress(settings: Settings) -> EgressPolicy:
 def control_kinds(settings: Settings) -> list[Kind]:
     """Return the kinds that are decided inside the API call."""
     webhooks = DeliveryHandlers(egress(settings))
-    save_project = partial(control.save_project, default_mode=settings.governance_mode)
+    policy = psmp_policy(settings)
+    save_project = recorded(partial(control.save_project, policy=policy, default_mode=settings.governance_mode))
     rows: list[tuple[str, str, str, Decide]] = [
         ("project.save", "psmp", "projects:write", save_project),
-        ("task.save", "psmp", "tasks:write", control.save_task),
+        ("task.save", "psmp", "tasks:write", recorded(partial(control.save_task, policy=policy))),
+        ("checkpoint.create", "psmp", "projects:write", checkpoints.create),
+        ("checkpoint.delete", "psmp", "projects:write", checkpoints.delete),
         ("request.cancel", "requests", "requests:cancel", cancel),
         ("key.create", "security", "keys:manage", key_handlers.create_key),
         ("key.revoke", "security", "keys:manage", key_handlers.revoke_key),
@@ -58,37 +67,96 @@ def control_kinds(settings: Settings) -> list[Kind]:
     ]
 
 
-def queue_kinds(settings: Settings, store: SqlStore) -> list[Kind]:
-    """Return the kinds that worker pools decide.
+def secure_gate(settings: Settings, policies: PolicySource) -> SecureGate:
+    """Return SecureGateway over the configured providers.
+
+    Raises:
+        SettingsError: the providers' file cannot be used.
+    """
+    # What is configured is known, what is enabled counts as available; every other provider is vetoed.
+    statuses = {
+        name: ProviderStatus(local=spec.reach == "local", available=spec.enabled, region=spec.region)
+        for name, spec in llm_config.load(settings.config_path / "providers.yaml").providers.items()
+    }
+    return SecureGate(policies.current, settings.secure_gateway_policy, lambda: statuses)
+
+
+def policy_source(settings: Settings) -> PolicySource:
+    """Return SecureGateway's policy file, which is read again when it changes.
+
+    Raises:
+        SettingsError: it cannot be used.
+    """
+    file = settings.config_path / "policies" / "security.yaml"
+    return PolicySource(file, lambda policies: policies[settings.secure_gateway_policy])
+
+
+def queue_kinds(settings: Settings, store: SqlStore, gate: SecureGate, policies: PolicySource) -> list[Kind]:
+    """Return the kinds that worker pools decide, and those of SecureGateway itself.
 
     Raises:
         SettingsError: a policy file cannot be used.
     """
     providers = llm_config.load(settings.config_path / "providers.yaml")
-    gate = SecureGate(
-        load_policies(settings.config_path / "policies" / "security.yaml"),
-        settings.secure_gateway_policy,
-        lambda: _statuses(providers),
+    return (
+        psmp_kinds(psmp_policy(settings))
+        + _security(gate, policies)
+        + _llm(settings, gate, providers)
+        + _hmcp(settings, store)
     )
-    return _psmp() + _security(gate) + _llm(settings, gate, providers) + _hmcp(settings, store)
 
 
-def _psmp() -> list[Kind]:
+def psmp_policy(settings: Settings) -> Policy:
+    """Return what PSMP decides by.
+
+    Raises:
+        SettingsError: its policy file cannot be used.
+    """
+    policy = load_policy(settings.config_path / "policies" / "psmp.yaml", scopes=SCOPES)
+    return with_bounds(
+        policy, dependency_depth=settings.max_graph_depth, parallel_branches=settings.max_parallel_branches,
+        conversation_turns=settings.max_conversation_turns,
+        conversation_participants=settings.max_conversation_participants,
+    )  # fmt: skip
+
+
+def psmp_kinds(policy: Policy) -> list[Kind]:
+    """Return the kinds of PSMP, decided by its policy."""
+    rows: list[tuple[str, str, Decide, Callable[[Request], Any]]] = [
+        ("artifact.declare", "artifacts:write", partial(handlers.declare, policy=policy),
+         partial(study_declaration, policy=policy)),
+        ("artifact.transition", "artifacts:write", partial(lifecycle.transition, policy=policy), lifecycle.study),
+        ("conflict.resolve", "conflicts:resolve", partial(resolution.resolve, policy=policy), resolution.study),
+        ("intent.announce", "artifacts:write", partial(intents.announce, policy=policy), intents.study),
+        ("intent.withdraw", "artifacts:write", intents.withdraw, intents.study_withdrawal),
+        ("project.restore", "projects:restore", partial(restore.restore, policy=policy), restore.study),
+        ("proposal.withdraw", "artifacts:write", proposals.withdraw, proposals.study_withdraw),
+        ("approval.open", "approvals:answer", approvals.open_approval, approvals.study_ask),
+        ("approval.answer", "approvals:answer", partial(approvals.answer, policy=policy), approvals.study_answer),
+        ("approval.expire", "approvals:answer", approvals.expire, approvals.study_expire),
+    ]  # fmt: skip
+    # What expires in every project of an organization at once is no step of any project's history.
+    prune = Kind(name="checkpoint.prune", queue="psmp", feature="psmp", scope="projects:write",
+                 decide=checkpoints.prune)  # fmt: skip
     return [
-        Kind(name="artifact.declare", queue="psmp", feature="psmp", scope="artifacts:write",
-             decide=handlers.declare, study=study_declaration, ordered_by_project=True, together=True),
-        Kind(name="artifact.transition", queue="psmp", feature="psmp", scope="artifacts:write",
-             decide=lifecycle.transition, ordered_by_project=True, together=True),
-        Kind(name="conflict.resolve", queue="psmp", feature="psmp", scope="conflicts:resolve",
-             decide=resolution.resolve, study=resolution.study, ordered_by_project=True),
+        prune,
+        *(Kind(name=name, queue="psmp", feature="psmp", scope=scope, decide=recorded(decide), study=study,
+             ordered_by_project=True, together=name == "artifact.declare")
+        for name, scope, decide, study in rows),
     ]  # fmt: skip
 
 
-def _security(gate: SecureGate) -> list[Kind]:
-    security = SecurityHandlers(gate)
+def _security(gate: SecureGate, policies: PolicySource) -> list[Kind]:
+    security, custom = SecurityHandlers(gate), PolicyHandlers(policies.current)
     return [
         Kind(name="payload.assess", queue="security", feature="security", scope="security:assess",
              decide=security.assess, study=security.study, together=True),
+        Kind(name="policy.save", queue="control", feature="security", scope="policies:manage",
+             decide=custom.save, study=custom.study),
+        Kind(name="stop.set", queue="control", feature="security", scope="security:stop",
+             decide=policy_handlers.set_stop, study=policy_handlers.study_stop),
+        Kind(name="stop.lift", queue="control", feature="security", scope="security:stop",
+             decide=policy_handlers.lift_stop, study=policy_handlers.study_stop),
     ]  # fmt: skip
 
 
@@ -135,14 +203,6 @@ class _Recorded:
         with self._store.read() as tx:
             found: tuple[int, Artefact | None] = tx.reads("hmcp").champion(pattern)
         return found
-
-
-def _statuses(providers: llm_config.ProvidersFile) -> dict[str, ProviderStatus]:
-    """What is configured is known, what is enabled counts as available; every other provider is vetoed."""
-    return {
-        name: ProviderStatus(local=spec.reach == "local", available=spec.enabled)
-        for name, spec in providers.providers.items()
-    }
 
 
 def _providers(file: llm_config.ProvidersFile) -> dict[str, Provider]:

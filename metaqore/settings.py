@@ -73,6 +73,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     webhook_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=30)] = 15.0
     webhook_allow_private: bool = False
     rate_limit_per_minute: Annotated[int, msgspec.Meta(ge=0)] = 0
+    audit_log_name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$")] = "metaqore"
+    audit_key_file: str = ""
+    audit_witness_file: str = ""
+    privacy_key_file: str = ""
+    retention_days: Annotated[int, msgspec.Meta(ge=183)] = 400
+    max_graph_depth: Annotated[int, msgspec.Meta(ge=0)] = 0
+    max_parallel_branches: Annotated[int, msgspec.Meta(ge=0)] = 0
+    max_conversation_turns: Annotated[int, msgspec.Meta(ge=0)] = 0
+    max_conversation_participants: Annotated[int, msgspec.Meta(ge=0)] = 0
 
     @property
     def data_path(self) -> Path:
@@ -83,6 +92,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def dsn(self) -> str:
         """The SQLAlchemy URL: ``storage_dsn``, or SQLite in the data folder."""
         return self.storage_dsn or f"sqlite:///{self.data_path / 'metaqore.db'}"
+
+    @property
+    def audit_key_path(self) -> Path:
+        """The file with the keys that sign the audit log."""
+        return Path(self.audit_key_file or self.data_path / "audit" / "signing.key").expanduser().resolve()
+
+    @property
+    def audit_witness_path(self) -> Path:
+        """The file that remembers checkpoints outside of the database."""
+        return Path(self.audit_witness_file or self.data_path / "audit" / "witness.jsonl").expanduser().resolve()
+
+    @property
+    def privacy_key_path(self) -> Path:
+        """The file with the key that wraps the keys of data subjects."""
+        return Path(self.privacy_key_file or self.data_path / "privacy.key").expanduser().resolve()
 
     @property
     def config_path(self) -> Path:

@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate, validates_schema
 
-from api.schemas.strict import Boolean, Integer, Moment, PageQuery, choice, text
+from api.schemas.strict import Integer, Moment, PageQuery, choice, text
 from metaqore.psmp.catalogue import MODES, Severity, Strategy
 from metaqore.psmp.declaration import (
     LABELS,
@@ -18,12 +18,8 @@ from metaqore.psmp.declaration import (
     MAX_READS,
     POINTER,
 )
-from metaqore.psmp.model import LIFECYCLES, RESERVED_TYPES
 from metaqore.psmp.version_range import parse_range
 
-PROJECT_STATES = tuple(state for state in LIFECYCLES["project"] if state is not None)
-TASK_STATES = tuple(state for state in LIFECYCLES["task"] if state is not None)
-ARTIFACT_STATES = tuple(state for state in LIFECYCLES["artifact"] if state is not None)
 _MODE = "strict blocks on any conflict; adaptive resolves where that is safe; playground only records"
 CONFLICT_STATES = ("open", "escalated", "resolved", "recorded")
 
@@ -31,6 +27,11 @@ CONFLICT_STATES = ("open", "escalated", "resolved", "recorded")
 def objects(**options: Any) -> fields.Dict:
     """A JSON object."""
     return fields.Dict(keys=fields.String(), values=fields.Raw(allow_none=True), **options)
+
+
+def state_of(**options: Any) -> fields.String:
+    """A state of a lifecycle; which there are is said by the policy."""
+    return fields.String(validate=validate.Regexp(r"[a-z][a-z0-9_]{0,63}\Z"), **options)
 
 
 class ProjectSchema(Schema):
@@ -41,7 +42,7 @@ class ProjectSchema(Schema):
     description = fields.String(required=True)
     owner = fields.String(required=True)
     mode = choice(*MODES, required=True)
-    state = choice(*PROJECT_STATES, required=True)
+    state = state_of(required=True)
     metadata = objects(required=True)
     version = Integer(required=True, metadata={"description": "Also its ETag"})
     created_by = fields.String(required=True)
@@ -66,14 +67,14 @@ class ProjectPatchSchema(Schema):
     description = fields.String(validate=validate.Length(max=10_000), allow_none=True)
     owner = text(200)
     mode = choice(*MODES)
-    state = choice(*PROJECT_STATES)
+    state = state_of()
     metadata = objects(allow_none=True)
 
 
 class ProjectQuery(PageQuery):
     """Which projects."""
 
-    state = choice(*PROJECT_STATES, load_default=None)
+    state = state_of(load_default=None)
 
 
 class VersionOrRange(fields.Field[Any]):
@@ -164,17 +165,12 @@ class RequirementSchema(Schema):
     scope = choice("runtime", "dev", "build")
 
 
-def _not_reserved(value: str) -> None:
-    if value in RESERVED_TYPES:
-        raise ValidationError(f"{value!r} is reserved: only MetaQore itself declares it")
-
-
 class DeclareSchema(Schema):
     """A declaration: the work, what it started from and what it needs."""
 
     project = fields.String(required=True, validate=validate.Length(1, 64))
     type = fields.String(
-        required=True, validate=[validate.Regexp(r"[a-z][a-z0-9_.-]{0,63}\Z"), _not_reserved],
+        required=True, validate=validate.Regexp(r"[a-z][a-z0-9_.-]{0,63}\Z"),
         metadata={"example": "code"},
     )  # fmt: skip
     name = text(MAX_NAME, required=True, metadata={"example": "src/parser.py"})
@@ -195,6 +191,15 @@ class DeclareSchema(Schema):
     label = choice(*LABELS, allow_none=True)
     provenance = objects()
     metadata = objects()
+    if_match = Integer(
+        allow_none=True, validate=validate.Range(0),
+        metadata={"description": "As the header If-Match: where the head is another version (0: none), the answer is 412"},
+    )  # fmt: skip
+    replaces = fields.String(
+        allow_none=True, validate=validate.Length(1, 64),
+        metadata={"description": "Your own blocked proposal whose place this takes: admitted, that one is closed; "
+                  "not admitted, the answer is 412 and nothing is kept"},
+    )  # fmt: skip
 
 
 class DeclareBatchSchema(Schema):
@@ -211,7 +216,7 @@ class ArtifactHeadSchema(Schema):
     type = fields.String(required=True)
     name = fields.String(required=True)
     version = Integer(required=True, metadata={"description": "Also its ETag"})
-    state = choice(*ARTIFACT_STATES, required=True)
+    state = state_of(required=True)
     content_hash = fields.String(required=True)
     label = choice(*LABELS, required=True)
     created_by = fields.String(required=True)
@@ -263,13 +268,13 @@ class ArtifactQuery(PageQuery):
     project = fields.String(required=True)
     type = fields.String(load_default=None)
     name = fields.String(load_default=None)
-    state = choice(*ARTIFACT_STATES, load_default=None)
+    state = state_of(load_default=None)
 
 
 class TransitionSchema(Schema):
     """Where an artifact is to go along its lifecycle."""
 
-    to = choice(*ARTIFACT_STATES, required=True)
+    to = state_of(required=True)
 
 
 class TaskSchema(Schema):
@@ -278,7 +283,7 @@ class TaskSchema(Schema):
     id = fields.String(required=True)
     project = fields.String(required=True)
     title = fields.String(required=True)
-    state = choice(*TASK_STATES, required=True)
+    state = state_of(required=True)
     assigned_to = fields.String(allow_none=True)
     depends_on = fields.List(fields.String(), required=True)
     metadata = objects(required=True)
@@ -302,7 +307,7 @@ class TaskPatchSchema(Schema):
     """What changes of a task (RFC 7396)."""
 
     title = text(200)
-    state = choice(*TASK_STATES)
+    state = state_of()
     assigned_to = text(200, allow_none=True)
     depends_on = fields.List(fields.String(), validate=validate.Length(max=MAX_DEPENDENCIES))
     metadata = objects(allow_none=True)
@@ -312,7 +317,7 @@ class TaskQuery(PageQuery):
     """Which tasks."""
 
     project = fields.String(required=True)
-    state = choice(*TASK_STATES, load_default=None)
+    state = state_of(load_default=None)
     assigned_to = fields.String(load_default=None)
 
 
@@ -360,30 +365,7 @@ class ResolveSchema(Schema):
     strategy = choice(*Strategy, load_default="retry")
     reason = fields.String(load_default="", validate=validate.Length(max=2000), metadata={
         "description": "Needed for override; kept in the audit log"})  # fmt: skip
-
-
-class BlockedSchema(Schema):
-    """One blocked proposal, its unresolved conflicts and the ways out that were suggested."""
-
-    proposal = fields.String(required=True)
-    artifact = objects(required=True)
-    request = fields.String(required=True)
-    created_by = fields.String(required=True)
-    created_at = Moment(required=True)
-    base_version = Integer(required=True)
-    head_version = Integer(required=True)
-    conflicts = fields.List(fields.Nested(ConflictSchema), required=True)
-    suggestions = fields.List(objects(), required=True)
-
-
-class BlockingReportSchema(Schema):
-    """What stands in the way of a project."""
-
-    project = fields.String(required=True)
-    mode = fields.String(required=True)
-    is_blocked = Boolean(required=True)
-    open = Integer(required=True, metadata={"description": "Unresolved conflicts"})
-    by_class = objects(required=True)
-    by_severity = objects(required=True)
-    items = fields.List(fields.Nested(BlockedSchema), required=True)
-    next_page_token = fields.String(required=True)
+    expires_in_s = Integer(
+        validate=validate.Range(60, 30 * 86_400),
+        metadata={"description": "With escalate: how long a person has to answer; a day where it is not given"},
+    )  # fmt: skip

@@ -86,7 +86,7 @@ ILLEGAL_TRANSITION = _rule("illegal_transition", Severity.MEDIUM, Strategy.RETRY
 #: It would be deleted though others depend on it.
 DEPENDANTS_REMAIN = _rule("dependants_remain", Severity.HIGH, Strategy.RETRY)
 #: Its label would be lower than that of what it was made from.
-LABEL_LOWERED = _rule("label_lowered", Severity.HIGH, Strategy.ESCALATE)
+LABEL_LOWERED = _rule("label_lowered", Severity.HIGH, Strategy.ESCALATE, "resolve")
 #: A bound of the policy is passed.
 BOUND_EXCEEDED = _rule("bound_exceeded", Severity.MEDIUM, Strategy.ESCALATE)
 

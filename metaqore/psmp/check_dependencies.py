@@ -1,11 +1,22 @@
-"""Dependencies: are they there, at that version, and does the graph stay without cycles? Pure but for look-ups."""
+"""Dependencies: are they there, at that version, in a state to build on, and does the graph stay without cycles?
+
+Pure but for the look-ups. Depending on the newest version is what is expected; a range says which versions will do,
+and the newest of them is meant.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 from metaqore.psmp import graph
-from metaqore.psmp.catalogue import CIRCULAR_DEPENDENCY, MISSING_DEPENDENCY, UNSATISFIED_RANGE
+from metaqore.psmp.catalogue import (
+    BLOCKED_DEPENDENCY,
+    CIRCULAR_DEPENDENCY,
+    DEPRECATED_DEPENDENCY,
+    MISSING_DEPENDENCY,
+    SUPERSEDED_DEPENDENCY,
+    UNSATISFIED_RANGE,
+)
 from metaqore.psmp.family import Family
 from metaqore.psmp.model import Case, Conflict, Dependency, Head
 from metaqore.psmp.version_range import parse_range
@@ -13,40 +24,80 @@ from metaqore.psmp.workspace import Workspace
 
 
 def find(case: Case, workspace: Workspace) -> Iterable[Conflict]:
-    """Look at each dependency in turn; what is sound becomes an edge."""
+    """Look at each dependency in turn; what is there and closes no cycle becomes an edge."""
     if not case.declaration.depends_on:
         return ()
-    found = []
+    found: list[Conflict] = []
     for index, dependency in enumerate(case.declaration.depends_on):
-        conflict = _look_at(case, index, dependency, case.targets[index], workspace)
-        if conflict is not None:
-            found.append(conflict)
+        target = case.targets[index]
+        if target is None or case.policy.artifact.state(target.state).as_dependency == "missing":
+            found.append(_absent(case, index, dependency, target, workspace))
+            continue
+        wrong = _version(case, index, dependency, target)
+        if wrong is not None and wrong.rule.id != SUPERSEDED_DEPENDENCY.id:
+            found.append(wrong)
+            continue
+        try:
+            order_after(case, target, workspace)
+        except graph.CycleFound as cycle:
+            found.append(_circular(case, index, cycle.path))
+            continue
+        case.dependencies.append(target)
+        found += [wrong] if wrong is not None else []
+        found += _state(case, index, dependency, target)
     return found
 
 
-def _look_at(
-    case: Case, index: int, dependency: Dependency, target: Head | None, workspace: Workspace
-) -> Conflict | None:
+def _absent(case: Case, index: int, dependency: Dependency, target: Head | None, workspace: Workspace) -> Conflict:
+    """Tell what never was from what is deleted, from the artifact itself, and from what is only proposed."""
     declaration = case.declaration
-    if target is None:
-        if (dependency.type, dependency.name) == (declaration.type, declaration.name):
-            return _circular(case, index, [case.where, case.where])
-        return _missing(case, index, dependency, f"{dependency.shown} does not exist in this project")
-    version = dependency.version
-    if isinstance(version, int) and not 1 <= version <= target.head:
-        return _missing(case, index, dependency, f"{dependency.shown} has no version {version} (head {target.head})")
-    if isinstance(version, str) and parse_range(version).newest(target.head) is None:
-        message = f"no version of {dependency.shown} is in {version!r} (head {target.head})"
-        return case.found(
-            UNSATISFIED_RANGE, message, f"/depends_on/{index}/version",
-            dependency=dependency.shown, version=version, head_version=target.head,
-        )  # fmt: skip
-    try:
-        order_after(case, target, workspace)
-    except graph.CycleFound as cycle:
-        return _circular(case, index, cycle.path)
-    case.dependencies.append(target)
-    return None
+    if target is not None:
+        message = f"{dependency.shown} is {target.state}"
+    elif (dependency.type, dependency.name) == (declaration.type, declaration.name):
+        return _circular(case, index, [case.where, case.where])
+    else:
+        proposal = None
+        if dependency.artifact is None:
+            proposal = workspace.blocked_proposal((case.project.id, dependency.type or "", dependency.name or ""))
+        if proposal is not None:
+            return case.found(
+                BLOCKED_DEPENDENCY, f"{dependency.shown} is itself blocked, as proposal {proposal}",
+                f"/depends_on/{index}", dependency=dependency.shown, proposal=proposal,
+            )  # fmt: skip
+        message = f"{dependency.shown} does not exist in this project"
+    return case.found(
+        MISSING_DEPENDENCY, message, f"/depends_on/{index}", dependency=dependency.shown, version=dependency.version
+    )  # fmt: skip
+
+
+def _version(case: Case, index: int, dependency: Dependency, target: Head) -> Conflict | None:
+    version, pointer, head = dependency.version, f"/depends_on/{index}/version", target.head
+    evidence = {"dependency": dependency.shown, "version": version, "head_version": head}
+    if isinstance(version, str):
+        if parse_range(version).newest(head) is not None:
+            return None
+        message = f"no version of {dependency.shown} is in {version!r} (head {head})"
+        return case.found(UNSATISFIED_RANGE, message, pointer, **evidence)
+    if version is None or version == head:
+        return None
+    if not 1 <= version < head:
+        message = f"{dependency.shown} has no version {version} (head {head})"
+        return case.found(MISSING_DEPENDENCY, message, f"/depends_on/{index}", **evidence)
+    message = f"{dependency.shown} has moved on from version {version} to {head}"
+    return case.found(SUPERSEDED_DEPENDENCY, message, pointer, **evidence)
+
+
+def _state(case: Case, index: int, dependency: Dependency, target: Head) -> Iterable[Conflict]:
+    meaning = case.policy.artifact.state(target.state).as_dependency
+    if meaning == "sound":
+        return ()
+    rule = DEPRECATED_DEPENDENCY if meaning == "deprecated" else BLOCKED_DEPENDENCY
+    return (
+        case.found(
+            rule, f"{dependency.shown} is {target.state}", f"/depends_on/{index}", dependency=dependency.shown,
+            artifact=target.id, state=target.state, head_version=target.head,
+        ),
+    )  # fmt: skip
 
 
 def order_after(case: Case, target: Head, workspace: Workspace) -> None:
@@ -70,15 +121,15 @@ def order_after(case: Case, target: Head, workspace: Workspace) -> None:
     case.ranks.update(ranks)
 
 
-def _missing(case: Case, index: int, dependency: Dependency, message: str) -> Conflict:
-    return case.found(
-        MISSING_DEPENDENCY, message, f"/depends_on/{index}", dependency=dependency.shown, version=dependency.version
-    )  # fmt: skip
-
-
 def _circular(case: Case, index: int, path: Sequence[str]) -> Conflict:
     message = "this dependency closes a cycle: " + " → ".join(path)
     return case.found(CIRCULAR_DEPENDENCY, message, f"/depends_on/{index}", cycle=list(path))
 
 
-FAMILY = Family(rules=(MISSING_DEPENDENCY, CIRCULAR_DEPENDENCY, UNSATISFIED_RANGE), find=find)
+FAMILY = Family(
+    rules=(
+        MISSING_DEPENDENCY, CIRCULAR_DEPENDENCY, UNSATISFIED_RANGE, SUPERSEDED_DEPENDENCY, DEPRECATED_DEPENDENCY,
+        BLOCKED_DEPENDENCY,
+    ),
+    find=find,
+)  # fmt: skip

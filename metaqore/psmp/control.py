@@ -8,14 +8,15 @@ from typing import Any
 import msgspec
 
 from metaqore.audit.tags import Tag
-from metaqore.errors import Conflict, InvalidInput, NotFound, PreconditionFailed
+from metaqore.errors import Conflict, Forbidden, InvalidInput, NotFound, PreconditionFailed
 from metaqore.ids import new_id
 from metaqore.messages import AuditNote, EventNote, Outcome, Request, Verdict
-from metaqore.psmp.catalogue import MODES
+from metaqore.psmp.catalogue import ILLEGAL_TRANSITION, MODES
 from metaqore.psmp.effects import SaveProject, SaveTask
-from metaqore.psmp.model import LIFECYCLES
+from metaqore.psmp.gates import project_gate, task_gate
+from metaqore.psmp.moves import Refused, ask, roles
+from metaqore.psmp.policy import Policy
 from metaqore.psmp.ports import PsmpReads
-from metaqore.psmp.rules import legal_moves
 
 
 class IllegalTransition(Conflict):
@@ -25,17 +26,18 @@ class IllegalTransition(Conflict):
 
 
 def save_project(
-    batch: Sequence[Request], reads: PsmpReads, now: int, *, default_mode: str = "strict"
+    batch: Sequence[Request], reads: PsmpReads, now: int, *, policy: Policy, default_mode: str = "strict"
 ) -> list[Outcome]:
     """Create (no ``id``) or change a project. Unknown fields were refused at the door.
 
     Args:
+        policy: whose lifecycle it has.
         default_mode: of a new project that names none.
     """
-    return [_save_project(request, reads, now, default_mode) for request in batch]
+    return [_save_project(request, reads, now, policy, default_mode) for request in batch]
 
 
-def _save_project(request: Request, reads: PsmpReads, now: int, default_mode: str) -> Outcome:
+def _save_project(request: Request, reads: PsmpReads, now: int, policy: Policy, default_mode: str) -> Outcome:
     asked = request.payload
     old: Mapping[str, Any] | None = None
     if "id" in asked:
@@ -43,9 +45,9 @@ def _save_project(request: Request, reads: PsmpReads, now: int, default_mode: st
         if old is None:
             raise NotFound(f"project {asked['id']} does not exist")
         _check_version(asked, old)
-    state = asked.get("state", old["state"] if old else LIFECYCLES["project"][None][0])
+    state = asked.get("state", old["state"] if old else policy.project.initial)
     if old is not None:
-        _check_move("project", old["id"], old["state"], state)
+        _move_project(request, old, state, reads, policy)
     mode = asked.get("mode", old["mode"] if old else default_mode)
     if mode not in MODES:
         raise InvalidInput(f"mode {mode!r}: one of {', '.join(MODES)}")
@@ -60,6 +62,7 @@ def _save_project(request: Request, reads: PsmpReads, now: int, default_mode: st
     shown = {**msgspec.to_builtins(write), "metadata": msgspec.json.decode(write.metadata)}
     shown["created_at"] = old["created_at"] if old else now
     shown["updated_at"] = shown.pop("at")
+    shown.pop("step")
     tag = Tag.PROJECT_CREATED if old is None else Tag.PROJECT_ARCHIVED if state == "archived" else Tag.PROJECT_CHANGED
     kind = "project.created" if old is None else "project.updated"
     events = [EventNote(kind, write.id, {"mode": mode, "state": state})]
@@ -70,12 +73,12 @@ def _save_project(request: Request, reads: PsmpReads, now: int, default_mode: st
     return Outcome(verdict=Verdict.APPROVED, result=shown, writes=[write], audit=audit, events=events)
 
 
-def save_task(batch: Sequence[Request], reads: PsmpReads, now: int) -> list[Outcome]:
+def save_task(batch: Sequence[Request], reads: PsmpReads, now: int, *, policy: Policy) -> list[Outcome]:
     """Create (no ``id``) or change a task."""
-    return [_save_task(request, reads, now) for request in batch]
+    return [_save_task(request, reads, now, policy) for request in batch]
 
 
-def _save_task(request: Request, reads: PsmpReads, now: int) -> Outcome:
+def _save_task(request: Request, reads: PsmpReads, now: int, policy: Policy) -> Outcome:
     asked = request.payload
     old: Mapping[str, Any] | None = None
     if "id" in asked:
@@ -86,9 +89,9 @@ def _save_task(request: Request, reads: PsmpReads, now: int) -> Outcome:
     project = old["project"] if old else str(request.project)
     if not old and reads.project_row(request.organization, project) is None:
         raise NotFound(f"project {project} does not exist")
-    state = asked.get("state", old["state"] if old else LIFECYCLES["task"][None][0])
+    state = asked.get("state", old["state"] if old else policy.task.initial)
     if old is not None:
-        _check_move("task", old["id"], old["state"], state)
+        _move_task(request, old, state, reads, policy)
     depends_on = asked.get("depends_on", msgspec.json.decode(old["depends_on"]) if old else [])
     missing = sorted(set(depends_on) - reads.tasks_exist(project, set(depends_on)))
     if missing or (old is not None and old["id"] in depends_on):
@@ -103,6 +106,7 @@ def _save_task(request: Request, reads: PsmpReads, now: int) -> Outcome:
     shown = {**msgspec.to_builtins(write), "metadata": msgspec.json.decode(write.metadata), "depends_on": depends_on}
     shown["created_at"] = old["created_at"] if old else now
     shown["updated_at"] = shown.pop("at")
+    shown.pop("step")
     kind = "task.created" if old is None else f"task.{state}" if state in ("completed", "failed") else "task.updated"
     tag = Tag.TASK_CREATED if old is None else Tag.TASK_CHANGED
     return Outcome(
@@ -118,13 +122,43 @@ def _check_version(asked: Mapping[str, Any], old: Mapping[str, Any]) -> None:
         raise PreconditionFailed(f"{old['id']} is at version {old['version']}, not {expected}: read it again")
 
 
-def _check_move(subject: str, name: str, state: str, to: str) -> None:
-    if to != state and to not in legal_moves(subject, state):
-        legal = list(legal_moves(subject, state))
-        raise IllegalTransition(
-            f"{subject} {name} is {state}: it may go to {', '.join(legal) or 'no other state'}, not to {to!r}",
-            state=state, to=to, legal=legal,
-        )  # fmt: skip
+def _move_project(request: Request, old: Mapping[str, Any], to: str, reads: PsmpReads, policy: Policy) -> None:
+    """Refuse a move that the lifecycle of projects, or one of its checks, does not allow."""
+    state, what = old["state"], f"project {old['id']}"
+    if to == state:
+        return
+    held = roles("project", request.principal, owner=old["owner"], creator=old["created_by"])
+    move = ask(policy.project, what, state, to, held=held | {*request.payload.get("authority", ())})
+    if not isinstance(move, Refused):
+        move = project_gate(move, what, state, old["id"], reads, policy)
+    _refuse(move, state, to)
+
+
+def _move_task(request: Request, old: Mapping[str, Any], to: str, reads: PsmpReads, policy: Policy) -> None:
+    """Refuse a move that the lifecycle of tasks, or one of its checks, does not allow."""
+    state, what = old["state"], f"task {old['id']}"
+    if to == state:
+        return
+    project = reads.project_row(request.organization, old["project"]) or {"owner": ""}
+    held = roles(
+        "task", request.principal, owner=project["owner"], creator=old["created_by"], assignee=old["assigned_to"]
+    )  # fmt: skip
+    move = ask(policy.task, what, state, to, held=held | {*request.payload.get("authority", ())})
+    if not isinstance(move, Refused):
+        needed = request.payload.get("depends_on", msgspec.json.decode(old["depends_on"]))
+        move = task_gate(move, what, state, old["project"], needed, reads, policy)
+    _refuse(move, state, to)
+
+
+def _refuse(found: Refused | None, state: str, to: str) -> None:
+    if found is None:
+        return
+    if found.needs:
+        raise Forbidden(found.message, needs=list(found.needs))
+    raise IllegalTransition(
+        found.message, state=state, to=to, legal=list(found.legal), rule_id=ILLEGAL_TRANSITION.id,
+        **({"check": found.check} if found.check else {}),
+    )  # fmt: skip
 
 
 def _name(value: Any, field: str = "name") -> str:

@@ -11,7 +11,11 @@ import msgspec
 from metaqore.canonical import canonical_json, sha256_hex
 from metaqore.errors import InvalidInput
 from metaqore.messages import Request
-from metaqore.psmp.model import RESERVED_TYPES, Claims, Declaration, Dependency, Read, Studied
+from metaqore.psmp.globs import normalise
+from metaqore.psmp.manifest import check_requirements
+from metaqore.psmp.model import Claims, Declaration, Dependency, Read, Studied
+from metaqore.psmp.ownership import ABSENT, canonical_pointer, value_at
+from metaqore.psmp.policy import Policy
 from metaqore.psmp.version_range import parse_range
 
 _TYPE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
@@ -31,7 +35,7 @@ _ALWAYS = ("depends_on", "requires", "claims", "metadata")
 _WHERE_GIVEN = ("read_set", "owns", "force", "intent")
 
 
-def study(request: Request) -> Studied:
+def study(request: Request, *, policy: Policy) -> Studied:
     """Parse, check and hash a declaration.
 
     Raises:
@@ -42,6 +46,7 @@ def study(request: Request) -> Studied:
     except msgspec.ValidationError as error:
         raise InvalidInput(f"artifact.declare: {error}") from error
     check(declaration)
+    policy.check_type(declaration.type)
     return studied(declaration)
 
 
@@ -93,8 +98,6 @@ def check(declaration: Declaration) -> None:
     """
     if not _TYPE.fullmatch(declaration.type):
         raise InvalidInput(f"type {declaration.type!r}: use lower case letters, digits, '_', '.', '-' (at most 64)")
-    if declaration.type in RESERVED_TYPES:
-        raise InvalidInput(f"type {declaration.type!r} is reserved: only MetaQore itself declares it")
     if not declaration.name.strip() or len(declaration.name) > MAX_NAME:
         raise InvalidInput(f"name: 1 to {MAX_NAME} characters that are not all blank")
     if declaration.label is not None and declaration.label not in LABELS:
@@ -103,14 +106,24 @@ def check(declaration: Declaration) -> None:
         raise InvalidInput("base_version: 0 or more")
     if declaration.depends_on:
         _check_dependencies(declaration.depends_on)
+    if declaration.requires:
+        check_requirements(declaration.requires)
     if declaration.read_set:
         _check_reads(declaration.read_set)
     if declaration.claims:
-        _check_claims(declaration.claimed)
+        check_claims(declaration.claimed)
     if declaration.owns or declaration.force:
         _check_pointers(declaration)
+    _check_conditions(declaration)
+
+
+def _check_conditions(declaration: Declaration) -> None:
     if declaration.intent is not None and not 1 <= len(declaration.intent) <= 64:
         raise InvalidInput("intent: the id of an announced intent")
+    if declaration.if_match is not None and declaration.if_match < 0:
+        raise InvalidInput("if_match: 0 or more")
+    if declaration.replaces is not None and not 1 <= len(declaration.replaces) <= 64:
+        raise InvalidInput("replaces: the id of a blocked proposal")
 
 
 def _check_dependencies(dependencies: Sequence[Dependency]) -> None:
@@ -140,12 +153,22 @@ def _one_way(place: str, reference: Dependency | Read) -> None:
         raise InvalidInput(f"{place}: give either artifact, or type and name")
 
 
-def _check_claims(claims: Claims) -> None:
+def check_claims(claims: Claims) -> None:
+    """Refuse claims that name nothing.
+
+    Raises:
+        InvalidInput: which one, and what is wrong with it.
+    """
     if len(claims.paths) + len(claims.resources) > MAX_CLAIMS:
         raise InvalidInput(f"claims: at most {MAX_CLAIMS} paths and resources")
     for claim in (*claims.paths, *claims.resources):
         if not claim.strip() or len(claim) > MAX_CLAIM:
             raise InvalidInput(f"claims: each of 1 to {MAX_CLAIM} characters that are not all blank")
+    for index, path in enumerate(claims.paths):
+        try:
+            normalise(path)
+        except ValueError as error:
+            raise InvalidInput(f"claims.paths[{index}]: {error}") from error
 
 
 def _check_pointers(declaration: Declaration) -> None:
@@ -156,3 +179,6 @@ def _check_pointers(declaration: Declaration) -> None:
         for pointer in pointers:
             if len(pointer) > MAX_CLAIM or not _POINTER.fullmatch(pointer):
                 raise InvalidInput(f"{field}: {pointer[:80]!r} is no JSON pointer (RFC 6901), e.g. /servers/0/port")
+    for pointer in declaration.owns or ():
+        if value_at(declaration.content, canonical_pointer(declaration.content, pointer)) is ABSENT:
+            raise InvalidInput(f"owns: the content has nothing at {pointer[:80]!r}, so nobody can manage it")

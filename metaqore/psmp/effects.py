@@ -4,8 +4,47 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from metaqore.messages import Write
 from metaqore.psmp.catalogue import Rule
+
+
+class Step(Write, frozen=True):
+    """Effect: a project's history goes one position on; one decision is one step, whatever it changes.
+
+    ``history.recorded`` makes it and hangs it on every ``Change`` of the decision; the store numbers it.
+    """
+
+    project: str
+    request: str
+    at: int
+    #: The step that creates the project.
+    first: bool = False
+    #: Artifact → what its new version depends on.
+    edges: dict[str, tuple[str, ...]] = {}
+    position: int = 0
+
+
+class Change(Write, frozen=True, kw_only=True):
+    """An effect that a project's history keeps. ``step`` is filled in after the decision, never by a handler."""
+
+    step: Step | None = None
+
+    def hang_on(self, step: Step) -> None:
+        """Say which step of its project's history this belongs to."""
+        msgspec.structs.force_setattr(self, "step", step)
+
+    @property
+    def position(self) -> int:
+        """Its position in the project's history; known once the step was written.
+
+        Raises:
+            LookupError: it was decided outside of ``history.recorded``, which would leave a hole in the history.
+        """
+        if self.step is None:
+            raise LookupError(f"{type(self).__name__} has no step: decide its kind through history.recorded")
+        return self.step.position
 
 
 class NewArtifact(Write, frozen=True):
@@ -23,6 +62,8 @@ class NewArtifact(Write, frozen=True):
     rank: int
     created_by: str
     at: int
+    holds: int = 0
+    depth: int = 0
 
 
 class MoveHead(Write, frozen=True):
@@ -34,9 +75,11 @@ class MoveHead(Write, frozen=True):
     label: str
     updated_by: str
     at: int
+    holds: int = 0
+    depth: int = 0
 
 
-class NewVersion(Write, frozen=True):
+class NewVersion(Change, frozen=True):
     """Effect: a version is appended. ``content`` and ``body`` are JSON text."""
 
     artifact: str
@@ -67,7 +110,22 @@ class SetRank(Write, frozen=True):
     rank: int
 
 
-class SetArtifactState(Write, frozen=True):
+class SetDepth(Write, frozen=True):
+    """Effect: an artifact gets deeper, by what something below it depends on now."""
+
+    artifact: str
+    depth: int
+
+
+class CountTurn(Write, frozen=True):
+    """Effect: one more turn of a conversation."""
+
+    project: str
+    conversation: str
+    principal: str
+
+
+class SetArtifactState(Change, frozen=True):
     """Effect: an artifact moves along its lifecycle."""
 
     artifact: str
@@ -76,7 +134,7 @@ class SetArtifactState(Write, frozen=True):
     at: int
 
 
-class NewProposal(Write, frozen=True):
+class NewProposal(Change, frozen=True):
     """Effect: a blocked declaration is kept, so that it can be admitted later. Its payload is the request's."""
 
     id: str
@@ -90,15 +148,15 @@ class NewProposal(Write, frozen=True):
     at: int
 
 
-class CloseProposal(Write, frozen=True):
-    """Effect: a blocked declaration was admitted or withdrawn."""
+class CloseProposal(Change, frozen=True):
+    """Effect: a blocked declaration was admitted, withdrawn by its author or denied by a person."""
 
     id: str
-    state: Literal["admitted", "withdrawn"]
+    state: Literal["admitted", "withdrawn", "denied"]
     at: int
 
 
-class NewConflict(Write, frozen=True):
+class NewConflict(Change, frozen=True):
     """Effect: a conflict is recorded. ``state`` is open, or recorded where it was let through or resolved at once."""
 
     id: str
@@ -116,17 +174,17 @@ class NewConflict(Write, frozen=True):
     at: int
 
 
-class ResolveConflicts(Write, frozen=True):
-    """Effect: the open conflicts of a proposal are resolved (or one escalated)."""
+class ResolveConflicts(Change, frozen=True):
+    """Effect: the open conflicts of a proposal are resolved, escalated, or open again where nobody answered in time."""
 
     ids: tuple[str, ...]
-    state: Literal["resolved", "escalated"]
-    resolution: str
-    resolved_by: str
+    state: Literal["resolved", "escalated", "open"]
+    resolution: str | None
+    resolved_by: str | None
     at: int
 
 
-class SaveProject(Write, frozen=True):
+class SaveProject(Change, frozen=True):
     """Effect: a project is created or changed; ``version`` 1 creates. JSON text in ``metadata``."""
 
     id: str
@@ -142,7 +200,7 @@ class SaveProject(Write, frozen=True):
     at: int
 
 
-class SaveTask(Write, frozen=True):
+class SaveTask(Change, frozen=True):
     """Effect: a task is created or changed; ``version`` 1 creates. JSON text in ``depends_on`` and ``metadata``."""
 
     id: str

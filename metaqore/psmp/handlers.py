@@ -7,22 +7,36 @@ from typing import Any
 
 from metaqore.ids import new_id
 from metaqore.messages import Outcome, Request, failed
-from metaqore.psmp.catalogue import RULES, Mode
+from metaqore.psmp import replacements
+from metaqore.psmp.catalogue import Mode
 from metaqore.psmp.checks import FAMILY_OF, find_conflicts, workspace_for
+from metaqore.psmp.conditions import unmet
 from metaqore.psmp.family import Resolved
 from metaqore.psmp.model import Case, Project, Studied
 from metaqore.psmp.outcomes import Kept, admit, block
-from metaqore.psmp.ports import PsmpReads
+from metaqore.psmp.policy import Policy
+from metaqore.psmp.proposals import ProposalReads
 from metaqore.psmp.rules import Ruling, rule_on, ruling_of
 from metaqore.psmp.workspace import Workspace
 
-CLOSED = frozenset({"completed", "archived"})
 
-
-def declare(batch: Sequence[Request], reads: PsmpReads, now: int) -> list[Outcome]:
+def declare(batch: Sequence[Request], reads: ProposalReads, now: int, *, policy: Policy) -> list[Outcome]:
     """Decide a run of declarations, each on top of what the ones before it did."""
-    workspace = workspace_for(batch, reads)
-    return [decide(request, request.studied, workspace, now) for request in batch]
+    workspace = workspace_for(batch, reads, policy)
+    replaced: set[str] = set()
+    return [
+        decide(request, request.studied, workspace, now) if request.studied.declaration.replaces is None
+        else _replace(request, reads, workspace, replaced, now)
+        for request in batch
+    ]  # fmt: skip
+
+
+def _replace(request: Request, reads: ProposalReads, workspace: Workspace, replaced: set[str], now: int) -> Outcome:
+    proposal = replacements.find(request, request.studied.declaration.replaces, reads, replaced)
+    if isinstance(proposal, Outcome):
+        return proposal
+    outcome = decide(request, request.studied, workspace, now)
+    return replacements.settle(request, outcome, proposal, replaced, now)
 
 
 def decide(
@@ -43,8 +57,13 @@ def decide(
     project = workspace.projects.get(request.project or "")
     if project is None or project.organization != request.organization:
         return failed("not_found", f"project {request.project} does not exist")
-    if project.state in CLOSED:
+    if workspace.policy.project.state(project.state).closed:
         return failed("project_closed", f"project {project.id} is {project.state}: it admits nothing more")
+    if studied.declaration.if_match is not None:
+        declaration = studied.declaration
+        refused = unmet(declaration.if_match, workspace.version_of(project.id, declaration), declaration)
+        if refused is not None:
+            return refused
     case = open_case(request, studied, project, workspace, now, mode or project.mode)
     if provenance:
         case.provenance = provenance
@@ -69,7 +88,7 @@ def open_case(
     head = workspace.head((project.id, declaration.type, declaration.name))
     case = Case(
         request=request, studied=studied, project=project, head=head,
-        artifact=head.id if head is not None else new_id("art"), now=now, mode=mode, rules=RULES,
+        artifact=head.id if head is not None else new_id("art"), now=now, mode=mode, policy=workspace.policy,
         targets=[workspace.dependency(project.id, dependency) for dependency in declaration.depends_on],
     )  # fmt: skip
     find_conflicts(case, workspace)

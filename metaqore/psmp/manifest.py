@@ -147,8 +147,9 @@ def judge(ecosystem: Ecosystem, own: Sequence[str], others: Iterable[str]) -> Ju
     # The others contradict each other already (a mode let them through): only what this adds counts against it.
     for other in rest:
         pair = solved(ecosystem, (*mine, other))
-        if not pair.satisfiable:
-            return Judged(False, None, tuple((*mine, other)[at] for at in pair.core))
+        few = tuple((*mine, other)[at] for at in pair.core)
+        if any(each in mine for each in few):
+            return Judged(False, None, few)
     return Judged(True, None)
 
 

@@ -10,38 +10,7 @@ import msgspec
 from metaqore.ids import new_id
 from metaqore.messages import Request
 from metaqore.psmp.catalogue import Mode, Rule
-
-#: The built-in lifecycles: state → where it may go. ``None`` names the state in which a thing begins.
-LIFECYCLES: Mapping[str, Mapping[str | None, tuple[str, ...]]] = {
-    "artifact": {
-        None: ("proposed",),
-        "proposed": ("active", "deprecated"),
-        "active": ("deprecated",),
-        "deprecated": (),
-    },
-    "task": {
-        None: ("pending",),
-        "pending": ("in_progress", "blocked", "cancelled"),
-        "in_progress": ("completed", "failed", "blocked", "cancelled"),
-        "blocked": ("pending", "in_progress", "cancelled"),
-        "failed": ("pending",),
-        "completed": (),
-        "cancelled": (),
-    },
-    "project": {
-        None: ("initialized",),
-        "initialized": ("planning", "in_progress", "archived"),
-        "planning": ("in_progress", "blocked", "archived"),
-        "in_progress": ("completed", "blocked", "failed", "archived"),
-        "blocked": ("in_progress", "archived"),
-        "failed": ("in_progress", "archived"),
-        "completed": ("archived",),
-        "archived": (),
-    },
-}
-
-#: Types that only MetaQore itself may declare.
-RESERVED_TYPES = frozenset({"specialist_model", "compliance_report"})
+from metaqore.psmp.policy import Policy
 
 
 class Dependency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -99,7 +68,8 @@ class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     version this work started from; None or 0 says "I believe that it is new". A list of ``claims`` means paths.
     ``owns`` are JSON pointers that the author takes or keeps as their manager (None says nothing about them, empty
     gives all up), ``force`` those among them that are taken from another. ``intent`` is the id of the announced intent
-    that this fulfils.
+    that this fulfils. ``if_match`` and ``replaces`` are conditions: the version of the head that it is sent for, and
+    the author's own blocked proposal whose place it takes (``conditions``, ``replacements``).
     """
 
     type: str
@@ -116,6 +86,8 @@ class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     label: str | None = None
     provenance: dict[str, Any] = {}
     metadata: dict[str, Any] = {}
+    if_match: int | None = None
+    replaces: str | None = None
 
     @property
     def claimed(self) -> Claims:
@@ -139,6 +111,8 @@ class Project(msgspec.Struct, kw_only=True):
     organization: str
     mode: Mode
     state: str
+    #: When the last of its open intents expires; 0 where there is none.
+    intents_until: int = 0
 
 
 class Head(msgspec.Struct, kw_only=True):
@@ -155,6 +129,10 @@ class Head(msgspec.Struct, kw_only=True):
     rank: int
     created_by: str
     updated_by: str
+    #: Which side tables have rows of it; see ``holdings.Holds``.
+    holds: int = 0
+    #: At least the length of the longest chain of dependencies below it.
+    depth: int = 0
 
 
 class Conflict(msgspec.Struct, kw_only=True, frozen=True):
@@ -203,12 +181,17 @@ class Case(msgspec.Struct, kw_only=True):
     now: int
     #: The project's mode, or the one that a resolution asks for.
     mode: Mode
-    #: The rules in force, by conflict class.
-    rules: Mapping[str, Rule]
+    policy: Policy
     #: What each entry of ``depends_on`` points at, in order; None where nothing is there.
     targets: list[Head | None] = []
     #: The dependencies that are kept as edges.
     dependencies: list[Head] = []
+    #: The length of the longest chain of dependencies below it.
+    depth: int = 0
+    #: Dependants that get deeper with it: artifact → depth.
+    deeper: dict[str, int] = {}
+    #: The label of the version to be.
+    label: str = ""
     #: Topological ranks that must change, by artifact.
     ranks: dict[str, int] = {}
     conflicts: list[Conflict] = []
@@ -243,5 +226,10 @@ class Case(msgspec.Struct, kw_only=True):
         Args:
             pointer: which part of the declaration is its cause, e.g. ``/depends_on/2``.
         """
-        rule = self.rules[rule.conflict_class]
-        return Conflict(id=new_id("conf"), rule=rule, message=message, evidence={"pointer": pointer, **evidence})
+        return conflict_of(self.policy, rule, message, pointer, **evidence)
+
+
+def conflict_of(policy: Policy, rule: Rule, message: str, pointer: str, **evidence: Any) -> Conflict:
+    """Return a conflict of ``rule``, with the severity and the strategy that are in force."""
+    rule = policy.rules[rule.conflict_class]
+    return Conflict(id=new_id("conf"), rule=rule, message=message, evidence={"pointer": pointer, **evidence})

@@ -10,6 +10,7 @@ import msgspec
 from metaqore.audit.tags import Tag
 from metaqore.ids import new_id
 from metaqore.messages import AuditNote, EventNote, Outcome, Request, Verdict, Write
+from metaqore.psmp.catalogue import Mode
 from metaqore.psmp.checks import ADMITTED, BLOCKED
 from metaqore.psmp.declaration import with_provenance
 from metaqore.psmp.effects import MoveHead, NewArtifact, NewConflict, NewProposal, NewVersion, SetEdges, SetRank
@@ -17,8 +18,7 @@ from metaqore.psmp.model import Case, Conflict, Head
 from metaqore.psmp.report import blocking_report
 from metaqore.psmp.workspace import Workspace
 
-DEFAULT_LABEL = "INTERNAL"
-
+KeptState = Literal["open", "recorded", "resolved"]
 #: A conflict that did not block: (conflict, state in which it is kept, what became of it).
 Kept = tuple[Conflict, Literal["recorded", "resolved"], str]
 #: What becomes of a conflict that was merged away.
@@ -53,9 +53,9 @@ def _fresh_head(case: Case) -> Head:
     head, declaration, by = case.head, case.declaration, case.request.principal
     return Head(
         id=case.artifact, project=case.project.id, type=declaration.type, name=declaration.name,
-        state=head.state if head is not None else "proposed", head=head.head + 1 if head is not None else 1,
-        content_hash=case.studied.content_hash,
-        label=declaration.label or (head.label if head is not None else DEFAULT_LABEL), rank=case.rank,
+        state=head.state if head is not None else case.policy.artifact.initial,
+        head=head.head + 1 if head is not None else 1, content_hash=case.studied.content_hash,
+        label=case.label, rank=case.rank, depth=case.depth,
         created_by=head.created_by if head is not None else by, updated_by=by,
     )  # fmt: skip
 
@@ -64,9 +64,9 @@ def _head_moves(fresh: Head, request: Request, now: int, *, is_new: bool) -> New
     if is_new:
         return NewArtifact(
             fresh.id, request.organization, fresh.project, fresh.type, fresh.name, fresh.state, fresh.head,
-            fresh.content_hash, fresh.label, fresh.rank, fresh.created_by, now,
+            fresh.content_hash, fresh.label, fresh.rank, fresh.created_by, now, fresh.holds, fresh.depth,
         )  # fmt: skip
-    return MoveHead(fresh.id, fresh.head, fresh.content_hash, fresh.label, request.principal, now)
+    return MoveHead(fresh.id, fresh.head, fresh.content_hash, fresh.label, request.principal, now, fresh.holds, fresh.depth)
 
 
 def _admitted(case: Case, fresh: Head, writes: list[Write], kept: Sequence[Kept]) -> Outcome:
@@ -78,6 +78,7 @@ def _admitted(case: Case, fresh: Head, writes: list[Write], kept: Sequence[Kept]
             "content_hash": fresh.content_hash, "label": fresh.label,
         },
         "created": created,
+        "policy_digest": case.policy.digest,
         **case.result,
     }  # fmt: skip
     if kept:
@@ -89,6 +90,7 @@ def _admitted(case: Case, fresh: Head, writes: list[Write], kept: Sequence[Kept]
         subject=fresh.id,
         outcome="approved",
         details={"version": fresh.head, "content": fresh.content_hash},
+        policy_digest=case.policy.digest,
     )
     kind = "artifact.created" if created else "artifact.updated"
     event = EventNote(kind, fresh.id, {"type": fresh.type, "name": fresh.name, "version": fresh.head})
@@ -99,6 +101,7 @@ def block(case: Case, workspace: Workspace) -> Outcome:
     """Return the outcome that keeps the declaration as a blocked proposal, with its conflicts, in the same commit."""
     request, declaration = case.request, case.declaration
     proposal = new_id("prop")
+    workspace.add_proposal((case.project.id, declaration.type, declaration.name), proposal)
     head_id = case.head.id if case.head is not None else None
     report = blocking_report(
         project=case.project.id, proposal=proposal, declaration=declaration,
@@ -115,8 +118,9 @@ def block(case: Case, workspace: Workspace) -> Outcome:
     ]  # fmt: skip
     outcome.audit = [
         AuditNote(tag=Tag.ARTIFACT_BLOCKED, subject=proposal, outcome="blocked",
-                  details={"conflicts": len(case.conflicts), "mode": case.mode}),
-        *(AuditNote(tag=Tag.CONFLICT_OPENED, subject=c.id, outcome=c.rule.conflict_class)
+                  details={"conflicts": len(case.conflicts), "mode": case.mode}, policy_digest=case.policy.digest),
+        *(AuditNote(tag=Tag.CONFLICT_OPENED, subject=c.id, outcome=c.rule.conflict_class,
+                    policy_digest=case.policy.digest)
           for c in case.conflicts),
     ]  # fmt: skip
     outcome.events = [
@@ -128,15 +132,30 @@ def block(case: Case, workspace: Workspace) -> Outcome:
 
 
 def _row(
-    case: Case,
-    conflict: Conflict,
-    state: Literal["open", "recorded", "resolved"],
-    resolution: str | None,
-    proposal: str | None,
+    case: Case, conflict: Conflict, state: KeptState, resolution: str | None, proposal: str | None,
     artifact: str | None,
+) -> NewConflict:  # fmt: skip
+    return conflict_row(
+        conflict, case.request, case.project.id, case.mode, state, case.now,
+        resolution=resolution, proposal=proposal, artifact=artifact,
+    )  # fmt: skip
+
+
+def conflict_row(
+    conflict: Conflict,
+    request: Request,
+    project: str,
+    mode: Mode,
+    state: KeptState,
+    now: int,
+    *,
+    resolution: str | None,
+    proposal: str | None = None,
+    artifact: str | None = None,
 ) -> NewConflict:
+    """Return the effect that records a conflict."""
     evidence = msgspec.json.encode({"message": conflict.message, **conflict.evidence}).decode()
     return NewConflict(
-        conflict.id, case.request.organization, case.project.id, proposal, artifact, case.request.id, conflict.rule,
-        case.mode, state, evidence, resolution, None if state == "open" else "metaqore", case.now,
+        conflict.id, request.organization, project, proposal, artifact, request.id, conflict.rule, mode, state,
+        evidence, resolution, None if state == "open" else "metaqore", now,
     )  # fmt: skip

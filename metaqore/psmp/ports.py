@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from metaqore.psmp.holdings import HoldingReads
 from metaqore.psmp.model import Head, Project
 
 #: (project, type, name)
 Identity = tuple[str, str, str]
 
 
-class PsmpReads(Protocol):
+class PsmpReads(HoldingReads, Protocol):
     """Look-ups inside the deciding transaction."""
 
     def projects(self, ids: Collection[str]) -> Mapping[str, Project]:
@@ -47,6 +48,21 @@ class PsmpReads(Protocol):
 
     def task_row(self, organization: str, task: str) -> Mapping[str, Any] | None:
         """Return a whole task."""
+
+    def turns(self, conversations: Collection[tuple[str, str]]) -> Iterable[tuple[str, str, str, int]]:
+        """Return (project, conversation, principal, turns) of conversations given as (project, conversation)."""
+
+    def count_blocked(self, project: str, at_most: int) -> int:
+        """Return how many blocked proposals a project keeps, counted up to ``at_most``."""
+
+    def task_states(self, project: str, ids: Collection[str]) -> Mapping[str, str]:
+        """Return the states of those of ``ids`` that are tasks of the project."""
+
+    def task_not_in(self, project: str, states: Collection[str]) -> str | None:
+        """Return a task of the project that is in none of ``states``; None where there is none."""
+
+    def open_conflict(self, project: str, artifact: str | None = None) -> str | None:
+        """Return an unresolved conflict of a project, or of one artifact of it; None where there is none."""
 
     def tasks_exist(self, project: str, ids: Collection[str]) -> set[str]:
         """Return those of ``ids`` that are tasks of the project."""

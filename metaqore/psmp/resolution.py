@@ -1,26 +1,30 @@
-"""Decides ``conflict.resolve``: each strategy has an effect, an authority and an audit entry.
+"""Decides ``conflict.resolve``: each strategy has an effect, an authority, an audit entry and an event.
 
 retry      look at the blocked declaration again, against what is there now; a stale base is merged if that is clean
 merge      merge it with the head, three-way; blocked again where changes collide
 override   admit it over the conflict; needs the scope ``conflicts:override`` and a reason
-escalate   hand it to a person: the conflict is marked and announced, other work goes on around it
+escalate   hand it to a person: an approval is opened, bound to this content and head; other work goes on around it
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import msgspec
 
 from metaqore.audit.tags import Tag
 from metaqore.errors import InvalidInput
 from metaqore.messages import AuditNote, EventNote, Outcome, Request, Verdict, failed
-from metaqore.psmp.checks import workspace_for
-from metaqore.psmp.declaration import studied_again
-from metaqore.psmp.effects import CloseProposal, NewConflict, NewProposal, ResolveConflicts
-from metaqore.psmp.handlers import decide
-from metaqore.psmp.ports import PsmpReads
+from metaqore.psmp import approvals, proposals
+from metaqore.psmp.again import decide_again
+from metaqore.psmp.approvals import EXPIRES_S, ApprovalReads, Ask
+from metaqore.psmp.conditions import head_of, or_unmet, unmet
+from metaqore.psmp.effects import ResolveConflicts
+from metaqore.psmp.policy import Policy
+from metaqore.psmp.proposals import Proposal
+
+OVERRIDE_SCOPE = "conflicts:override"
 
 
 class Resolve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,6 +34,10 @@ class Resolve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     strategy: Literal["retry", "merge", "override", "escalate"] = "retry"
     reason: str = ""
     authority: tuple[str, ...] = ()
+    #: Of an escalation: how long a person has to answer, in seconds.
+    expires_in_s: Annotated[int, msgspec.Meta(ge=60, le=30 * 86_400)] = EXPIRES_S
+    #: The head that the caller has seen; see ``conditions``.
+    if_match: int | None = None
 
 
 def study(request: Request) -> Resolve:
@@ -47,73 +55,68 @@ def study(request: Request) -> Resolve:
     return resolve
 
 
-def resolve(batch: Sequence[Request], reads: PsmpReads, now: int) -> list[Outcome]:
+def resolve(batch: Sequence[Request], reads: ApprovalReads, now: int, *, policy: Policy) -> list[Outcome]:
     """Decide resolutions. A run of them is one long: each must see what the one before it did."""
-    return [_resolve(request, request.studied, reads, now) for request in batch]
+    return [or_unmet(request.studied, _resolve(request, request.studied, reads, now, policy)) for request in batch]
 
 
-def _resolve(request: Request, asked: Resolve, reads: PsmpReads, now: int) -> Outcome:
+def _resolve(request: Request, asked: Resolve, reads: ApprovalReads, now: int, policy: Policy) -> Outcome:
     row = reads.conflict(request.organization, asked.conflict)
     if row is None or row["project"] != request.project:
         return failed("not_found", f"conflict {asked.conflict} does not exist")
     if row["state"] not in ("open", "escalated"):
         return failed("already_resolved", f"conflict {asked.conflict} is {row['state']} by {row['resolution']}")
+    proposal = reads.proposal(request.organization, row["proposal"])
+    if proposal is None:
+        return failed("not_found", f"conflict {asked.conflict} blocks nothing")
+    moved = unmet(asked.if_match, head_of(reads, proposal.project, proposal), proposal)
+    if moved is not None:
+        return moved
     if asked.strategy == "escalate":
-        return _escalate(request, asked, now)
-    if asked.strategy == "override" and "conflicts:override" not in asked.authority:
-        return failed("forbidden", "override needs the scope conflicts:override")
-    return _decide_again(request, asked, row, reads, now)
+        return _escalate(request, asked, proposal, reads, now)
+    if asked.strategy == "override" and OVERRIDE_SCOPE not in asked.authority:
+        return failed("forbidden", f"override needs the scope {OVERRIDE_SCOPE}")
+    return _decide_again(request, asked, proposal, reads, now, policy)
 
 
-def _escalate(request: Request, asked: Resolve, now: int) -> Outcome:
-    return Outcome(
-        verdict=Verdict.APPROVED,
-        result={"conflict": {"id": asked.conflict, "state": "escalated"}},
-        writes=[ResolveConflicts((asked.conflict,), "escalated", "escalate", request.principal, now)],
-        audit=[AuditNote(tag=Tag.APPROVAL_REQUESTED, subject=asked.conflict, outcome="escalated")],
-        events=[EventNote("conflict.escalated", asked.conflict, {"by": request.principal})],
-    )
-
-
-def _decide_again(request: Request, asked: Resolve, row: Mapping[str, Any], reads: PsmpReads, now: int) -> Outcome:
-    blocked = _as_blocked_request(request, row)
-    override = asked.strategy == "override"
-    studied = studied_again(row["payload"], None)
-    blocked.studied = studied
-    workspace = workspace_for([blocked], reads)
-    provenance = {"resolution": asked.strategy, "resolved_by": request.principal, "conflict": asked.conflict}
-    if override:
-        provenance["reason"] = asked.reason
-    outcome = decide(
-        blocked, studied, workspace, now, mode="playground" if override else "adaptive", provenance=provenance
-    )
-    if outcome.error is not None:
-        return outcome
-    if outcome.verdict is not Verdict.APPROVED:
-        # Still in the way: the first proposal and its conflicts stay as they are; nothing is kept twice.
-        outcome.writes = [w for w in outcome.writes if not isinstance(w, NewProposal | NewConflict)]
-        outcome.events = []
-        report = {**outcome.result["blocking_report"], "proposal": row["proposal"]}
-        outcome.result = {"blocking_report": report}
-        outcome.audit = [AuditNote(tag=Tag.CONFLICT_RESOLVED, subject=asked.conflict, outcome="blocked",
-                                   details={"strategy": asked.strategy})]  # fmt: skip
-        return outcome
-    closed = tuple(reads.open_conflicts(row["proposal"]))
-    outcome.writes = [w for w in outcome.writes if not isinstance(w, NewConflict)]
-    outcome.writes += [
-        CloseProposal(row["proposal"], "admitted", now),
-        ResolveConflicts(closed, "resolved", asked.strategy, request.principal, now),
-    ]
+def _escalate(request: Request, asked: Resolve, proposal: Proposal, reads: ApprovalReads, now: int) -> Outcome:
+    """Ask a person about the whole proposal: what is admitted, is admitted over all of its conflicts."""
+    base = {
+        "head_version": head_of(reads, proposal.project, proposal),
+        "conflicts": sorted([*proposals.cause(conflict)] for conflict in proposal.conflicts),
+    }
+    question = Ask(
+        subject_kind=approvals.PROPOSAL, subject=proposal.id, content_hash=proposals.content_hash(proposal.payload),
+        author=proposal.author, base=base, reason=asked.reason, expires_in_s=asked.expires_in_s,
+    )  # fmt: skip
+    ids = tuple(conflict["id"] for conflict in proposal.conflicts)
+    outcome = Outcome(verdict=Verdict.APPROVED)
+    approval = approvals.ask(request, question, reads, now, outcome)
+    outcome.writes.append(ResolveConflicts(ids, "escalated", "escalate", request.principal, now))
     outcome.audit += [
-        AuditNote(tag=Tag.CONFLICT_RESOLVED, subject=conflict, outcome="resolved",
-                  details={"strategy": asked.strategy}) for conflict in closed
+        AuditNote(tag=Tag.CONFLICT_ESCALATED, subject=conflict, outcome="escalated",
+                  details={"approval": approval["id"]}) for conflict in ids
     ]  # fmt: skip
-    outcome.events += [EventNote("conflict.resolved", c, {"strategy": asked.strategy}) for c in closed]
-    outcome.result = {**outcome.result, "resolved": list(closed), "strategy": asked.strategy}
-    outcome.result.pop("conflicts", None)
+    outcome.events += [EventNote("conflict.escalated", conflict, {"by": request.principal}) for conflict in ids]
+    outcome.result = {"conflict": {"id": asked.conflict, "state": "escalated"}, "approval": approval}
     return outcome
 
 
-def _as_blocked_request(request: Request, row: Mapping[str, Any]) -> Request:
-    """Return the request as whose outcome the new version counts: this one's id, the author's name."""
-    return msgspec.structs.replace(request, principal=row["created_by"], payload=dict(row["payload"]), studied=None)
+def _decide_again(
+    request: Request, asked: Resolve, proposal: Proposal, reads: ApprovalReads, now: int, policy: Policy
+) -> Outcome:
+    provenance = {"resolution": asked.strategy, "resolved_by": request.principal, "conflict": asked.conflict}
+    if asked.strategy == "override":
+        provenance["reason"] = asked.reason
+    over = asked.strategy == "override"
+    outcome = decide_again(request, proposal, reads, now, policy=policy, over_conflicts=over, provenance=provenance)
+    if outcome.error is not None:
+        return outcome
+    if outcome.verdict is not Verdict.APPROVED:
+        note = AuditNote(
+            tag=Tag.CONFLICT_RESOLVED, subject=asked.conflict, outcome="blocked", details={"strategy": asked.strategy}
+        )
+        outcome.audit.append(note)
+        return outcome
+    proposals.close(outcome, proposal, "admitted", asked.strategy, request, now, reason=asked.reason)
+    return outcome

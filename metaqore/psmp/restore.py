@@ -8,8 +8,8 @@ It goes through the same checks as any declaration. A cycle, or a label below th
 with a report; other conflicts are recorded with what is restored, since going back is meant to go over what was built
 since. A project's own row (mode, name, state) is governance and stays.
 
-Bounds: ``MAX_MEMBERS`` that differ and ``MAX_BYTES`` of their content, because everything is decided in one transaction;
-larger restores are made in parts (``only``).
+Bounds: ``MAX_MEMBERS`` that changed and ``MAX_BYTES`` of their content, because everything is decided in one
+transaction; larger restores are made in parts (``only``).
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from metaqore.psmp.checkpoints import Place, PointReads, parse_point
 from metaqore.psmp.checks import workspace_for
 from metaqore.psmp.declaration import LABELS, studied
 from metaqore.psmp.diff import Difference, Member, compare
-from metaqore.psmp.effects import SaveTask, SetArtifactState
+from metaqore.psmp.effects import SaveTask
 from metaqore.psmp.handlers import open_case
+from metaqore.psmp.lifecycle import state_effects
 from metaqore.psmp.model import Conflict, Declaration, Head, conflict_of
 from metaqore.psmp.outcomes import admit
 from metaqore.psmp.policy import Policy
@@ -127,42 +128,53 @@ def _restore(request: Request, asked: Restore, reads: PastReads, now: int, polic
         return failed("not_found", f"project {project} does not exist")
     if policy.project.state(found.state).closed:
         return failed("project_closed", f"project {project} is {found.state}: it admits nothing more")
-    changes = reads.changed_since(
-        project, place.position, MAX_MEMBERS + len(asked.only) + 1 if not asked.only else 10**6
-    )
-    changes = [change for change in changes if not asked.only or change[1] in asked.only]
+    changes = _chosen(asked) or reads.changed_since(project, place.position, MAX_MEMBERS + 1)
     if len(changes) > MAX_MEMBERS:
         return failed("restore_too_large", f"more than {MAX_MEMBERS} members have changed since position "
                       f"{place.position}: restore in parts, with their ids in only")  # fmt: skip
+    heads = reads.heads((), {subject for _, subject, kind in changes if kind == "artifact"})
+    known = {head.id for head in heads if head.project == project}
+    known |= reads.tasks_exist(project, {subject for _, subject, kind in changes if kind == "task"})
+    unknown = sorted({subject for _, subject, _ in changes} - known)
+    if unknown:
+        return failed("not_found", f"only: {', '.join(unknown[:5])}: no such artifact or task in this project")
     gone = policy.artifact.flagged("tombstone")
     before, after = reads.members_at(changes, place.position), reads.members_at(changes, place.present)
     compared = [compare(before.get(subject), after.get(subject), gone) for _, subject, _ in changes]
     work = Work(
         request=request, asked=asked, place=place, reads=reads, policy=policy, now=now, mode=found.mode,
         differences=[difference for difference in compared if difference is not None],
-        heads={head.id: head for head in reads.heads((), [i for _, i, kind in changes if kind == "artifact"])},
-        outcome=Outcome(verdict=Verdict.APPROVED),
+        heads={head.id: head for head in heads}, outcome=Outcome(verdict=Verdict.APPROVED),
     )  # fmt: skip
-    unchanged = len(changes) - len(work.differences)
-    versions = [d for d in work.differences if _needs_version(d)]
-    size = reads.version_sizes([(d.before.id, d.before.version) for d in versions if d.before is not None])
+    return _carried_out(work, len(changes) - len(work.differences))
+
+
+def _chosen(asked: Restore) -> list[tuple[int, str, str]]:
+    """Return the members that were named, in the form of changes."""
+    return [(0, member, "task" if member.startswith("tsk_") else "artifact") for member in dict.fromkeys(asked.only)]
+
+
+def _carried_out(work: Work, unchanged: int) -> Outcome:
+    versions = [difference for difference in work.differences if _needs_version(difference, work.policy)]
+    size = work.reads.version_sizes([(d.before.id, d.before.version) for d in versions if d.before is not None])
     if size > MAX_BYTES:
         return failed("restore_too_large", f"{size} characters of content are to be restored, at most {MAX_BYTES} at "
                       "once: restore in parts, with the ids of members in only")  # fmt: skip
     _restore_versions(work, versions)
     for difference in work.differences:
         _restore_rest(work, difference)
-    if work.conflicts:
-        return _refused(work)
-    return _done(work, unchanged)
+    return _refused(work) if work.conflicts else _done(work, unchanged)
 
 
-def _needs_version(difference: Difference) -> bool:
-    """True where the content, the label or what goes with them is another one than then."""
-    member = difference.before
+def _needs_version(difference: Difference, policy: Policy) -> bool:
+    """True where more than the state is another than then, or where what the artifact held was given up since."""
+    member, after = difference.before, difference.after
     if member is None or member.kind != "artifact":
         return False
-    return difference.change == "changed" or difference.after is None
+    if difference.change == "changed" or after is None:
+        return True
+    holds = bool(member.parts.get("requires") or member.parts.get("claims"))
+    return holds and policy.artifact.state(after.state).as_dependency != "sound"
 
 
 def _restore_versions(work: Work, versions: Sequence[Difference]) -> None:
@@ -195,7 +207,7 @@ def _label(work: Work, then: str, now: str) -> str:
 
 
 def _restore_version(work: Work, workspace: Workspace, difference: Difference, request: Request) -> None:
-    member, head = difference.before, None
+    member = difference.before
     if member is None:
         return
     project = workspace.projects[str(request.project)]
@@ -203,7 +215,8 @@ def _restore_version(work: Work, workspace: Workspace, difference: Difference, r
     head = case.head
     if head is None:
         raise LookupError(f"artifact {member.id} has versions but no head")
-    if LABELS.index(request.studied.declaration.label) < LABELS.index(head.label):
+    lowered = LABELS.index(request.studied.declaration.label) < LABELS.index(head.label)
+    if lowered and not any(c.rule.conflict_class == LABEL_LOWERED.conflict_class for c in case.conflicts):
         case.conflicts.append(conflict_of(
             work.policy, LABEL_LOWERED, f"{member.title} is {head.label} today and was {member.label} then: restore it "
             'with labels: "keep", or declassify it first', "/labels", artifact=member.id, label=head.label,
@@ -262,7 +275,7 @@ def _state_that(policy: Policy, wanted: str) -> str | None:
 
 
 def _move(work: Work, artifact: str, to: str) -> None:
-    work.outcome.writes.append(SetArtifactState(artifact, to, work.request.principal, work.now))
+    work.outcome.writes += state_effects(work.heads[artifact], to, work.request.principal, work.now, work.policy)
     work.outcome.audit.append(AuditNote(tag=Tag.ARTIFACT_CHANGED, subject=artifact, outcome="approved",
                                         details={"state": to, "restored": work.place.position}))  # fmt: skip
     work.outcome.events.append(EventNote("artifact.updated", artifact, {"state": to}))
@@ -278,12 +291,10 @@ def _restore_task(work: Work, difference: Difference) -> None:
     parts = before.parts if before is not None else {}
     if before is None and (work.asked.created_since == "keep" or state == row["state"]):
         return work.note(difference, "kept", state=row["state"])
-    texts = {name: parts[name] if name in parts else row[name] for name in ("depends_on", "metadata")}
+    then = {name: parts.get(name, row[name]) for name in ("title", "assigned_to", "depends_on", "metadata")}
     work.outcome.writes.append(
         SaveTask(
-            id=row["id"], organization=row["organization"], project=row["project"],
-            title=parts.get("title", row["title"]), state=state, assigned_to=parts.get("assigned_to", row["assigned_to"])
-            if before is None else parts["assigned_to"], depends_on=texts["depends_on"], metadata=texts["metadata"],
+            id=row["id"], organization=row["organization"], project=row["project"], state=state, **then,
             version=row["version"] + 1, created_by=row["created_by"], at=work.now,
         )
     )  # fmt: skip
@@ -325,8 +336,8 @@ def _done(work: Work, unchanged: int) -> Outcome:
         details["reason"] = work.asked.reason
     outcome.audit.insert(0, AuditNote(tag=Tag.CHECKPOINT_RESTORED, subject=work.request.project, outcome="approved",
                                       details=details))  # fmt: skip
-    outcome.events.append(EventNote("project.restored", str(work.request.project),
-                                    {"position": place.position, "before": place.present, "counts": counts}))  # fmt: skip
+    data = {"position": place.position, "before": place.present, "counts": counts}
+    outcome.events.append(EventNote("project.restored", str(work.request.project), data))
     return outcome
 
 

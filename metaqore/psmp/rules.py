@@ -1,4 +1,4 @@
-"""What the modes make of conflicts, and where lifecycles may go. Pure."""
+"""What the modes make of conflicts. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from enum import Enum
 
 from metaqore.psmp.catalogue import Mode, Rule
-from metaqore.psmp.model import LIFECYCLES, Conflict
+from metaqore.psmp.model import Conflict
 
 
 class Ruling(Enum):
@@ -38,8 +38,3 @@ def rule_on(mode: Mode, conflicts: Iterable[Conflict], *, forced: bool = False) 
     """Return what becomes of all of them together: the severest ruling of any."""
     rulings = {ruling_of(mode, conflict.rule, forced=forced) for conflict in conflicts}
     return next((each for each in (Ruling.BLOCK, Ruling.RESOLVE) if each in rulings), Ruling.ADMIT)
-
-
-def legal_moves(subject: str, state: str) -> tuple[str, ...]:
-    """Return where a ``subject`` (artifact, task, project) may go from ``state``."""
-    return LIFECYCLES[subject].get(state, ())

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from metaqore.messages import Request
-from metaqore.psmp.model import Dependency, Head, Studied
+from metaqore.psmp.model import Declaration, Dependency, Head, Read, Studied
+from metaqore.psmp.policy import Policy
 from metaqore.psmp.ports import Identity, PsmpReads
 
 Memory = TypeVar("Memory")
@@ -17,8 +18,9 @@ Memory = TypeVar("Memory")
 class Workspace:
     """Look-ups for one run, loaded in bulk, with the run's own effects laid over them."""
 
-    def __init__(self, batch: Sequence[Request], reads: PsmpReads) -> None:
+    def __init__(self, batch: Sequence[Request], reads: PsmpReads, policy: Policy) -> None:
         self.reads = reads
+        self.policy = policy
         self.projects = reads.projects({request.project for request in batch if request.project is not None})
         identities: set[Identity] = set()
         ids: set[str] = set()
@@ -26,7 +28,7 @@ class Workspace:
             studied: Studied = request.studied
             project = request.project or ""
             identities.add((project, studied.declaration.type, studied.declaration.name))
-            for dependency in studied.declaration.depends_on:
+            for dependency in (*studied.declaration.depends_on, *studied.declaration.read_set):
                 if dependency.artifact is not None:
                     ids.add(dependency.artifact)
                 else:
@@ -37,7 +39,10 @@ class Workspace:
         #: artifact → (version, who made it, its content as JSON) of the versions this run has added, in order.
         self._versions: dict[str, list[tuple[int, str, str]]] = {}
         self._ranks: dict[str, int] = {}
+        self._depths: dict[str, int] = {}
+        self._branches: dict[str, int] = {}
         self._memories: dict[type, Any] = {}
+        self._proposals: dict[Identity, str | None] = {}
         for head in reads.heads(identities, ids):
             self.put(head)
 
@@ -58,12 +63,39 @@ class Workspace:
         """Return the present head under an identity."""
         return self._by_identity.get(identity)
 
-    def dependency(self, project: str, dependency: Dependency) -> Head | None:
+    def version_of(self, project: str, declaration: Declaration) -> int:
+        """Return the version of the head that a declaration is about; 0 where there is none."""
+        head = self.head((project, declaration.type, declaration.name))
+        return head.head if head is not None else 0
+
+    def dependency(self, project: str, dependency: Dependency | Read) -> Head | None:
         """Return what a dependency points at; another project's artifact is as good as missing."""
         if dependency.artifact is None:
             return self._by_identity.get((project, dependency.type or "", dependency.name or ""))
         found = self._by_id.get(dependency.artifact)
         return found if found is not None and found.project == project else None
+
+    def heads_by_id(self, ids: Sequence[str]) -> list[Head]:
+        """Return the artifacts that exist, as this run has left them; those it has not met yet are looked up."""
+        unknown = [artifact for artifact in ids if artifact not in self._by_id]
+        looked_up = {head.id: head for head in self.reads.heads((), unknown)} if unknown else {}
+        for artifact, head in looked_up.items():
+            head.depth = self._depths.get(artifact, head.depth)
+        found = (self._by_id.get(artifact) or looked_up.get(artifact) for artifact in ids)
+        return [head for head in found if head is not None]
+
+    def blocked_proposal(self, identity: Identity) -> str | None:
+        """Return the blocked proposal under an identity; None where there is none."""
+        if identity not in self._proposals:
+            rows = self.reads.blocked_proposals([identity])
+            self._proposals[identity] = rows[-1]["id"] if rows else None
+        return self._proposals[identity]
+
+    def add_proposal(self, identity: Identity, proposal: str) -> None:
+        """Lay a proposal that this run has blocked over what was looked up."""
+        self._proposals[identity] = proposal
+        if identity[0] in self._branches:
+            self._branches[identity[0]] += 1
 
     def add_version(self, head: Head, content: str) -> None:
         """Lay a version, and the head that it moves, over what was looked up."""
@@ -93,6 +125,19 @@ class Workspace:
         if head is not None:
             head.rank = rank
         self._ranks[artifact] = rank
+
+    def set_depth(self, artifact: str, depth: int) -> None:
+        """Remember a depth that this run has changed."""
+        head = self._by_id.get(artifact)
+        if head is not None:
+            head.depth = depth
+        self._depths[artifact] = depth
+
+    def branches(self, project: str, at_most: int) -> int:
+        """Return how many blocked proposals a project keeps, counted up to ``at_most``."""
+        if project not in self._branches:
+            self._branches[project] = self.reads.count_blocked(project, at_most)
+        return self._branches[project]
 
     def _rank(self, artifact: str, stored: int) -> int:
         head = self._by_id.get(artifact)

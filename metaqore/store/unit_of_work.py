@@ -14,7 +14,19 @@ from metaqore.audit.entry import Entry
 from metaqore.messages import Write
 from metaqore.store.connection import Connection
 from metaqore.store.engine import Database
-from metaqore.store.repositories import audit, delivery, hmcp, llm, psmp, request_views, security
+from metaqore.store.repositories import (
+    audit,
+    delivery,
+    hmcp,
+    llm,
+    psmp,
+    psmp_approvals,
+    psmp_holdings,
+    psmp_rules,
+    psmp_time,
+    request_views,
+    security,
+)
 from metaqore.store.repositories.requests import RequestRows
 
 #: Applies effects of one type, given in order.
@@ -23,7 +35,11 @@ Writer = Callable[[Database, Connection, Sequence[Any]], None]
 #: In the order in which they are written. A thing comes before what is done to it: within one batch a request may
 #: change what an earlier one has made, so the order in which types first appear says nothing.
 WRITERS: dict[type[Write], Writer] = {
+    **psmp_time.WRITERS,
     **psmp.WRITERS,
+    **psmp_rules.WRITERS,
+    **psmp_holdings.WRITERS,
+    **psmp_approvals.WRITERS,
     **security.WRITERS,
     **llm.WRITERS,
     **hmcp.WRITERS,
@@ -32,6 +48,7 @@ WRITERS: dict[type[Write], Writer] = {
 }
 _ORDER = {kind: position for position, kind in enumerate(WRITERS)}
 READERS: dict[str, Callable[[Database, Connection], Any]] = {
+    "audit": audit.AuditRows,
     "psmp": psmp.PsmpRows,
     "security": security.SecurityRows,
     "llm": llm.LlmRows,

@@ -9,7 +9,7 @@ from flask.views import MethodView
 
 from api import batches, paging
 from api.blueprint import Blueprint, read_body
-from api.door import caller, door
+from api.door import authority, caller, door
 from api.preconditions import set_base_version, tag, unchanged
 from api.schemas import accept
 from api.schemas import psmp as schemas
@@ -48,6 +48,7 @@ class Artifacts(MethodView):
         """Declare an artifact"""
         project, payload = declared
         door().projects.check(caller().organization, project)
+        door().engine.psmp.check_type(payload["type"])
         set_base_version(project, payload)
         return submit("artifact.declare", project, payload)
 
@@ -127,4 +128,5 @@ class Transition(MethodView):
         project = door().views.psmp.project_of(caller().organization, "artifacts", artifact)
         if project is None:
             raise NotFound(f"artifact {artifact} does not exist")
-        return submit("artifact.transition", project, {"artifact": artifact, **body})
+        payload = {"artifact": artifact, "authority": authority(), **body}
+        return submit("artifact.transition", project, payload, body=body)

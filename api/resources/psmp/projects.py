@@ -6,13 +6,14 @@ from typing import Any
 
 from flask.views import MethodView
 
-from api import paging
+from api import paging, reports
 from api.answers import labels
 from api.blueprint import MERGE_PATCH, Blueprint
-from api.door import caller, door
+from api.door import authority, caller, door
 from api.merge_patch import merged
 from api.preconditions import expected_version, tag, unchanged
 from api.schemas import psmp as schemas
+from api.schemas.psmp_reports import BlockingReportSchema
 from api.schemas.strict import PageQuery, page_of
 from api.submit import run
 from metaqore.errors import NotFound
@@ -78,9 +79,8 @@ class Project(MethodView):
         expected = expected_version(required=True)
         payload = merged(row, changes, {"description": "", "metadata": {}})
         version = row["version"] if expected is None else expected
-        ran = run(
-            "project.save", {**payload, "id": project, "expected_version": version}, body=changes, project=project
-        )
+        payload.update(id=project, expected_version=version, authority=authority())
+        ran = run("project.save", payload, body=changes, project=project)
         return ran.result, labels(ran)
 
     @blp.operation("archiveProject", "projects:write", "If-Match")
@@ -91,7 +91,7 @@ class Project(MethodView):
         row, expected = project_of(project), expected_version(required=False)
         if row["state"] == "archived":
             return row, {"ETag": tag(row["version"])}
-        payload = {"id": project, "state": "archived", "expected_version": expected}
+        payload = {"id": project, "state": "archived", "expected_version": expected, "authority": authority()}
         ran = run("project.save", payload, body={}, project=project)
         return ran.result, labels(ran)
 
@@ -102,7 +102,7 @@ class BlockingReport(MethodView):
 
     @blp.operation("getBlockingReport", "artifacts:read")
     @blp.arguments(PageQuery, location="query")
-    @blp.response(200, schemas.BlockingReportSchema)
+    @blp.response(200, BlockingReportSchema)
     @blp.problems(404)
     def get(self, query: dict[str, Any], project: str) -> dict[str, Any]:
         """Read what is blocked, why, and what to do about it"""
@@ -110,5 +110,6 @@ class BlockingReport(MethodView):
         standing = views.standing(caller().organization, project)
         after = paging.after(query["page_token"], str)
         page = views.blocked(caller().organization, project, after=after, limit=query["page_size"])
+        items = reports.with_remedies(page.items)
         report = {"project": project, "mode": row["mode"], "is_blocked": standing["open"] > 0, **standing}
-        return {**report, **paging.envelope(page)}
+        return {**report, **paging.envelope(page), "items": items}

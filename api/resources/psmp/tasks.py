@@ -9,7 +9,7 @@ from flask.views import MethodView
 from api import paging
 from api.answers import labels
 from api.blueprint import MERGE_PATCH, Blueprint
-from api.door import caller, door
+from api.door import authority, caller, door
 from api.merge_patch import merged
 from api.preconditions import expected_version, tag, unchanged
 from api.schemas import psmp as schemas
@@ -74,6 +74,6 @@ class Task(MethodView):
         row, expected = _task(task), expected_version(required=True)
         payload = merged(row, changes, {"assigned_to": None, "metadata": {}})
         version = row["version"] if expected is None else expected
-        payload.update(id=task, expected_version=version)
+        payload.update(id=task, expected_version=version, authority=authority())
         ran = run("task.save", payload, body=changes, project=row["project"])
         return ran.result, labels(ran)

@@ -15,34 +15,41 @@ from metaqore.psmp.ports import Identity
 from metaqore.store.bulk import BulkInsert, BulkUpdate, placeholders
 from metaqore.store.connection import Connection
 from metaqore.store.engine import Database
+from metaqore.store.repositories import psmp_time as past
+from metaqore.store.repositories.psmp_approvals import ApprovalRows
+from metaqore.store.repositories.psmp_holdings import HoldingRows
+from metaqore.store.repositories.psmp_time import PastRows
+from metaqore.store.repositories.psmp_rules import RuleRows
 from metaqore.store.rows import one
 from metaqore.store.tables import psmp as t
 
 _artifact = BulkInsert(
     t.artifacts,
-    "id organization project type name state head content_hash label rank created_by updated_by created_at updated_at",
+    "id organization project type name state head content_hash label rank holds depth created_by updated_by created_at updated_at",
 )
 _version = BulkInsert(
     t.artifact_versions,
-    "artifact version organization content content_hash label base_version body request_id created_by created_at",
+    "artifact version organization content content_hash label base_version body request_id created_by created_at "
+    "project position edges",
 )
 _edge = BulkInsert(t.artifact_edges, "artifact depends_on")
-_head = BulkUpdate(t.artifacts, "head content_hash label updated_by updated_at", "id")
+_head = BulkUpdate(t.artifacts, "head content_hash label holds depth updated_by updated_at", "id")
 _rank = BulkUpdate(t.artifacts, "rank", "id")
 _state = BulkUpdate(t.artifacts, "state updated_by updated_at", "id")
 _proposal = BulkInsert(
-    t.proposals, "id organization project artifact type name state request_id created_by created_at updated_at"
+    t.proposals, "id organization project artifact type name state request_id created_by created_at updated_at position"
 )
 _close = BulkUpdate(t.proposals, "state updated_at", "id")
 _conflict = BulkInsert(
     t.conflicts,
     "id organization project proposal artifact request_id class rule severity strategy mode state evidence "
-    "resolution resolved_by resolved_at created_at",
+    "resolution resolved_by resolved_at created_at position",
 )
 _resolve = BulkUpdate(t.conflicts, "state resolution resolved_by resolved_at", "id")
 _project = BulkInsert(
     t.projects,
-    "id organization name description owner mode state metadata version created_by created_at updated_at",
+    "id organization name description owner mode state metadata version created_by created_at updated_at position "
+    "position_at",
 )
 _change_project = BulkUpdate(
     t.projects, "name description owner mode state metadata version updated_at", "id organization version"
@@ -55,10 +62,11 @@ _change_task = BulkUpdate(
     t.tasks, "title state assigned_to depends_on metadata version updated_at", "id organization version"
 )
 
-_HEAD_COLUMNS = "id, project, type, name, state, head, content_hash, label, rank, created_by, updated_by"
+_encode = msgspec.json.Encoder().encode
+_HEAD_COLUMNS = "id, project, type, name, state, head, content_hash, label, rank, created_by, updated_by, holds, depth"
 
 
-class PsmpRows:
+class PsmpRows(ApprovalRows, HoldingRows, RuleRows, PastRows):
     """See ``metaqore.psmp.ports.PsmpReads``."""
 
     def __init__(self, database: Database, connection: Connection) -> None:
@@ -73,9 +81,14 @@ class PsmpRows:
         if not ids:
             return {}
         rows = self._all(
-            f"SELECT id, organization, mode, state FROM projects WHERE id IN ({placeholders(len(ids))})", [*ids]
+            "SELECT id, organization, mode, state, (SELECT max(i.expires_at) FROM intents i "
+            "WHERE i.project = projects.id AND i.state = 'open') "
+            f"FROM projects WHERE id IN ({placeholders(len(ids))})",
+            [*ids],
         )
-        return {r[0]: Project(id=r[0], organization=r[1], mode=r[2], state=r[3]) for r in rows}
+        return {
+            r[0]: Project(id=r[0], organization=r[1], mode=r[2], state=r[3], intents_until=r[4] or 0) for r in rows
+        }
 
     def heads(self, identities: Collection[Identity], ids: Collection[str]) -> list[Head]:
         """Return the artifacts that exist under these identities or ids."""
@@ -100,7 +113,7 @@ class PsmpRows:
         return [
             Head(
                 id=r[0], project=r[1], type=r[2], name=r[3], state=r[4], head=r[5], content_hash=r[6], label=r[7],
-                rank=r[8], created_by=r[9], updated_by=r[10],
+                rank=r[8], created_by=r[9], updated_by=r[10], holds=r[11], depth=r[12],
             )
             for r in rows
         ]  # fmt: skip
@@ -192,7 +205,7 @@ def _new_artifacts(_db: Database, connection: Connection, writes: Sequence[effec
     _artifact(
         connection,
         [
-            (w.id, w.organization, w.project, w.type, w.name, w.state, w.head, w.content_hash, w.label, w.rank,
+            (w.id, w.organization, w.project, w.type, w.name, w.state, w.head, w.content_hash, w.label, w.rank, w.holds, w.depth,
              w.created_by, w.created_by, w.at, w.at)
             for w in last.values()
         ],
@@ -202,7 +215,7 @@ def _new_artifacts(_db: Database, connection: Connection, writes: Sequence[effec
 def _move_heads(_db: Database, connection: Connection, writes: Sequence[effects.MoveHead]) -> None:
     # One row may move twice in a batch; a statement over arrays would take either of them.
     last = {w.id: w for w in writes}
-    _head(connection, [(w.head, w.content_hash, w.label, w.updated_by, w.at, w.id) for w in last.values()])
+    _head(connection, [(w.head, w.content_hash, w.label, w.holds, w.depth, w.updated_by, w.at, w.id) for w in last.values()])
 
 
 def _new_versions(_db: Database, connection: Connection, writes: Sequence[effects.NewVersion]) -> None:
@@ -210,10 +223,17 @@ def _new_versions(_db: Database, connection: Connection, writes: Sequence[effect
         connection,
         [
             (w.artifact, w.version, w.organization, w.content, w.content_hash, w.label, w.base_version, w.body,
-             w.request_id, w.created_by, w.at)
+             w.request_id, w.created_by, w.at, *_place(w))
             for w in writes
         ],
     )  # fmt: skip
+
+
+def _place(version: effects.NewVersion) -> tuple[str, int, str | None]:
+    """Return where a version has its place in history: project, position, and what it depends on."""
+    position, step = version.position, version.step
+    edges = step.edges.get(version.artifact) if step is not None else None
+    return step.project if step is not None else "", position, _encode(edges).decode() if edges else None
 
 
 def _set_edges(db: Database, connection: Connection, writes: Sequence[effects.SetEdges]) -> None:
@@ -229,7 +249,8 @@ def _set_ranks(_db: Database, connection: Connection, writes: Sequence[effects.S
     _rank(connection, [(rank, artifact) for artifact, rank in {w.artifact: w.rank for w in writes}.items()])
 
 
-def _set_states(_db: Database, connection: Connection, writes: Sequence[effects.SetArtifactState]) -> None:
+def _set_states(db: Database, connection: Connection, writes: Sequence[effects.SetArtifactState]) -> None:
+    past.keep_artifact_states(db, connection, writes)
     last = {w.artifact: w for w in writes}
     _state(connection, [(w.state, w.updated_by, w.at, w.artifact) for w in last.values()])
 
@@ -239,13 +260,14 @@ def _new_proposals(_db: Database, connection: Connection, writes: Sequence[effec
         connection,
         [
             (w.id, w.organization, w.project, w.artifact, w.type, w.name, "blocked", w.request_id, w.created_by, w.at,
-             w.at)
+             w.at, w.position)
             for w in writes
         ],
     )  # fmt: skip
 
 
-def _close_proposals(_db: Database, connection: Connection, writes: Sequence[effects.CloseProposal]) -> None:
+def _close_proposals(db: Database, connection: Connection, writes: Sequence[effects.CloseProposal]) -> None:
+    past.keep_proposals(db, connection, writes)
     _close(connection, [(w.state, w.at, w.id) for w in writes])
 
 
@@ -255,27 +277,36 @@ def _new_conflicts(_db: Database, connection: Connection, writes: Sequence[effec
         [
             (w.id, w.organization, w.project, w.proposal, w.artifact, w.request_id, w.rule.conflict_class, w.rule.id,
              w.rule.severity.value, w.rule.strategy.value, w.mode, w.state, w.evidence, w.resolution, w.resolved_by,
-             None if w.state == "open" else w.at, w.at)
+             None if w.state == "open" else w.at, w.at, w.position)
             for w in writes
         ],
     )  # fmt: skip
 
 
-def _resolve_conflicts(_db: Database, connection: Connection, writes: Sequence[effects.ResolveConflicts]) -> None:
-    _resolve(connection, [(w.state, w.resolution, w.resolved_by, w.at, conflict) for w in writes for conflict in w.ids])
+def _resolve_conflicts(db: Database, connection: Connection, writes: Sequence[effects.ResolveConflicts]) -> None:
+    past.keep_conflicts(db, connection, writes)
+    _resolve(
+        connection,
+        [
+            (w.state, w.resolution, w.resolved_by, None if w.state == "open" else w.at, conflict)
+            for w in writes for conflict in w.ids
+        ],
+    )  # fmt: skip
 
 
-def _save_projects(_db: Database, connection: Connection, writes: Sequence[effects.SaveProject]) -> None:
+def _save_projects(db: Database, connection: Connection, writes: Sequence[effects.SaveProject]) -> None:
+    past.keep_projects(db, connection, writes)
     for w in writes:
         if w.version == 1:
             _project(connection, [(w.id, w.organization, w.name, w.description, w.owner, w.mode, w.state, w.metadata,
-                                   w.version, w.created_by, w.at, w.at)])  # fmt: skip
+                                   w.version, w.created_by, w.at, w.at, w.position, w.at)])  # fmt: skip
         else:
             row = (w.name, w.description, w.owner, w.mode, w.state, w.metadata, w.version, w.at)
             _must_change(_change_project, connection, (*row, w.id, w.organization, w.version - 1))
 
 
-def _save_tasks(_db: Database, connection: Connection, writes: Sequence[effects.SaveTask]) -> None:
+def _save_tasks(db: Database, connection: Connection, writes: Sequence[effects.SaveTask]) -> None:
+    past.keep_tasks(db, connection, writes)
     for w in writes:
         if w.version == 1:
             _task(connection, [(w.id, w.organization, w.project, w.title, w.state, w.assigned_to, w.depends_on,

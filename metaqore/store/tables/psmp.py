@@ -22,6 +22,9 @@ projects = Table(
     text("created_by"),
     number("created_at"),
     number("updated_at"),
+    #: Where its history stands, and since when (never falls).
+    number("position", default=0),
+    number("position_at", default=0),
 )
 Index("ix_projects_organization", projects.c.organization, projects.c.id)
 
@@ -57,6 +60,10 @@ artifacts = Table(
     text("label"),
     #: Topological rank: every dependency has a smaller rank than its dependants.
     number("rank"),
+    #: Which side tables have rows of it, as ``metaqore.psmp.holdings.Holds``.
+    number("holds", default=0),
+    #: At least the length of the longest chain of dependencies below it.
+    number("depth", default=0),
     text("created_by"),
     text("updated_by"),
     number("created_at"),
@@ -64,7 +71,7 @@ artifacts = Table(
     UniqueConstraint("project", "type", "name"),
 )
 Index("ix_artifacts_project", artifacts.c.project, artifacts.c.id)
-Index("ix_artifacts_content", artifacts.c.project, artifacts.c.content_hash)
+Index("ix_artifacts_content", artifacts.c.project, artifacts.c.content_hash, artifacts.c.id)
 
 artifact_versions = Table(
     "artifact_versions",
@@ -81,6 +88,34 @@ artifact_versions = Table(
     text("request_id"),
     text("created_by"),
     number("created_at"),
+    text("project", default=""),
+    #: Since when it is there, as a position in the project's history.
+    number("position", default=0),
+    #: JSON: ids of what it depends on, as resolved when it was admitted.
+    text("edges", null=True),
+    sqlite_with_rowid=False,
+)
+Index("ix_artifact_versions_history", artifact_versions.c.project, artifact_versions.c.position)
+
+artifact_aliases = Table(
+    "artifact_aliases",
+    metadata,
+    key("artifact"),
+    key("alias"),
+    number("version"),
+    text("updated_by"),
+    number("updated_at"),
+    sqlite_with_rowid=False,
+)
+
+#: How often each principal took its turn in a conversation (``metadata.conversation``).
+conversations = Table(
+    "conversations",
+    metadata,
+    key("project"),
+    key("conversation"),
+    key("principal"),
+    number("turns"),
     sqlite_with_rowid=False,
 )
 
@@ -102,9 +137,13 @@ proposals = Table(
     text("created_by"),
     number("created_at"),
     number("updated_at"),
+    number("position", default=0),
 )
 Index("ix_proposals_project", proposals.c.project, proposals.c.id, sqlite_where=sql("state = 'blocked'"),
       postgresql_where=sql("state = 'blocked'"))  # fmt: skip
+
+Index("ix_proposals_identity", proposals.c.project, proposals.c.type, proposals.c.name,
+      sqlite_where=sql("state = 'blocked'"), postgresql_where=sql("state = 'blocked'"))  # fmt: skip
 
 conflicts = Table(
     "conflicts",
@@ -128,6 +167,7 @@ conflicts = Table(
     text("resolved_by", null=True),
     number("resolved_at", null=True),
     number("created_at"),
+    number("position", default=0),
 )
 Index("ix_conflicts_project", conflicts.c.project, conflicts.c.id)
 Index("ix_conflicts_organization", conflicts.c.organization, conflicts.c.id)

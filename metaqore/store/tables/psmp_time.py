@@ -1,7 +1,7 @@
 """A project's history: which decisions it is made of, when they were made, what they changed; and checkpoints.
 
-Versions of artifacts are history by themselves (``artifact_versions.position``). Whatever is overwritten in place leaves
-a row in ``record_history``.
+Versions of artifacts are history by themselves (``artifact_versions.position``). Whatever is overwritten in place
+leaves a row in ``record_history``.
 """
 
 from __future__ import annotations

@@ -9,6 +9,9 @@ from metaqore.store.views.delivery import DeliveryViews
 from metaqore.store.views.health import HealthViews
 from metaqore.store.views.hmcp import HmcpViews
 from metaqore.store.views.psmp import PsmpViews
+from metaqore.store.views.psmp_approvals import ApprovalViews
+from metaqore.store.views.psmp_time import TimeViews
+from metaqore.store.views.psmp_holdings import HoldingViews
 from metaqore.store.views.requests import RequestViews
 from metaqore.store.views.security import SecurityViews
 
@@ -22,13 +25,16 @@ class Views(msgspec.Struct, frozen=True):
     hmcp: HmcpViews
     delivery: DeliveryViews
     health: HealthViews
+    approvals: ApprovalViews
+    time: TimeViews
+    holdings: HoldingViews
 
 
 def build(database: Database) -> Views:
     """Return the look-ups of ``database``."""
     return Views(
         RequestViews(database), PsmpViews(database), SecurityViews(database), HmcpViews(database),
-        DeliveryViews(database), HealthViews(database),
+        DeliveryViews(database), HealthViews(database), ApprovalViews(database), TimeViews(database), HoldingViews(database),
     )  # fmt: skip
 
 

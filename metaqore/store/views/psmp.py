@@ -74,8 +74,8 @@ class PsmpViews(Lookup):
         return 0 if row is None else int(row["head"])
 
     def project_of(self, organization: str, table: str, key: str) -> str | None:
-        """Return the project of an artifact, conflict or task."""
-        if table not in ("artifacts", "conflicts", "tasks"):
+        """Return the project of an artifact, conflict, proposal or task."""
+        if table not in ("artifacts", "conflicts", "proposals", "tasks"):
             raise ValueError(table)
         row = self.row(f"SELECT project FROM {table} WHERE id = ? AND organization = ?", (key, organization))
         return None if row is None else row["project"]
@@ -121,9 +121,9 @@ class PsmpViews(Lookup):
         return _pages(found, "evidence")
 
     def blocked(self, organization: str, project: str, *, after: str | None, limit: int) -> Page:
-        """Return the blocked proposals of a project, each with its unresolved conflicts and what was suggested.
+        """Return the blocked proposals of a project, each with its unresolved conflicts.
 
-        The suggestions are those of the moment at which it was blocked; ``head_version`` is the present one.
+        ``head_version`` is the present one.
         """
         conditions, values = "p.project = ? AND p.state = 'blocked' AND p.organization = ?", [project, organization]
         if after is not None:
@@ -175,7 +175,6 @@ def _blocked(row: Row, conflicts: Sequence[Row]) -> dict[str, Any]:
         "base_version": report.get("base_version", 0),
         "head_version": row["head"] or 0,
         "conflicts": conflicts,
-        "suggestions": report.get("suggestions", []),
     }
 
 

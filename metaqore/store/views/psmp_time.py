@@ -238,7 +238,8 @@ class PastViews(Lookup):
         """Return the proposals that were blocked, each with the conflicts that were unresolved."""
         rows = self.rows(
             f"SELECT p.id, p.type, p.name, p.artifact, p.request_id, p.created_by, p.created_at, r.result, "
-            "(SELECT max(v.version) FROM artifact_versions v WHERE v.artifact = p.artifact AND v.position <= ?) AS head "
+            "(SELECT max(v.version) FROM artifact_versions v WHERE v.artifact = p.artifact AND v.position <= ?) "
+            "AS head "
             "FROM proposals p JOIN requests r ON r.id = p.request_id "
             f"WHERE {state_at('p')} = 'blocked' AND p.project = ? AND p.organization = ? AND p.position <= ? "
             "AND p.id > ? ORDER BY p.id LIMIT ?",
@@ -259,7 +260,8 @@ class PastViews(Lookup):
     def standing(self, organization: str, project: str) -> dict[str, Any]:
         """Return how many unresolved conflicts a project had, by severity and by class."""
         rows = self.rows(
-            f"SELECT c.class, c.severity, count(*) AS n FROM conflicts c WHERE {state_at('c')} IN ('open', 'escalated') "
+            "SELECT c.class, c.severity, count(*) AS n FROM conflicts c "
+            f"WHERE {state_at('c')} IN ('open', 'escalated') "
             "AND c.project = ? AND c.organization = ? AND c.position <= ? GROUP BY c.class, c.severity",
             (self._at, self._at, project, organization, self._at),
         )

@@ -1,0 +1,48 @@
+"""A blocked declaration, decided again against what is there now. Pure but for the look-ups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from metaqore.messages import Outcome, Request, Verdict
+from metaqore.psmp.checks import workspace_for
+from metaqore.psmp.declaration import studied_again
+from metaqore.psmp.effects import NewConflict, NewProposal
+from metaqore.psmp.handlers import decide
+from metaqore.psmp.policy import Policy
+from metaqore.psmp.ports import PsmpReads
+from metaqore.psmp.proposals import Proposal, declared
+
+
+def decide_again(
+    request: Request,
+    proposal: Proposal,
+    reads: PsmpReads,
+    now: int,
+    *,
+    policy: Policy,
+    over_conflicts: bool,
+    provenance: dict[str, Any],
+) -> Outcome:
+    """Decide a kept declaration as its author's, in the name of ``request``.
+
+    Nothing is kept twice: where it is still blocked, the outcome has no writes and no events.
+
+    Args:
+        over_conflicts: admit it whatever is in the way; else what can be resolved safely is.
+    """
+    payload = declared(proposal.payload)
+    blocked = msgspec.structs.replace(
+        request, principal=proposal.author, payload=payload, studied=studied_again(payload, None)
+    )
+    outcome = decide(
+        blocked, blocked.studied, workspace_for([blocked], reads, policy), now,
+        mode="playground" if over_conflicts else "adaptive", provenance=provenance,
+    )  # fmt: skip
+    if outcome.error is None and outcome.verdict is not Verdict.APPROVED:
+        report = {**outcome.result["blocking_report"], "proposal": proposal.id}
+        return Outcome(verdict=outcome.verdict, result={**outcome.result, "blocking_report": report})
+    outcome.writes = [w for w in outcome.writes if not isinstance(w, NewProposal | NewConflict)]
+    return outcome

@@ -1,0 +1,67 @@
+"""Labels: what is made from something is at least as sensitive as that. Pure.
+
+The inputs of a declaration are its dependencies, what it says it has read, and the version before it. Their highest
+label is inherited. A lower one that is declared is a conflict, and is not taken over in any mode: only a
+declassification (``artifact.declassify``) lowers a label.
+
+Source: the join of labels in a lattice of information flow: D. E. Denning, "A Lattice Model of Secure Information
+Flow", CACM 19 (1976).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from metaqore.psmp.catalogue import LABEL_LOWERED
+from metaqore.psmp.declaration import LABELS
+from metaqore.psmp.family import Family, Resolved
+from metaqore.psmp.model import Case, Conflict, Head
+from metaqore.psmp.workspace import Workspace
+
+DEFAULT_LABEL = "INTERNAL"
+_RANK = {label: rank for rank, label in enumerate(LABELS)}
+
+
+def find(case: Case, workspace: Workspace) -> Iterable[Conflict]:
+    """Settle the label of the version, and say where a lower one was declared."""
+    declared, head = case.declaration.label, case.head
+    least = head.label if head is not None else DEFAULT_LABEL if declared is None else LABELS[0]
+    if not case.dependencies and not case.declaration.read_set:
+        inputs: list[Head] = []
+        inherited = least
+    else:
+        inputs = _inputs(case, workspace)
+        inherited = max([least, *(each.label for each in inputs)], key=_rank)
+    if declared is None or _rank(declared) >= _rank(inherited):
+        case.label = declared or inherited
+        return ()
+    case.label = inherited
+    return (_lowered(case, declared, inherited, inputs),)
+
+
+def _rank(label: str) -> int:
+    # A label that this release does not know counts as the highest.
+    return _RANK.get(label, len(LABELS))
+
+
+def _inputs(case: Case, workspace: Workspace) -> list[Head]:
+    read = [workspace.dependency(case.project.id, read) for read in case.declaration.read_set]
+    return [*case.dependencies, *(head for head in read if head is not None)]
+
+
+def _lowered(case: Case, declared: str, inherited: str, inputs: Sequence[Head]) -> Conflict:
+    sources = [f"{each.type}/{each.name}" for each in inputs if each.label == inherited]
+    if case.head is not None and case.head.label == inherited:
+        sources.insert(0, case.where)
+    return case.found(
+        LABEL_LOWERED, f"{case.where} is declared {declared}, but is made from what is {inherited}", "/label",
+        declared=declared, inherited=inherited, sources=list(dict.fromkeys(sources)),
+    )  # fmt: skip
+
+
+def keep_label(_case: Case, _conflicts: Sequence[Conflict], _workspace: Workspace) -> Resolved:
+    """Admit it under the inherited label."""
+    return Resolved(how="label_kept")
+
+
+FAMILY = Family(rules=(LABEL_LOWERED,), find=find, resolve=keep_label)

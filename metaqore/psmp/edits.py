@@ -1,0 +1,116 @@
+"""Changing one part of a declaration, named by a JSON pointer (RFC 6901). Pure; nothing is changed in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+Payload = dict[str, Any]
+Edit = Callable[[Payload], Payload]
+#: What content is taken to be where there is no head to take it from.
+NOTHING: Any = None
+
+
+def steps(pointer: str) -> tuple[str, ...]:
+    """Return the unescaped steps of a pointer."""
+    return tuple(step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:])
+
+
+def value_at(document: Any, path: Sequence[str]) -> Any:
+    """Return what is at ``path``.
+
+    Raises:
+        KeyError: there is nothing.
+    """
+    for step in path:
+        if isinstance(document, Mapping) and step in document:
+            document = document[step]
+        elif isinstance(document, Sequence) and not isinstance(document, str) and step.isdigit():
+            if int(step) >= len(document):
+                raise KeyError(step)
+            document = document[int(step)]
+        else:
+            raise KeyError(step)
+    return document
+
+
+def put(document: Any, path: Sequence[str], value: Any) -> Any:
+    """Return ``document`` with ``value`` at ``path``; what is not there is made, where its parent is."""
+    if not path:
+        return value
+    step, rest = path[0], path[1:]
+    if isinstance(document, Mapping):
+        return {**document, step: put(document.get(step, {}), rest, value)}
+    if isinstance(document, list | tuple) and step.isdigit() and int(step) < len(document):
+        index = int(step)
+        return [*document[:index], put(document[index], rest, value), *document[index + 1 :]]
+    return document
+
+
+def take_out(document: Any, path: Sequence[str]) -> Any:
+    """Return ``document`` without what is at ``path``."""
+    step, rest = path[0], path[1:]
+    if isinstance(document, Mapping) and step in document:
+        if rest:
+            return {**document, step: take_out(document[step], rest)}
+        return {name: value for name, value in document.items() if name != step}
+    if isinstance(document, list | tuple) and step.isdigit() and int(step) < len(document):
+        index = int(step)
+        middle = [take_out(document[index], rest)] if rest else []
+        return [*document[:index], *middle, *document[index + 1 :]]
+    return document
+
+
+def without(payload: Payload, pointers: Iterable[str], head: int, head_content: Any = NOTHING) -> Payload:
+    """Return a declaration without the parts that ``pointers`` name.
+
+    Without ``base_version`` it is as if it were made from the head; without content, the head's stays; an entry of a
+    list goes as a whole.
+    """
+    return apply(
+        payload, [(pointer, lambda p, at=pointer: _without(p, at, head, head_content)) for pointer in pointers]
+    )
+
+
+def _without(payload: Payload, pointer: str, head: int, head_content: Any) -> Payload:
+    path = steps(pointer)
+    if path[0] == "base_version":
+        return on_head(payload, head)
+    if path[0] == "content":
+        return {**payload, "content": _as_head(payload["content"], path[1:], head_content)}
+    changed: Payload = take_out(payload, entry(path))
+    return changed
+
+
+def apply(payload: Payload, changes: Iterable[tuple[str, Edit]]) -> Payload:
+    """Return a declaration after ``changes``, each of the part that its pointer names."""
+    # From the back, so that no index of a list moves before its turn.
+    for _, edit in sorted(changes, key=lambda change: _place(change[0]), reverse=True):
+        payload = edit(payload)
+    return payload
+
+
+def on_head(payload: Payload, head: int) -> Payload:
+    """Return a declaration as if it were made from the head; 0 says that there is none."""
+    bare = {name: value for name, value in payload.items() if name != "base_version"}
+    return {**bare, "base_version": head} if head else bare
+
+
+def entry(path: Sequence[str]) -> Sequence[str]:
+    """Return the path of the whole entry that ``path`` leads into: ``depends_on/2`` for ``depends_on/2/version``."""
+    length = next((i + 1 for i, step in enumerate(path) if i > 0 and step.isdigit()), len(path))
+    return path[:length]
+
+
+def _as_head(content: Any, path: Sequence[str], head_content: Any) -> Any:
+    """Return the content with what the head has at ``path``; nothing there where the head has nothing."""
+    if not path:
+        return head_content
+    try:
+        return put(content, path, value_at(head_content, path))
+    except KeyError:
+        return take_out(content, path)
+
+
+def _place(pointer: str) -> tuple[tuple[int, str], ...]:
+    return tuple((int(step), "") if step.isdigit() else (-1, step) for step in steps(pointer))

@@ -1,0 +1,202 @@
+"""What may help against each class of conflict: edits of the declaration. Pure; none is offered before it was tried.
+
+Adding a class: one function here and one line in ``FIXES``; a class without one is helped by leaving its cause out.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from metaqore.psmp import edits
+from metaqore.psmp.edits import Edit, Payload
+from metaqore.psmp.minimal_core import Cause
+from metaqore.psmp.resolve import merge_contents
+
+
+class Fix(msgspec.Struct, frozen=True):
+    """One edit. ``kind`` is a stable name; ``what`` says in words what it does."""
+
+    kind: str
+    what: str
+    edit: Edit
+    #: The cause that it is for.
+    pointer: str = "/base_version"
+
+
+class Scene(msgspec.Struct, frozen=True, kw_only=True):
+    """What a fix can look at."""
+
+    payload: Payload
+    #: The present version; 0 where there is none.
+    head: int
+    head_content: Any
+    moved_by: Sequence[str]
+    #: The content that the declaration started from; None where there is no such version.
+    base_content: Any
+    #: Names of artifacts near a name, by (type, name).
+    near: Callable[[str, str], Sequence[str]]
+
+    @property
+    def base(self) -> int:
+        """The version that the declaration started from."""
+        return int(self.payload.get("base_version") or 0)
+
+
+def fixes_for(cause: Cause, scene: Scene) -> list[Fix]:
+    """Return what may help against a cause, the gentlest first."""
+    found: list[Fix] = []
+    for conflict in cause.conflicts:
+        found += FIXES.get(conflict["class"], _leave_out)(cause.pointer, conflict, scene)
+    unique: dict[str, Fix] = {}
+    for fix in found:
+        unique.setdefault(fix.what, msgspec.structs.replace(fix, pointer=cause.pointer))
+    return list(unique.values())
+
+
+def on_head(scene: Scene) -> list[Fix]:
+    """Return the ways to bring a declaration onto the present head."""
+    head, base, mine = scene.head, scene.base, scene.payload["content"]
+    if base == head:
+        return []
+    found = []
+    by = f" by {', '.join(scene.moved_by)}" if scene.moved_by else ""
+    if 0 < base < head:
+        merged = merge_contents(scene.base_content, scene.head_content, mine)
+        if merged.clean:
+            found.append(_rebase(f"Declare this merged with version {head}{by}: no change of either is lost.",
+                                 head, merged.content))  # fmt: skip
+    elif head and scene.head_content == mine:
+        found.append(_rebase(f"Declare it from version {head}{by}, which has the same content.", head, mine))
+    if base > head:
+        now = f"from version {head}" if head else "as new"
+        found.append(_rebase(f"Declare it {now}: there is no version {base}.", head, mine))
+    elif not found:
+        lost = f"what changed since version {base}" if base else f"the content of version {head}"
+        what = f"Declare this content over version {head}{by}, as it is: {lost} is taken back. Read it first."
+        found.append(Fix("replace", what, lambda payload: edits.on_head(payload, head)))
+    return found
+
+
+def _rebase(what: str, head: int, content: Any) -> Fix:
+    return Fix("rebase", what, lambda payload: edits.on_head({**payload, "content": content}, head))
+
+
+def _stale(_pointer: str, _conflict: Mapping[str, Any], scene: Scene) -> Iterable[Fix]:
+    return on_head(scene)
+
+
+def _collides(_pointer: str, _conflict: Mapping[str, Any], scene: Scene) -> Iterable[Fix]:
+    return [fix for fix in on_head(scene) if fix.kind == "replace"]
+
+
+def _missing(pointer: str, conflict: Mapping[str, Any], scene: Scene) -> Iterable[Fix]:
+    path = edits.steps(pointer)
+    dependency = edits.value_at(scene.payload, path)
+    named = conflict["evidence"].get("dependency", "this dependency")
+    if dependency.get("version") is not None:
+        yield Fix("any_version", f"Depend on {named} without naming a version.",
+                  lambda payload: edits.take_out(payload, (*path, "version")))  # fmt: skip
+    name, kind = dependency.get("name"), dependency.get("type")
+    if name is not None and kind is not None:
+        for near in difflib.get_close_matches(name, scene.near(kind, name), n=2, cutoff=0.75):
+            if near != scene.payload.get("name") or kind != scene.payload.get("type"):
+                yield Fix("rename_dependency", f"Depend on {kind}/{near}, which exists, in place of {named}.",
+                          lambda payload, near=near: edits.put(payload, (*path, "name"), near))  # type: ignore[misc] # fmt: skip
+    yield from _leave_out(pointer, conflict, scene)
+
+
+def _range(pointer: str, conflict: Mapping[str, Any], scene: Scene) -> Iterable[Fix]:
+    path = (*edits.steps(pointer)[:2], "version")
+    evidence = conflict["evidence"]
+    head = evidence.get("head_version")
+    if head:
+        yield Fix("newest_version", f"Depend on version {head} of {evidence.get('dependency')}, the present one.",
+                  lambda payload: edits.put(payload, path, head))  # fmt: skip
+    yield Fix("any_version", f"Depend on {evidence.get('dependency')} without naming a version.",
+              lambda payload: edits.take_out(payload, path))  # fmt: skip
+    yield from _leave_out(pointer, conflict, scene)
+
+
+def _replaced(pointer: str, conflict: Mapping[str, Any], scene: Scene) -> Iterable[Fix]:
+    replacement = conflict["evidence"].get("replacement")
+    if isinstance(replacement, str):
+        path = edits.steps(pointer)[:2]
+        yield Fix("replacement", f"Depend on {replacement}, which takes its place.",
+                  lambda payload: edits.put(payload, path, {"artifact": replacement}))  # fmt: skip
+    yield from _leave_out(pointer, conflict, scene)
+
+
+def _constraint(pointer: str, conflict: Mapping[str, Any], scene: Scene) -> Iterable[Fix]:
+    path = edits.steps(pointer)
+    evidence = conflict["evidence"]
+    for specifier in (evidence.get("witness_specifier"), evidence.get("others_specifier")):
+        if isinstance(specifier, str):
+            yield Fix("witness", f"Ask for {evidence.get('package', 'it')} {specifier}, which all others accept.",
+                      lambda payload, to=specifier: edits.put(payload, (*path, "specifier"), to))  # type: ignore[misc] # fmt: skip
+    yield from _leave_out(pointer, conflict, scene)
+
+
+def _reread(pointer: str, conflict: Mapping[str, Any], scene: Scene) -> Iterable[Fix]:
+    path = edits.steps(pointer)
+    evidence = conflict["evidence"]
+    head = evidence.get("head_version")
+    if head:
+        what = f"Read version {head} of {evidence.get('read', 'it')}; if this still holds, declare that you have."
+        yield Fix("reread", what, lambda payload: edits.put(payload, (*path, "version"), head))
+
+
+def _owned(pointer: str, conflict: Mapping[str, Any], scene: Scene) -> Iterable[Fix]:
+    evidence = conflict["evidence"]
+    owner = ", ".join(evidence.get("owners", ())) or "its owner"
+    yield Fix("leave_field", f"Leave {pointer} as {owner} has it.",
+              lambda payload: edits.without(payload, [pointer], scene.head, scene.head_content))  # fmt: skip
+    field = pointer.removeprefix("/content")
+    what = f"Take {pointer} over from {owner}."
+    yield Fix("take_over", what, lambda payload: {**payload, "force": [*payload.get("force", ()), field]})
+
+
+def _label(pointer: str, conflict: Mapping[str, Any], scene: Scene) -> Iterable[Fix]:
+    inherited = conflict["evidence"].get("inherited")
+    if isinstance(inherited, str):
+        yield Fix("inherit_label", f"Label it {inherited}, as what it was made from.",
+                  lambda payload: {**payload, "label": inherited})  # fmt: skip
+    yield from _leave_out(pointer, conflict, scene)
+
+
+def _link(_pointer: str, conflict: Mapping[str, Any], _scene: Scene) -> Iterable[Fix]:
+    # Linking is the engine's own way out: the resolution "merge" carries it out.
+    return ()
+
+
+def _leave_out(pointer: str, conflict: Mapping[str, Any], scene: Scene) -> Iterable[Fix]:
+    field = edits.steps(pointer)[0]
+    if field in ("type", "name", "content", "base_version"):
+        return
+    named = conflict["evidence"].get("dependency") or pointer
+    yield Fix(_DROPS.get(field, f"drop_{field}"), f"Leave out {named}.",
+              lambda payload: edits.without(payload, [pointer], scene.head, scene.head_content))  # fmt: skip
+
+
+_DROPS = {"depends_on": "drop_dependency", "requires": "drop_requirement", "claims": "drop_claim",
+          "read_set": "drop_read"}  # fmt: skip
+
+#: Conflict class → what may help.
+FIXES: Mapping[str, Callable[[str, Mapping[str, Any], Scene], Iterable[Fix]]] = {
+    "version_mismatch": _stale,
+    "parallel_creation": _stale,
+    "content_conflict": _collides,
+    "field_ownership": _owned,
+    "missing_dependency": _missing,
+    "unsatisfied_range": _range,
+    "superseded_dependency": _range,
+    "deprecated_dependency": _replaced,
+    "blocked_dependency": _replaced,
+    "constraint_conflict": _constraint,
+    "read_set_changed": _reread,
+    "duplicate_work": _link,
+    "label_lowered": _label,
+}
