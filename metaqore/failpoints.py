@@ -23,7 +23,8 @@ NAMES = frozenset(
     worker.before_claim worker.after_claim worker.mid_work worker.before_finish_tx worker.in_finish_tx
     worker.after_finish_commit worker.before_ack heartbeat.skip
     webhook.before_send webhook.after_send webhook.before_mark
-    audit.before_integrate audit.before_sign audit.after_sign scheduler.after_fire
+    audit.before_seal audit.before_sign audit.after_sign audit.in_seal_tx audit.before_seal_commit
+    audit.after_seal_commit audit.after_witness scheduler.after_fire
     drain.off sweep.off
     """.split()
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 from celery import Celery
-from celery.signals import beat_init, setup_logging, worker_ready
+from celery.signals import beat_init, setup_logging, worker_ready, worker_shutting_down
 
 from metaqore.adapters.heap import settle
 from metaqore.adapters.logging import configure
@@ -22,6 +22,7 @@ def connect(app: Celery) -> None:
     """Connect the handlers below; signals keep weak references, so they are module functions."""
     setup_logging.connect(_logging)
     worker_ready.connect(_ready)
+    worker_shutting_down.connect(_stopping)
     beat_init.connect(_beat_ready)
 
 
@@ -32,7 +33,7 @@ def _logging(**_: Any) -> None:
 
 def _ready(sender: Any, **_: Any) -> None:
     """Count the attempts of whatever killed the worker before this one, then look at what is open."""
-    from workers import watchdog
+    from workers import sealing, watchdog
     from workers.engine import WorkerBell, engine
 
     names = {queue.name for queue in sender.task_consumer.queues}
@@ -45,7 +46,15 @@ def _ready(sender: Any, **_: Any) -> None:
         WorkerBell().ring(queue, [])
     settle()
     watchdog.start(names & set(QUEUES) - {"system"})
+    if "system" in names:
+        sealing.start()
     mark_ready(load().data_path, sender.hostname.partition("@")[0])
+
+
+def _stopping(**_: Any) -> None:
+    from workers import sealing
+
+    sealing.stop()
 
 
 def _beat_ready(**_: Any) -> None:

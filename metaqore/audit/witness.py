@@ -10,9 +10,37 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+
+
+class Remembered(Protocol):
+    """A checkpoint to be remembered. See ``metaqore.audit.ports.Sealing``."""
+
+    @property
+    def note(self) -> str:
+        """The signed note."""
+
+    @property
+    def sealed_at(self) -> int:
+        """When it was signed, in milliseconds since the epoch."""
+
+
+class WitnessFile:
+    """The witness file as the sequencer uses it; the file and its folder are made at the first checkpoint."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def remember(self, sealings: Sequence[Remembered]) -> None:
+        """Write checkpoints down for good.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        append_all(self._path, [(sealing.note, sealing.sealed_at) for sealing in sealings])
 
 
 class WitnessLine(NamedTuple):
@@ -28,7 +56,18 @@ def append_witness(path: Path, note: str, ts_ms: int) -> None:
 
     A line that a crash left unfinished is ended first, so that it spoils nothing but itself.
     """
-    line = json.dumps({"ts": ts_ms, "checkpoint": note}, ensure_ascii=False).encode() + b"\n"
+    append_all(path, [(note, ts_ms)])
+
+
+def append_all(path: Path, notes: Iterable[tuple[str, int]]) -> None:
+    """Write (checkpoint, time) to the end of the file, in one write and to the disk (fsync).
+
+    Raises:
+        OSError: it could not be written whole.
+    """
+    line = b"".join(
+        json.dumps({"ts": ts_ms, "checkpoint": note}, ensure_ascii=False).encode() + b"\n" for note, ts_ms in notes
+    )
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         size = os.fstat(descriptor).st_size

@@ -30,6 +30,8 @@ requests = Table(
     number("available_at"),
     number("created_at"),
     number("finished_at", null=True),
+    #: Whose data the payload is, where it is not the principal's own.
+    text("subject", null=True),
     UniqueConstraint("id"),
     CheckConstraint(
         "state IN ('accepted', 'running', 'succeeded', 'failed', 'cancelled', 'dead')", name="state_is_known"
