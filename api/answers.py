@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from flask import Response
 
-from api import errors
+from api import errors, reports
 from api.preconditions import tag
 from metaqore.messages import State, Verdict
 from metaqore.requests.model import Ran
@@ -27,12 +27,18 @@ STATUS_OF_FAILURE: Mapping[str, int] = {
     "not_found": 404,
     "forbidden": 403,
     "already_resolved": 409,
+    "already_answered": 409,
+    "approval_expired": 409,
+    "precondition_failed": 412,
     "project_closed": 409,
     "internal_error": 500,
     "attempts_exhausted": 500,
     "contention": 503,
     "provider_unavailable": 503,
 }
+
+#: A result, or a part of one.
+Report = Mapping[str, Any]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -80,7 +86,10 @@ def accepted(request: str) -> Response:
 
 
 def decided(document: bytes) -> Response:
-    """Answer with a finished request: 200 or 201 approved, 409 blocked, 403 vetoed, else the failure."""
+    """Answer with a finished request: 200 or 201 approved, 409 blocked, 403 vetoed, else the failure.
+
+    A blocked one is told what to do as things are now: the remedies are tried while the caller waits.
+    """
     found = _decode(document)
     here = f"/api/v1/requests/{found.id}"
     if found.state is State.SUCCEEDED and found.verdict in (Verdict.APPROVED, None):
@@ -88,15 +97,18 @@ def decided(document: bytes) -> Response:
         answer = Whole(document, status)
         answer.headers["Location"] = here
         return answer
-    return errors.respond(as_problem(found), {"Location": here})
+    return errors.respond(as_problem(found, reports.present), {"Location": here})
 
 
-def as_problem(found: Decided) -> dict[str, Any]:
-    """Return the problem document of a finished request that was not approved."""
+def as_problem(found: Decided, present: Callable[[Report], Report] = dict) -> dict[str, Any]:
+    """Return the problem document of a finished request that was not approved.
+
+    Args:
+        present: returns a blocking report as it is by now.
+    """
     result = found.result or {}
     if found.verdict is Verdict.BLOCKED:
-        report = result.get("blocking_report", {})
-        return errors.document(409, "blocked", _why_blocked(report), request=found.id, blocking_report=report)
+        return _blocked(found.id, result, present)
     if found.verdict is Verdict.VETOED:
         decision = result.get("decision", {})
         return errors.document(403, "vetoed", _why_vetoed(decision), request=found.id, decision=decision)
@@ -108,7 +120,19 @@ def as_problem(found: Decided) -> dict[str, Any]:
     return errors.document(int(status), failure["code"], failure["message"], request=found.id, state=found.state.value)
 
 
-def _why_blocked(report: Mapping[str, Any]) -> str:
+def _blocked(request: str, result: Report, present: Callable[[Report], Report]) -> dict[str, Any]:
+    if "blocking_report" not in result:
+        # Blocked by something else than conflicts, e.g. the gate of a specialist: its result says why.
+        reasons = result.get("reasons") or result.get("gate", {}).get("reasons", ())
+        why = "; ".join(map(str, reasons)) or "see result"
+        return errors.document(409, "blocked", why, request=request, result=result)
+    report = present(result["blocking_report"])
+    return errors.document(409, "blocked", _why_blocked(report), request=request, blocking_report=report)
+
+
+def _why_blocked(report: Report) -> str:
+    if report.get("summary"):
+        return str(report["summary"])
     conflicts: Sequence[Mapping[str, Any]] = report.get("conflicts", ())
     if not conflicts:
         return "the lifecycle does not allow this move" if "illegal_transition" in report else "blocked"

@@ -43,25 +43,47 @@ def unchanged(version: int | str) -> Response | None:
     return Response(status=304, headers={"ETag": tag(version)})
 
 
+def expected_head() -> int | None:
+    """Return the version of the head that the caller has seen; 0 for ``If-None-Match: *``, None where it says nothing.
+
+    Raises:
+        PreconditionFailed: ``If-Match`` names no version.
+    """
+    return 0 if header("HTTP_IF_NONE_MATCH") == "*" else expected_version(required=False)
+
+
+def conditional(payload: dict[str, Any]) -> dict[str, Any]:
+    """Return a payload that is decided only on the head that the headers name; see ``metaqore.psmp.conditions``.
+
+    Raises:
+        PreconditionFailed: ``If-Match`` names no version.
+    """
+    wanted = expected_head()
+    return payload if wanted is None else {**payload, "if_match": wanted}
+
+
 def set_base_version(project: str, payload: dict[str, Any]) -> None:
     """Let ``If-Match: "n"`` (or ``If-None-Match: *``) mean: this was made from version n (or: it is new).
 
-    A stale one is refused at once, as HTTP asks for; without the header a stale ``base_version`` is a conflict that is
-    governed: blocked with a report, or merged.
+    A stale one is refused, as HTTP asks for: here, or by the worker where the head moves before it decides. Without
+    the header a stale ``base_version`` is a conflict that is governed: blocked with a report, or merged.
 
     Raises:
         PreconditionFailed: the head is another version; nothing was accepted.
-        InvalidInput: the body has another ``base_version``.
+        InvalidInput: the body has another ``base_version`` or ``if_match``.
     """
-    wanted = 0 if header("HTTP_IF_NONE_MATCH") == "*" else expected_version(required=False)
+    wanted = expected_head()
     if wanted is None:
         return
-    if payload.get("base_version") not in (None, wanted):
-        place = {"pointer": "/base_version", "detail": "leave it out, or make it equal to the header"}
-        raise InvalidInput(f"base_version {payload['base_version']} contradicts the header ({wanted})", errors=[place])
+    for name in ("base_version", "if_match"):
+        if payload.get(name) not in (None, wanted):
+            place = {"pointer": f"/{name}", "detail": "leave it out, or make it equal to the header"}
+            raise InvalidInput(f"{name} {payload[name]} contradicts the header ({wanted})", errors=[place])
+    payload.update(base_version=wanted, if_match=wanted)
+    if header("HTTP_IDEMPOTENCY_KEY") is not None:
+        return  # a repeat must get its first answer, wherever the head is by now
     head = door().views.psmp.head(caller().organization, project, payload["type"], payload["name"])
     if head != wanted:
         raise PreconditionFailed(
             f"{payload['type']}/{payload['name']} is at version {head}, not {wanted}: read it again"
         )
-    payload["base_version"] = wanted

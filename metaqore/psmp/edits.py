@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 Payload = dict[str, Any]
@@ -67,12 +68,10 @@ def without(payload: Payload, pointers: Iterable[str], head: int, head_content: 
     Without ``base_version`` it is as if it were made from the head; without content, the head's stays; an entry of a
     list goes as a whole.
     """
-    return apply(
-        payload, [(pointer, lambda p, at=pointer: _without(p, at, head, head_content)) for pointer in pointers]
-    )
+    return apply(payload, [(pointer, partial(_without, pointer, head, head_content)) for pointer in pointers])
 
 
-def _without(payload: Payload, pointer: str, head: int, head_content: Any) -> Payload:
+def _without(pointer: str, head: int, head_content: Any, payload: Payload) -> Payload:
     path = steps(pointer)
     if path[0] == "base_version":
         return on_head(payload, head)

@@ -11,12 +11,15 @@ from metaqore.errors import InvalidInput
 from metaqore.messages import Submission
 from metaqore.requests.executor import Executor
 from metaqore.requests.intake import Intake
+from metaqore.requests.model import Idempotency
 from metaqore.requests.ports import Bell
 from metaqore.requests.sweep import bury, sweep
 
 log = structlog.get_logger(__name__)
 
 _DAY_MS = 86_400_000
+#: Most approvals that one sweep ends.
+_MAX_DUE = 256
 
 
 class Schedules:
@@ -54,6 +57,18 @@ class Schedules:
     def _sweep(self, now: int) -> None:
         sweep(self._executor, self._bell, now=now)
         bury(self._executor, now=now)
+        self._expire(now)
+
+    def _expire(self, now: int) -> None:
+        """Ask for the end of approvals that nobody answered in time; once for each, however often this looks."""
+        if "approval.expire" not in self._executor.catalogue.all():
+            return
+        with self._executor.store.read() as tx:
+            due = tx.reads("psmp").due_approvals(now, _MAX_DUE)
+        for organization, project, approval in due:
+            asked = Submission(organization=organization, project=project, principal="metaqore",
+                               kind="approval.expire", payload={"approval": approval})  # fmt: skip
+            self._intake.submit([asked], Idempotency("schedule:expire", approval, approval))
 
     def _discover(self, now: int) -> None:
         """Ask for pattern discovery in every organization; a request like any other."""

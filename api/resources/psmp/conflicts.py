@@ -10,6 +10,7 @@ from flask.views import MethodView
 from api import paging
 from api.blueprint import Blueprint
 from api.door import caller, door
+from api.preconditions import conditional
 from api.schemas import psmp as schemas
 from api.schemas.requests import PromiseSchema, RequestSchema
 from api.schemas.strict import page_of
@@ -54,11 +55,11 @@ class Conflict(MethodView):
 class Resolution(MethodView):
     """The way out of a conflict."""
 
-    @blp.operation("resolveConflict", "conflicts:resolve", "Prefer", "Idempotency-Key")
+    @blp.operation("resolveConflict", "conflicts:resolve", "Prefer", "Idempotency-Key", "If-Match", "If-None-Match")
     @blp.arguments(schemas.ResolveSchema)
     @blp.whole_response(202, PromiseSchema)
     @blp.alt_response(200, schema=RequestSchema, success=True)
-    @blp.problems(403, 404, 409)
+    @blp.problems(403, 404, 409, 412)
     def post(self, body: dict[str, Any], conflict: str) -> Response:
         """Resolve a conflict: retry, merge, override or escalate"""
         project = door().views.psmp.project_of(caller().organization, "conflicts", conflict)
@@ -68,4 +69,5 @@ class Resolution(MethodView):
             place = {"pointer": "/reason", "detail": "say why; it is kept in the audit log"}
             raise InvalidInput("override needs a reason", errors=[place])
         authority = [scope for scope in ("conflicts:override",) if caller().may(scope)]
-        return submit("conflict.resolve", project, {"conflict": conflict, "authority": authority, **body}, body=body)
+        payload = conditional({"conflict": conflict, "authority": authority, **body})
+        return submit("conflict.resolve", project, payload, body=body)

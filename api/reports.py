@@ -1,0 +1,36 @@
+"""Remedies, put into answers at the moment at which they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from api.door import caller, door
+
+#: What a report says beyond the conflicts that were found when it was blocked.
+_ADDED = ("summary", "minimal_core", "core_is_minimal", "remedies", "complete")
+_NOT_NOW: Mapping[str, Any] = {
+    "summary": "Read /api/v1/proposals/{proposal} for the ways out of this.", "minimal_core": [],
+    "core_is_minimal": False, "remedies": [], "complete": False,
+}  # fmt: skip
+
+
+def with_remedies(blocked: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the blocked proposals of a page with what to do about each; those there was no time for say so."""
+    found = door().engine.reports.of(caller().organization, [item["proposal"] for item in blocked])
+    return [_joined(item, found.get(item["proposal"])) for item in blocked]
+
+
+def present(report: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the report of a blocked request as it is now; as it was where it is not blocked any more."""
+    proposal = report.get("proposal")
+    if proposal is None:
+        return report
+    return door().engine.reports.of(caller().organization, [proposal]).get(proposal, report)
+
+
+def _joined(item: Mapping[str, Any], report: Mapping[str, Any] | None) -> dict[str, Any]:
+    if report is None:
+        summary = str(_NOT_NOW["summary"]).format(proposal=item["proposal"])
+        return {**item, **_NOT_NOW, "summary": summary}
+    return {**item, **{name: report[name] for name in _ADDED}}
