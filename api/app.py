@@ -19,7 +19,7 @@ from api.later import Later
 from api.limits import RateLimit, Slots
 from api.readiness import Readiness
 from api.resources import delivery, docs, health, hmcp, keys, llm, requests, security
-from api.resources.psmp import artifacts, conflicts, projects, tasks
+from api.resources.psmp import approvals, artifacts, conflicts, intents, projects, proposals, tasks
 from metaqore import bootstrap
 from metaqore.adapters.announcements import Announcements
 from metaqore.settings import Settings, load
@@ -29,8 +29,8 @@ from metaqore.settings import Settings, load
 HELD_THREADS, STREAMS = 1016, 128
 
 DOCUMENTED = (
-    projects.blp, artifacts.blp, tasks.blp, conflicts.blp, requests.blp, security.blp, llm.blp, hmcp.patterns,
-    hmcp.specialists, delivery.events, delivery.webhooks, keys.blp,
+    projects.blp, artifacts.blp, tasks.blp, conflicts.blp, intents.blp, proposals.blp, approvals.blp, requests.blp,
+    security.blp, llm.blp, hmcp.patterns, hmcp.specialists, delivery.events, delivery.webhooks, keys.blp,
 )  # fmt: skip
 _DESCRIPTION = """Admission control and a merge queue for what AI agents produce.
 

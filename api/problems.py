@@ -21,6 +21,8 @@ _OTHERS = {
     "cancelled": "The request was cancelled before it was decided.",
     "project_closed": "The project is completed or archived: it admits nothing more.",
     "already_resolved": "The conflict was resolved before.",
+    "already_answered": "The approval was answered before, or is not needed any more.",
+    "approval_expired": "Nobody answered the approval in time: escalate the conflict again.",
     "attempts_exhausted": "Every attempt to decide the request ended without an outcome.",
 }
 

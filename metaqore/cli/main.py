@@ -19,6 +19,7 @@ COMMANDS = {
     "webhooks": ("metaqore.cli.webhooks", "group"),
     "db": ("metaqore.cli.db", "group"),
     "keys": ("metaqore.cli.keys", "group"),
+    "approvals": ("metaqore.cli.approvals", "group"),
 }
 
 
