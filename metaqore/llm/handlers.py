@@ -47,8 +47,8 @@ class Gate(Protocol):
     def assess(self, content: Any, declared: Mapping[str, Any]) -> Any:
         """Classify; pure."""
 
-    def judge(self, request: Request, assessment: Any, requested: str | None, now: int) -> Judgement:
-        """Decide."""
+    def judge(self, request: Request, assessment: Any, requested: str | None, now: int, reads: Any) -> Judgement:
+        """Decide, with what stands in the database now."""
 
 
 class CallReads(Protocol):
@@ -106,9 +106,11 @@ class Handlers:
     def prepare(self, batch: Sequence[Request], reads: CallReads, now: int) -> list[Outcome | Prepared]:
         """Decide each call; write its decision and its place in the ledger before anything leaves."""
         known = reads.calls([request.id for request in batch])
-        return [self._prepare(request, known.get(request.id), now) for request in batch]
+        return [self._prepare(request, known.get(request.id), reads, now) for request in batch]
 
-    def _prepare(self, request: Request, row: Mapping[str, Any] | None, now: int) -> Outcome | Prepared:
+    def _prepare(
+        self, request: Request, row: Mapping[str, Any] | None, reads: CallReads, now: int
+    ) -> Outcome | Prepared:
         studied: Studied = request.studied
         if row is not None:
             if row["state"] == "settled":
@@ -117,7 +119,7 @@ class Handlers:
             command = msgspec.structs.replace(studied.command, provider=row["provider"], model=row["model"])
             decision = {"id": row["decision_id"], "label": row["label"]}
             return Prepared(work=self._call(request, row["id"], decision, command, studied, now))
-        judged = self._gate.judge(request, studied.assessment, studied.command.provider, now)
+        judged = self._gate.judge(request, studied.assessment, studied.command.provider, now, reads)
         if not judged.approved:
             return Outcome(
                 verdict=Verdict.VETOED, result={"decision": judged.shown}, writes=[judged.write],

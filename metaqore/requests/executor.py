@@ -7,7 +7,7 @@ least once, done exactly once: whoever comes late finds another fence and writes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -24,10 +24,11 @@ from metaqore.requests.model import (
     IdempotencyMismatch,
     Ran,
     Settled,
+    Vetoed,
     claimable,
     runs,
 )
-from metaqore.requests.ports import Bell, Results, Store, Transaction
+from metaqore.requests.ports import Bell, Guard, Results, Store, Transaction
 from metaqore.requests.recorder import Recorder
 
 log = structlog.get_logger(__name__)
@@ -60,6 +61,7 @@ class Executor:
         limits: Limits | None = None,
         owner: str = "",
         clock: Callable[[], int] = now_ms,
+        guard: Guard | None = None,
     ) -> None:
         self.store = store
         self.catalogue = catalogue
@@ -68,6 +70,7 @@ class Executor:
         self.limits = limits or Limits()
         self.owner = owner
         self.clock = clock
+        self.guard = guard
 
     def drain(self, queue: str) -> int:
         """Decide every pure request that is open on ``queue``; return how many were decided.
@@ -115,6 +118,7 @@ class Executor:
 
         Raises:
             MetaQoreError: whatever the handler refuses with; nothing is stored then.
+            Vetoed: by SecureGateway; the veto is stored.
             IdempotencyMismatch: the key was used with another body.
         """
         try:
@@ -138,16 +142,20 @@ class Executor:
                     return _replayed(tx, seen, idempotency)
             request = recorder.accept(submission)
             request.studied = kind.study(request) if kind.study is not None else None
-            outcome = kind.decide([request], tx.reads(kind.feature), now)[0]
+            vetoed = self.refused([request], tx, now).get(request.id)
+            outcome = vetoed or kind.decide([request], tx.reads(kind.feature), now)[0]
             tx.apply(outcome.writes)
             recorder.record(request, outcome, State.SUCCEEDED)
             self._flush(tx, recorder)
             settled, _ = settle(request, outcome, now, self.limits, leased=False)
             tx.requests.settle_by_id(request.id, settled)
-            if idempotency is not None:
+            if idempotency is not None and vetoed is None:
                 key = (submission.organization, submission.principal, idempotency, [request.id], now)
                 tx.requests.insert_keys([key])
         self.after_commit([], recorder)
+        if vetoed is not None:
+            decision = vetoed.result["decision"]
+            raise Vetoed("; ".join(decision["reasons"]), decision=decision)
         return Ran(request_id=request.id, result=outcome.result, replayed=False, once=outcome.once)
 
     def lease(self, batch: Sequence[Request], seconds: int) -> list[Request]:
@@ -301,12 +309,17 @@ class Executor:
         if decide is None:
             raise TypeError(f"{kind.name} is not decided inside the transaction")
         broken = {r.id: outcome_of(r.studied, "") for r in run if isinstance(r.studied, MetaQoreError)}
+        broken.update(self.refused(run, tx, now))
         sound = [request for request in run if request.id not in broken]
         outcomes = decide(sound, tx.reads(kind.feature), now) if sound else []
         if not broken:
             return outcomes
         by_id = {**broken, **{r.id: o for r, o in zip(sound, outcomes, strict=True)}}
         return [by_id[request.id] for request in run]
+
+    def refused(self, batch: Sequence[Request], tx: Transaction, now: int) -> Mapping[str, Outcome]:
+        """Return the outcome of each request that the guard refuses, by its id."""
+        return self.guard.check(batch, tx.reads("security"), now) if self.guard is not None else {}
 
     def write_outcomes(
         self,

@@ -51,7 +51,29 @@ def _perform_batch(executor: Executor, kind: Kind, batch: Sequence[Request]) -> 
     with _heartbeat(executor, kind, [request for request, _ in work]):
         outcomes = _run(long, work)
     failpoints.hit("worker.mid_work")
-    return finished + executor.finish([request for request, _ in work], outcomes, leased=True)
+    return finished + executor.finish(
+        [request for request, _ in work], _withheld(executor, work, outcomes), leased=True
+    )
+
+
+def _withheld(
+    executor: Executor, work: Sequence[tuple[Request, Any]], outcomes: Sequence[Outcome]
+) -> Sequence[Outcome]:
+    """Keep what was done for the record, but not for those who were refused meanwhile."""
+    if executor.guard is None:
+        return outcomes
+    batch = [request for request, _ in work]
+    with executor.store.read() as tx:
+        refused = executor.refused(batch, tx, executor.clock())
+    return [
+        msgspec.structs.replace(
+            refused[request.id],
+            writes=[*outcome.writes, *refused[request.id].writes], audit=[*outcome.audit, *refused[request.id].audit],
+        )
+        if request.id in refused
+        else outcome
+        for request, outcome in zip(batch, outcomes, strict=True)
+    ]  # fmt: skip
 
 
 def _prepare_or_split(
@@ -81,9 +103,14 @@ def _prepare(
         now = executor.clock()
         recorder = Recorder(executor.catalogue, now)
         mine = tx.requests.confirm(kind.queue, batch)
+        refused = executor.refused(mine, tx, now)
         at_once: list[tuple[Request, Outcome]] = []
         fresh = []
         for request in mine:
+            if request.id in refused:
+                tx.apply(refused[request.id].writes)
+                at_once.append((request, refused[request.id]))
+                continue
             if isinstance(request.studied, MetaQoreError):
                 at_once.append((request, outcome_of(request.studied, "")))
             elif request.attempt >= executor.limits.max_attempts:

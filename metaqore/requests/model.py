@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from metaqore.clock import to_rfc3339
-from metaqore.errors import InvalidInput
+from metaqore.errors import Forbidden, InvalidInput
 from metaqore.messages import Request, State, Verdict
 
 
@@ -57,6 +57,12 @@ class IdempotencyMismatch(InvalidInput):
     """This Idempotency-Key was used before with another request: use a new key."""
 
     code = "idempotency_mismatch"
+
+
+class Vetoed(Forbidden):
+    """SecureGateway refused this request; the refusal is recorded."""
+
+    code = "vetoed"
 
 
 class Ran(msgspec.Struct, kw_only=True):

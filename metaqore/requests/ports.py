@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from metaqore.audit.entry import Entry
-from metaqore.messages import Request, Write
+from metaqore.messages import Outcome, Request, Write
 from metaqore.requests.model import Finished, Idempotency, OpenRequest, Settled
 
 
@@ -106,6 +106,17 @@ class Store(Protocol):
 
     def write(self) -> AbstractContextManager[Transaction]:
         """One write transaction."""
+
+
+class Guard(Protocol):
+    """Refuses requests for what they are, before anybody decides them: SecureGateway's veto holds for every kind."""
+
+    def check(self, batch: Sequence[Request], reads: Any, now: int) -> Mapping[str, Outcome]:
+        """Return the outcome of each request that is refused, by its id.
+
+        Args:
+            reads: the look-ups of the feature ``security``.
+        """
 
 
 class Results(Protocol):

@@ -20,3 +20,37 @@ class NewDecision(Write, frozen=True):
     provider: str | None
     body: str
     at: int
+
+
+class SavePolicy(Write, frozen=True):
+    """Effect: the policy of an organization (``project`` is "") or a project has a new version."""
+
+    organization: str
+    project: str
+    version: int
+    digest: str
+    document: str
+    reason: str
+    created_by: str
+    request_id: str
+    at: int
+
+
+class SetStop(Write, frozen=True):
+    """Effect: a principal, project or provider may do nothing from now on."""
+
+    organization: str
+    kind: str
+    subject: str
+    reason: str
+    set_by: str
+    request_id: str
+    at: int
+
+
+class LiftStop(Write, frozen=True):
+    """Effect: it may go on."""
+
+    organization: str
+    kind: str
+    subject: str

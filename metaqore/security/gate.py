@@ -6,59 +6,142 @@ that it allows; the schema sees to that (``llm_calls.decision_id``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
-from metaqore.audit.tags import Tag
-from metaqore.ids import new_id
-from metaqore.messages import AuditNote, EventNote, Request
+from metaqore.canonical import content_hash
+from metaqore.errors import MetaQoreError
+from metaqore.messages import Outcome, Request, Submission
+from metaqore.security import stops
 from metaqore.security.assessment import assess
-from metaqore.security.effects import NewDecision
-from metaqore.security.model import Assessment, Context, Decision, Label, Position, ProviderStatus, Verdict
-from metaqore.security.policy import Policies, decide
+from metaqore.security.facts import Asked, early_facts
+from metaqore.security.judged import Judged, denied, judged
+from metaqore.security.layers import Layer, Stack, stack
+from metaqore.security.model import Assessment, Context, Decision, Label, Position, ProviderStatus
+from metaqore.security.policy import decide, denied_early, with_label
+from metaqore.security.policy_file import Policies, read_layer
+from metaqore.security.ports import GateReads, StoredPolicy
 
-
-class Judged(msgspec.Struct, kw_only=True):
-    """A decision, the effect that records it, and how it is audited and announced."""
-
-    approved: bool
-    decision_id: str
-    label: str
-    reasons: list[str]
-    providers_allowed: list[str]
-    provider: str | None
-    write: NewDecision
-    audit: AuditNote
-    events: list[EventNote]
-    shown: dict[str, Any]
+#: Approvals of payloads, as they are asked for.
+PAYLOAD = "payload"
+_MAX_STACKS = 1024
+#: Not held up by rules or stops: they make nothing, and end or explain what others do.
+_ALWAYS = frozenset({"stop.set", "stop.lift", "policy.save", "key.revoke", "approval.expire"})
 
 
 class SecureGate:
-    """Judges by one policy over the providers there are.
+    """Judges by the policies in force over the providers there are.
 
     Args:
-        policies: the loaded policy file.
-        policy: the policy in force, by name.
+        policies: returns the policies of the file as they are now.
+        policy: the routing policy of this installation, by name.
         providers: returns what is known of the providers now; unknown ones are vetoed.
     """
 
-    def __init__(self, policies: Policies, policy: str, providers: Callable[[], Mapping[str, ProviderStatus]]) -> None:
+    def __init__(
+        self,
+        policies: Callable[[], Policies],
+        policy: str,
+        providers: Callable[[], Mapping[str, ProviderStatus]],
+    ) -> None:
         self._policies = policies
         self._policy = policy
         self._providers = providers
+        self._stacks: dict[tuple[str, ...], Stack] = {}
 
     def assess(self, content: Any, declared: Mapping[str, Any]) -> Assessment:
         """Return the label of ``content`` with what the caller declares about it. Pure; may be done before a claim."""
         return assess(content, context_of(declared))
 
-    def judge(self, request: Request, assessment: Assessment, requested: str | None, now: int) -> Judged:
-        """Decide whether the payload of ``request`` may go to a provider, and to which."""
-        decision = decide(
-            assessment, policy=self._policies[self._policy], providers=self._providers(), requested=requested
-        )
-        return _judged(request, assessment, decision, now)
+    def judge(
+        self,
+        request: Request,
+        assessment: Assessment,
+        requested: str | None,
+        now: int,
+        reads: GateReads,
+        inherited: Sequence[str] = (),
+    ) -> Judged:
+        """Decide whether the payload of ``request`` may go to a provider, and to which.
+
+        Args:
+            inherited: labels of everything that the payload was made from.
+        """
+        assessment = with_label(assessment, Label.join(*map(Label.parse, inherited)))
+        policies = self._policies()
+        layers = self.layers(request, reads, policies)
+        providers = stops.without_stopped(self._providers(), reads.stops(request.organization, request.project))
+        asked = asked_of(request, requested)
+
+        def decided(approved: Sequence[str]) -> Decision:
+            return decide(
+                assessment, policy=policies[self._policy], providers=providers, requested=requested, asked=asked,
+                layers=layers, approved=approved,
+            )  # fmt: skip
+
+        decision = decided(())
+        follow_ups: list[Submission] = []
+        if decision.approvals:
+            approved, follow_ups = _approvals(request, decision, reads, now)
+            if approved:
+                decision = decided(approved)
+        return judged(request, assessment, decision, now, follow_ups if decision.approvals else ())
+
+    def check(self, batch: Sequence[Request], reads: GateReads, now: int) -> dict[str, Outcome]:
+        """Return the veto of each request that is stopped, or denied for what it is, by id. See ``requests.ports``."""
+        vetoed: dict[str, Outcome] = {}
+        policies = self._policies()
+        for request in batch:
+            if request.kind in _ALWAYS:
+                continue
+            stopped = stops.against(request, reads.stops(request.organization, request.project))
+            if stopped:
+                vetoed[request.id] = denied(request, stopped, "stop", "", now)
+                continue
+            layers = self.layers(request, reads, policies)
+            objections = denied_early(layers, early_facts(asked_of(request, None))) if layers.has_early else ()
+            if objections:
+                vetoed[request.id] = denied(request, objections, self._policy, layers.digest, now)
+        return vetoed
+
+    def layers(self, request: Request, reads: GateReads, policies: Policies) -> Stack:
+        """Return the policies that hold for a request: the file's, its organization's, its project's."""
+        stored = reads.policies(request.organization, request.project)
+        wanted = (policies.digest, *(part for row in stored for part in (row.organization, row.project, row.digest)))
+        found = self._stacks.get(wanted)
+        if found is None:
+            if len(self._stacks) >= _MAX_STACKS:
+                self._stacks.clear()
+            found = stack([policies.layer, *(compile_stored(row, reads, policies) for row in stored)])
+            self._stacks[wanted] = found
+        return found
+
+
+def compile_stored(row: StoredPolicy, reads: GateReads, policies: Policies) -> Layer:
+    """Return a stored policy, ready to be asked; one that cannot be read any more denies everything."""
+    scope, name = ("project", row.project) if row.project else ("organization", row.organization)
+    try:
+        document = msgspec.json.decode(reads.policy_document(row.organization, row.project, row.version))
+        layer = read_layer(scope, name, row.version, document, policies)
+    except MetaQoreError:
+        layer = read_layer(scope, name, row.version, {"otherwise": "deny"}, policies)
+    return replace(layer, digest=row.digest)
+
+
+def asked_of(request: Request, requested: str | None) -> Asked:
+    """Return who asks for what, from a request and its payload's own fields."""
+    payload = request.payload
+    tokens = payload.get("max_tokens")
+    return Asked(
+        kind=request.kind, principal=request.principal, project=request.project or "",
+        organization=request.organization, task_type=str(payload.get("task_type") or ""),
+        agent=str(payload.get("agent_name") or ""), position=str(payload.get("position") or Position.USER.value),
+        provider=requested or "", model=str(payload.get("model") or ""),
+        max_tokens=tokens if isinstance(tokens, int) and tokens > 0 else 0,
+    )  # fmt: skip
 
 
 def context_of(declared: Mapping[str, Any]) -> Context:
@@ -75,31 +158,21 @@ def context_of(declared: Mapping[str, Any]) -> Context:
     )
 
 
-def _judged(request: Request, assessment: Assessment, decision: Decision, now: int) -> Judged:
-    decision_id = new_id("dec")
-    label = (decision.label if decision.label is not None else assessment.label).name
-    approved = decision.verdict is Verdict.APPROVED
-    body = {**decision.to_dict(), "findings": [finding.to_dict() for finding in assessment.findings],
-            "threats": [threat.to_dict() for threat in assessment.threats], "engine": assessment.engine}  # fmt: skip
-    shown = {
-        "id": decision_id, "verdict": decision.verdict.value, "label": label, "policy": decision.policy,
-        "policy_digest": decision.policy_digest, "reasons": list(decision.reasons), "rules": list(decision.rules),
-        "providers_allowed": list(decision.providers_allowed), "provider_recommended": decision.provider_recommended,
-        "obligations": list(decision.obligations), "findings": body["findings"], "threats": body["threats"],
-    }  # fmt: skip
-    return Judged(
-        approved=approved, decision_id=decision_id, label=label, reasons=list(decision.reasons),
-        providers_allowed=list(decision.providers_allowed), provider=decision.provider_recommended,
-        write=NewDecision(
-            decision_id, request.organization, request.project, request.id, request.principal,
-            decision.verdict.value, label, decision.policy, decision.policy_digest, decision.provider_recommended,
-            msgspec.json.encode(body).decode(), now,
-        ),
-        audit=AuditNote(
-            tag=Tag.DECISION_APPROVED if approved else Tag.DECISION_VETOED, subject=decision_id,
-            outcome=decision.verdict.value, policy_digest=decision.policy_digest,
-            details={"label": label, "policy": decision.policy, "rules": " ".join(decision.rules)},
-        ),
-        events=[] if approved else [EventNote("governance.veto_applied", decision_id, {"label": label})],
-        shown=shown,
-    )  # fmt: skip
+def _approvals(request: Request, decision: Decision, reads: GateReads, now: int) -> tuple[list[str], list[Submission]]:
+    """Return the scopes that have approved exactly this payload of this principal, and questions for the others."""
+    digest = content_hash({"kind": request.kind, "project": request.project, "payload": request.payload})
+    subjects = {f"{scope}:{digest.removeprefix('sha256:')}": scope for scope in decision.approvals}
+    known = reads.approved(request.organization, request.principal, digest, list(subjects), now)
+    questions = [
+        Submission(
+            organization=request.organization, project=request.project, principal=request.principal,
+            kind="approval.open",
+            payload={
+                "subject_kind": PAYLOAD, "subject": subject, "content_hash": digest, "author": request.principal,
+                "needed_scope": scope, "reason": "; ".join(decision.reasons)[:1000],
+            },
+        )
+        for subject, scope in subjects.items()
+        if subject not in known
+    ]  # fmt: skip
+    return [subjects[subject] for subject in known], questions

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from metaqore.errors import InvalidInput
 from metaqore.messages import Outcome, Request, Verdict
 from metaqore.security.gate import SecureGate
 from metaqore.security.model import Assessment
+from metaqore.security.ports import GateReads
 
 _FIELDS = frozenset(
     "content task_type agent_name has_private_data has_sensitive_data is_security_task label position provider".split()
@@ -39,16 +39,17 @@ class Handlers:
         except ValueError as error:
             raise InvalidInput(f"payload.assess: {error}") from error
 
-    def assess(self, batch: Sequence[Request], reads: Any, now: int) -> list[Outcome]:
+    def assess(self, batch: Sequence[Request], reads: GateReads, now: int) -> list[Outcome]:
         """Decide each payload and record the decision."""
-        return [self._assess(request, now) for request in batch]
+        return [self._assess(request, reads, now) for request in batch]
 
-    def _assess(self, request: Request, now: int) -> Outcome:
-        judged = self._gate.judge(request, request.studied, request.payload.get("provider"), now)
+    def _assess(self, request: Request, reads: GateReads, now: int) -> Outcome:
+        judged = self._gate.judge(request, request.studied, request.payload.get("provider"), now, reads)
         return Outcome(
             verdict=Verdict.APPROVED if judged.approved else Verdict.VETOED,
             result={"decision": judged.shown},
             writes=[judged.write],
             audit=[judged.audit],
             events=judged.events,
+            follow_ups=judged.follow_ups,
         )

@@ -19,7 +19,8 @@ from metaqore.messages import Write
 
 #: What a key may be allowed to do. ``*`` is for the development key of the embedded default.
 SCOPES = (
-    "projects:read", "projects:write", "projects:restore", "artifacts:read", "artifacts:write", "conflicts:resolve", "conflicts:override",
+    "projects:read", "projects:write", "projects:restore", "artifacts:read", "artifacts:write", "conflicts:resolve",
+    "conflicts:override",
     "labels:declassify", "approvals:answer", "tasks:write", "requests:read", "requests:cancel", "security:assess",
     "security:stop", "policies:read", "policies:manage", "llm:generate",
     "hmcp:read", "hmcp:train", "webhooks:manage", "events:read", "keys:manage", "audit:read", "metrics:read",

@@ -6,7 +6,8 @@ Values only; nothing here reads a file or a clock. ``assessment.py`` makes an :c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any
 
@@ -153,6 +154,31 @@ class ProviderStatus:
     #: Runs where the data already is; a label that may not leave may go there.
     local: bool
     available: bool
+    #: Where it runs, as ``config/providers.yaml`` says.
+    region: str = ""
+    #: Why it may not be used although it is there, e.g. that it was stopped.
+    stopped: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Duties:
+    """What has to be done with an approved payload on its way to one provider and back."""
+
+    #: Findings of this label and above are replaced by names, and put back in the answer.
+    redact: Label | None = None
+    #: The answer may not be longer.
+    max_tokens: int | None = None
+
+    def join(self, other: Duties) -> Duties:
+        """Return the stricter of both, each part by itself."""
+        redact = [label for label in (self.redact, other.redact) if label is not None]
+        tokens = [most for most in (self.max_tokens, other.max_tokens) if most is not None]
+        return Duties(min(redact, default=None), min(tokens, default=None))
+
+    def names(self) -> tuple[str, ...]:
+        """Return the duties as obligations."""
+        redact = () if self.redact is None else (f"redact:{self.redact.name}",)
+        return (*redact, *(() if self.max_tokens is None else (f"limit_tokens:{self.max_tokens}",)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +198,18 @@ class Decision:
     providers_allowed: tuple[str, ...]
     #: The provider to use: the requested one where it is allowed, else the first allowed one.
     provider_recommended: str | None
-    #: What the caller must do with an approved payload, e.g. ``keep_local``, ``no_cache``.
+    #: What the caller must do with an approved payload, e.g. ``keep_local``, ``no_cache``, ``redact:CRITICAL``.
     obligations: tuple[str, ...]
+    #: What rules in mode ``warn`` have to say: "id@version: message".
+    warnings: tuple[str, ...] = ()
+    #: Rules in mode ``shadow`` that matched: recorded, never told.
+    shadow: tuple[str, ...] = ()
+    #: Scopes that have to approve before this can be allowed; nothing else stands in the way.
+    approvals: tuple[str, ...] = ()
+    #: Duties by allowed provider; who has none is left out.
+    duties: Mapping[str, Duties] = field(default_factory=dict)
+    #: The documents that were asked.
+    layers: tuple[dict[str, Any], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -187,6 +223,10 @@ def _plain(value: Any) -> Any:
         return value.value
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, Duties):
+        return list(value.names())
     if isinstance(value, Finding | Threat):
         return value.to_dict()
     return value

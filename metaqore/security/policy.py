@@ -1,308 +1,291 @@
-"""Routing policies: which label may go to which class of provider.
+"""May this payload go to a provider, and to which: routing by label, then the rules of every layer. Pure.
 
-Policies are data (``config/policies/security.yaml``), read strictly by :func:`load_policies`; :func:`decide` applies
-one. A decision that cannot be made is a veto: an unknown provider, one that does not answer, a label that is none,
-no local provider for what may not leave.
+A decision that cannot be made is a veto: an unknown provider, one that does not answer, a label that is none, no local
+provider for what may not leave, rules that take too long.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from time import perf_counter
 
-import yaml
-
-from metaqore.canonical import content_hash
-from metaqore.errors import SettingsError
-from metaqore.security.model import Assessment, Decision, Label, ProviderStatus, Threat, Verdict
+from metaqore.security.facts import Asked, Facts, facts_of
+from metaqore.security.layers import NO_LAYERS, Layer, Policy, Stack
+from metaqore.security.model import Assessment, Decision, Duties, Label, ProviderStatus, Threat, Verdict
+from metaqore.security.rule import Effect, Rule, RuleMode
+from metaqore.security.rule_index import PolicyDeadline
 
 CLASSES = ("local", "cloud")
-_THREAT_MODES = ("veto", "flag")
-_STAYS = (Label.SENSITIVE, Label.CRITICAL)
+#: Longest time for the rules of one decision, in seconds.
+DEADLINE_S = 0.05
+_NO_DUTIES = Duties()
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """One routing policy."""
+@dataclass(slots=True)
+class _Found:
+    """What was found so far."""
 
-    name: str
-    version: int
-    aliases: tuple[str, ...]
-    description: str
-    #: Label → provider classes it may go to.
-    routing: Mapping[Label, tuple[str, ...]]
-    #: ``veto`` or ``flag``.
-    threats: str
-    #: Label → what the caller owes for an approved payload.
-    obligations: Mapping[Label, tuple[str, ...]]
-    #: Provider → its class, in the order of preference.
-    classes: Mapping[str, str]
-    #: Of the whole file, ``sha256:…``.
-    digest: str
+    #: (rule, reason) for each objection.
+    against: list[tuple[str, str]] = field(default_factory=list)
+    #: Rules that had a say without objecting.
+    for_it: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    shadow: list[str] = field(default_factory=list)
+    approvals: list[tuple[str, str, str]] = field(default_factory=list)
+    duties: Duties = _NO_DUTIES
 
+    def note(self, rule: Rule) -> bool:
+        """Note a match; return whether the rule acts."""
+        if rule.mode is RuleMode.ENFORCE:
+            return True
+        if rule.mode is RuleMode.WARN:
+            self.warnings.append(f"{rule.name}: {rule.message}")
+        else:
+            self.shadow.append(rule.name)
+        return False
 
-class Policies(Mapping[str, Policy]):
-    """The policies of a file, by name or alias. Names are trimmed, in any case, with ``-`` for ``_``."""
-
-    def __init__(self, policies: Mapping[str, Policy], default: str, digest: str) -> None:
-        self._policies = dict(policies)
-        self._by_alias = {alias: policy for policy in policies.values() for alias in (policy.name, *policy.aliases)}
-        self.default = self[default]
-        self.digest = digest
-
-    def __getitem__(self, name: str) -> Policy:
-        """Return the policy of that name.
-
-        Raises:
-            SettingsError: there is none; says which there are.
-        """
-        policy = self._by_alias.get(canonical_name(name))
-        if policy is None:
-            known = ", ".join(sorted(self._by_alias))
-            raise SettingsError(f"{name!r} is no SecureGateway policy: use one of {known}")
-        return policy
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and canonical_name(name) in self._by_alias
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._policies)
-
-    def __len__(self) -> int:
-        return len(self._policies)
-
-
-def canonical_name(name: str) -> str:
-    """Return a policy name as it is looked up."""
-    return name.strip().lower().replace("-", "_")
+    def apply(self, rule: Rule) -> None:
+        """Note what follows from a match."""
+        if not self.note(rule):
+            return
+        if rule.effect is Effect.DENY:
+            self.against.append((rule.name, rule.message))
+            return
+        if rule.effect is Effect.REQUIRE_APPROVAL:
+            self.approvals.append((rule.name, str(rule.argument), rule.message))
+            return
+        self.for_it.append(rule.name)
+        if rule.effect is Effect.REDACT and isinstance(rule.argument, Label):
+            self.duties = self.duties.join(Duties(redact=rule.argument))
+        elif rule.effect is Effect.LIMIT_TOKENS and isinstance(rule.argument, int):
+            self.duties = self.duties.join(Duties(max_tokens=rule.argument))
 
 
 def decide(
-    assessment: Assessment, *, policy: Policy, providers: Mapping[str, ProviderStatus], requested: str | None
+    assessment: Assessment,
+    *,
+    policy: Policy,
+    providers: Mapping[str, ProviderStatus],
+    requested: str | None,
+    asked: Asked | None = None,
+    layers: Stack = NO_LAYERS,
+    approved: Collection[str] = (),
+    clock: Callable[[], float] = perf_counter,
 ) -> Decision:
     """Return whether an assessed payload may go to a provider, and to which.
 
     Args:
         providers: What is known now of each provider, by name.
         requested: The provider that the caller wants; None leaves the choice to the policy.
+        asked: Who asks for what, for the rules.
+        approved: Scopes of which somebody has approved exactly this payload.
     """
-    label = assessment.label
-    if label not in policy.routing:
-        return _decision(policy, None, [("label.unknown", f"{label!r} is no label of policy {policy.name}")], ())
-    wanted = policy.routing[label]
-    allowed = tuple(
-        name
-        for name in _ordered(policy, providers)
-        if providers[name].available and _class(policy, name, providers) in wanted
-    )
-    against = _against_request(policy, label, providers, requested)
-    if not against and not allowed:
-        scope = "local " if wanted == ("local",) else ""
-        against.append(("routing.none_available", f"No {scope}provider is available for {label.name} payloads"))
-    notes = []
-    if assessment.threats:
-        families = sorted({threat.family for threat in assessment.threats})
-        if policy.threats == "veto":
-            against += [(f"threat.{family}", _threat_reason(family, assessment.threats)) for family in families]
+    case = _Case(assessment, policy, providers, requested, layers, approved, clock() + DEADLINE_S)
+    if assessment.label not in policy.routing:
+        case.found.against.append(("label.unknown", f"{assessment.label!r} is no label of policy {policy.name}"))
+        return case.decision(None, {})
+    try:
+        return _decide(case, asked or Asked(provider=requested or ""))
+    except PolicyDeadline as error:
+        case.found.against.append(("policy.deadline", error.message))
+        return case.decision(assessment.label, {})
+
+
+def _decide(case: _Case, asked: Asked) -> Decision:
+    label = case.raised(asked)
+    facts = facts_of(asked, case.assessment, label) if case.layers.layers else {}
+    for layer in case.layers.layers:
+        case.ask(layer, facts)
+    allowed = case.providers_for(label, facts)
+    if not case.found.against and not allowed:
+        scope = "local " if case.policy.routing[label] == ("local",) else ""
+        none = f"No {scope}provider is available for {label.name} payloads"
+        case.found.against.append(("routing.none_available", none))
+    case.threats()
+    return case.decision(label, allowed)
+
+
+@dataclass(slots=True)
+class _Case:
+    """One decision in the making."""
+
+    assessment: Assessment
+    policy: Policy
+    providers: Mapping[str, ProviderStatus]
+    requested: str | None
+    layers: Stack
+    approved: Collection[str]
+    deadline: float
+    found: _Found = field(default_factory=_Found)
+    flagged: tuple[str, ...] = ()
+
+    def raised(self, asked: Asked) -> Label:
+        """Return the label with what the rules raise it to; a higher label may make further rules match."""
+        label = self.assessment.label
+        if not self.layers.has_raising:
+            return label
+        noted: set[Rule] = set()
+        while True:
+            facts = facts_of(asked, self.assessment, label)
+            raised = label
+            for layer in self.layers.layers:
+                for rule in layer.rules.raising.matching(facts, self.deadline):
+                    if rule in noted:
+                        continue
+                    noted.add(rule)
+                    if self.found.note(rule) and isinstance(rule.argument, Label):
+                        self.found.for_it.append(rule.name)
+                        raised = Label.join(raised, rule.argument)
+            if raised == label:
+                return label
+            label = raised
+
+    def ask(self, layer: Layer, facts: Facts) -> None:
+        """Ask the rules of a layer about the request and its payload."""
+        rules = layer.rules
+        matched = rules.plain.matching(facts, self.deadline)
+        for rule in matched:
+            self.found.apply(rule)
+        if rules.otherwise == "deny" and not any(
+            rule.effect is Effect.ALLOW and rule.mode is RuleMode.ENFORCE for rule in matched
+        ):
+            why = f"the policy of {layer.scope.replace('_', '-')} {layer.name} denies what no rule allows"
+            self.found.against.append((f"otherwise.{layer.scope}", why))
+
+    def providers_for(self, label: Label, facts: Facts) -> dict[str, Duties]:
+        """Return the providers that may have it, best first, with the duties that come with each."""
+        allowed: dict[str, Duties] = {}
+        if self.requested is not None and self.requested not in self.providers:
+            known = ", ".join(sorted(self.providers)) or "none"
+            self.found.against.append(("provider.unknown", f"Provider {self.requested!r} is unknown. Known: {known}"))
+        for name in _ordered(self.policy, self.providers):
+            objections, duties = self._objections(name, label, facts)
+            if not objections:
+                allowed[name] = duties
+            elif name == self.requested:
+                self.found.against += objections
+        return allowed
+
+    def _objections(self, name: str, label: Label, facts: Facts) -> tuple[list[tuple[str, str]], Duties]:
+        status = self.providers[name]
+        kind = provider_class(self.policy, name, status)
+        objections: list[tuple[str, str]] = []
+        for policy in (self.policy, *self.layers.narrowing):
+            if not policy.admits(label, kind, status.region):
+                where = " or ".join(policy.routing[label]) or "no provider"
+                what = f"Provider {name!r} ({kind}) disallowed for {label.name} payloads by {policy.name}: {where} only"
+                objections.append((f"routing.{label.name.lower()}.{kind}", what))
+        if status.stopped is not None:
+            objections.append(("provider.stopped", f"Provider {name!r} is stopped: {status.stopped}"))
+        elif not status.available:
+            objections.append(("provider.unavailable", f"Provider {name!r} is unavailable"))
+        duties = self.found.duties
+        if self.layers.has_late and (not objections or name == self.requested):
+            late = _Found()
+            here = {**facts, "provider.name": name, "provider.class": kind, "provider.region": status.region}
+            for layer in self.layers.layers:
+                for rule in layer.rules.late.matching(here, self.deadline):
+                    late.apply(rule)
+            objections += late.against
+            if name == self.requested:
+                self.found.approvals += late.approvals
+            else:
+                # Without a wish there is no need to wait for an approval: another provider may do.
+                objections += [_needs(item) for item in late.approvals if item[1] not in self.approved]
+            if not objections:
+                self._take(late)
+                duties = duties.join(late.duties)
+        return objections, duties
+
+    def _take(self, late: _Found) -> None:
+        """Keep what was noted about a provider that may be used."""
+        for mine, new in ((self.found.warnings, late.warnings), (self.found.shadow, late.shadow),
+                          (self.found.for_it, late.for_it)):  # fmt: skip
+            mine += [item for item in new if item not in mine]
+
+    def threats(self) -> None:
+        """Let the routing policies object to attacks in the payload."""
+        if not self.assessment.threats:
+            return
+        families = sorted({threat.family for threat in self.assessment.threats})
+        if any(policy.threats == "veto" for policy in (self.policy, *self.layers.narrowing)):
+            texts = [(f"threat.{family}", _threat_reason(family, self.assessment.threats)) for family in families]
+            self.found.against += texts
         else:
-            notes = [f"threat.{family}" for family in families]
-    return _decision(policy, label, against, allowed, requested, notes)
+            self.flagged = tuple(f"threat.{family}" for family in families)
+
+    def decision(self, label: Label | None, allowed: Mapping[str, Duties]) -> Decision:
+        """Return what was decided."""
+        found, policy = self.found, self.policy
+        missing = [item for item in found.approvals if item[1] not in self.approved]
+        needed = () if found.against else tuple(dict.fromkeys(scope for _, scope, _ in missing))
+        against = [*found.against, *map(_needs, missing)]
+        names = tuple(allowed)
+        recommended = self.requested if self.requested in allowed else (names[0] if names else None)
+        owed: tuple[str, ...] = ()
+        if not against and label is not None and recommended is not None:
+            owed = (*policy.obligations.get(label, ()), *allowed[recommended].names())
+            owed += ("review_threats",) if self.flagged else ()
+            reasons: tuple[str, ...] = (f"{label.name} may go to {recommended} by {policy.name}",)
+        else:
+            reasons = tuple(reason for _, reason in against)
+        rules = tuple(rule for rule, _ in against) or ("routing.allowed", *found.for_it, *self.flagged)
+        return Decision(
+            verdict=Verdict.VETOED if against else Verdict.APPROVED, reasons=reasons, rules=rules,
+            policy=policy.name, policy_version=policy.version, policy_digest=self.layers.digest or policy.digest,
+            label=label, providers_allowed=names, provider_recommended=recommended, obligations=owed,
+            warnings=tuple(found.warnings), shadow=tuple(found.shadow), approvals=needed,
+            duties={name: duties for name, duties in allowed.items() if duties != _NO_DUTIES},
+            layers=tuple(layer.to_dict() for layer in self.layers.layers),
+        )  # fmt: skip
 
 
-def _against_request(
-    policy: Policy, label: Label, providers: Mapping[str, ProviderStatus], requested: str | None
-) -> list[tuple[str, str]]:
-    """Return (rule id, reason) for each objection to the requested provider."""
-    if requested is None:
+def denied_early(layers: Stack, facts: Facts, clock: Callable[[], float] = perf_counter) -> list[tuple[str, str]]:
+    """Return (rule, reason) for each rule that denies a request for what it is, whatever is in it."""
+    if not layers.has_early:
         return []
-    if requested not in providers:
-        known = ", ".join(sorted(providers)) or "none"
-        return [("provider.unknown", f"Provider {requested!r} is unknown. Known: {known}")]
-    objections = []
-    kind = _class(policy, requested, providers)
-    if kind not in policy.routing[label]:
-        where = " or ".join(policy.routing[label]) or "no provider"
-        text = f"Provider {requested!r} ({kind}) disallowed for {label.name} payloads by {policy.name}: {where} only"
-        objections.append((f"routing.{label.name.lower()}.{kind}", text))
-    if not providers[requested].available:
-        objections.append(("provider.unavailable", f"Provider {requested!r} is unavailable"))
-    return objections
+    deadline = clock() + DEADLINE_S
+    try:
+        return [
+            (rule.name, rule.message) for layer in layers.layers for rule in layer.rules.early.matching(facts, deadline)
+        ]
+    except PolicyDeadline as error:
+        return [("policy.deadline", error.message)]
+
+
+def with_label(assessment: Assessment, inherited: Label) -> Assessment:
+    """Return the assessment of a payload that was also made from something of label ``inherited``."""
+    if inherited <= assessment.inherited:
+        return assessment
+    reason = f"{inherited.name}: inherited from what it was made from."
+    return replace(
+        assessment, inherited=inherited, label=Label.join(assessment.label, inherited),
+        reasons=(*assessment.reasons, reason),
+    )  # fmt: skip
 
 
 def _ordered(policy: Policy, providers: Mapping[str, ProviderStatus]) -> list[str]:
     """Return the known providers, local first, then in the order of the file, then by name."""
-    preference = list(policy.classes)
+    preference = {name: place for place, name in enumerate(policy.classes)}
+    last = len(preference)
 
-    def rank(name: str) -> tuple[int, int, str]:
-        place = preference.index(name) if name in policy.classes else len(preference)
-        return CLASSES.index(_class(policy, name, providers)), place, name
+    def rank(name: str) -> tuple[bool, int, str]:
+        return provider_class(policy, name, providers[name]) != "local", preference.get(name, last), name
 
     return sorted(providers, key=rank)
 
 
-def _class(policy: Policy, name: str, providers: Mapping[str, ProviderStatus]) -> str:
+def provider_class(policy: Policy, name: str, status: ProviderStatus) -> str:
     """Return the class of a provider: local only where the file does not say otherwise and it runs locally."""
-    return "local" if providers[name].local and policy.classes.get(name, "local") == "local" else "cloud"
+    return "local" if status.local and policy.classes.get(name, "local") == "local" else "cloud"
+
+
+def _needs(approval: tuple[str, str, str]) -> tuple[str, str]:
+    rule, scope, message = approval
+    return rule, f"{message} (needs approval: {scope})"
 
 
 def _threat_reason(family: str, threats: tuple[Threat, ...]) -> str:
     first = next(threat for threat in threats if threat.family == family)
     return f"The payload reads like {family.replace('_', ' ')}: {first.explanation}"
-
-
-def _decision(
-    policy: Policy,
-    label: Label | None,
-    against: list[tuple[str, str]],
-    allowed: tuple[str, ...],
-    requested: str | None = None,
-    notes: list[str] | None = None,
-) -> Decision:
-    recommended = requested if requested in allowed else (allowed[0] if allowed else None)
-    vetoed = bool(against)
-    owed = () if vetoed or label is None else policy.obligations.get(label, ())
-    if notes and not vetoed:
-        owed = (*owed, "review_threats")
-    reasons = tuple(reason for _, reason in against)
-    if not vetoed and label is not None:
-        reasons = (f"{label.name} may go to {recommended} by {policy.name}",)
-    rules = tuple(rule for rule, _ in against) or ("routing.allowed", *(notes or ()))
-    return Decision(
-        verdict=Verdict.VETOED if vetoed else Verdict.APPROVED,
-        reasons=reasons,
-        rules=rules,
-        policy=policy.name,
-        policy_version=policy.version,
-        policy_digest=policy.digest,
-        label=label,
-        providers_allowed=allowed,
-        provider_recommended=recommended,
-        obligations=owed,
-    )
-
-
-def load_policies(source: Path | str) -> Policies:
-    """Return the policies of a file, or of its text.
-
-    Args:
-        source: The path of the file, or (``str``) the text itself.
-
-    Raises:
-        SettingsError: the file cannot be read or used; says where, what stands there and what is allowed.
-    """
-    name = str(source) if isinstance(source, Path) else "policies"
-    try:
-        text = source.read_text("utf-8") if isinstance(source, Path) else source
-        data = yaml.load(text, Loader=_StrictLoader)
-    except OSError as error:
-        raise SettingsError(f"{name}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{name}: is not valid YAML: {error}") from error
-    return _Reader(name).policies(data)
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """YAML without the last of two equal keys silently winning."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"{key!r} is given twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-class _Reader:
-    """Reads the parsed file; every message names the place."""
-
-    def __init__(self, source: str) -> None:
-        self._source = source
-
-    def _fail(self, place: str, value: object, allowed: str) -> SettingsError:
-        return SettingsError(f"{self._source}: {place}: {value!r} is not allowed here: {allowed}")
-
-    def policies(self, data: Any) -> Policies:
-        top = self._mapping("file", data, {"version", "default", "providers", "obligations", "policies"})
-        if top["version"] != 1:
-            raise self._fail("version", top["version"], "use 1")
-        digest = content_hash(data)
-        classes = self._classes(top["providers"])
-        owed = self._by_label("obligations", top["obligations"], None)
-        if not isinstance(top["policies"], dict) or not top["policies"]:
-            raise self._fail("policies", top["policies"], "give at least one policy")
-        policies = {name: self._policy(name, value, classes, owed, digest) for name, value in top["policies"].items()}
-        self._unique(policies)
-        default = top["default"]
-        if default not in policies:
-            raise self._fail("default", default, f"use one of {', '.join(policies)}")
-        return Policies(policies, default, digest)
-
-    def _policy(
-        self, name: Any, value: Any, classes: dict[str, str], owed: dict[Label, tuple[str, ...]], digest: str
-    ) -> Policy:
-        place = f"policies.{name}"
-        if not isinstance(name, str) or canonical_name(name) != name:
-            raise self._fail(place, name, "use a name in lower case with _")
-        given = self._mapping(place, value, {"version", "aliases", "description", "routing", "threats"})
-        if isinstance(given["version"], bool) or not isinstance(given["version"], int) or given["version"] < 1:
-            raise self._fail(f"{place}.version", given["version"], "use a whole number from 1")
-        if not isinstance(given["description"], str):
-            raise self._fail(f"{place}.description", given["description"], "use a text")
-        if given["threats"] not in _THREAT_MODES:
-            raise self._fail(f"{place}.threats", given["threats"], f"use {' or '.join(_THREAT_MODES)}")
-        routing = self._by_label(f"{place}.routing", given["routing"], CLASSES)
-        self._stays(place, routing)
-        aliases = self._texts(f"{place}.aliases", given["aliases"])
-        return Policy(
-            name, given["version"], aliases, given["description"], routing, given["threats"], owed, classes, digest
-        )
-
-    def _stays(self, place: str, routing: dict[Label, tuple[str, ...]]) -> None:
-        for label in _STAYS:
-            if "cloud" in routing[label]:
-                raise self._fail(f"{place}.routing.{label.name}", "cloud", "such payloads never leave: use local")
-        for lower, higher in zip(Label, list(Label)[1:], strict=False):
-            if wider := set(routing[higher]) - set(routing[lower]):
-                allowed = f"{higher.name} may go no further than {lower.name}"
-                raise self._fail(f"{place}.routing.{higher.name}", sorted(wider)[0], allowed)
-
-    def _classes(self, value: Any) -> dict[str, str]:
-        given = self._mapping("providers", value, set(CLASSES))
-        classes: dict[str, str] = {}
-        for kind in CLASSES:
-            for name in self._texts(f"providers.{kind}", given[kind]):
-                if name in classes:
-                    raise self._fail(f"providers.{kind}", name, "name each provider once")
-                classes[name] = kind
-        return classes
-
-    def _by_label(self, place: str, value: Any, known: tuple[str, ...] | None) -> dict[Label, tuple[str, ...]]:
-        given = self._mapping(place, value, {label.name for label in Label})
-        return {label: self._texts(f"{place}.{label.name}", given[label.name], known) for label in Label}
-
-    def _mapping(self, place: str, value: Any, keys: set[str]) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            raise self._fail(place, value, f"give a mapping of {', '.join(sorted(keys))}")
-        for key in value:
-            if key not in keys:
-                raise self._fail(place, key, f"use {', '.join(sorted(keys))}")
-        for key in sorted(keys - value.keys()):
-            raise self._fail(place, None, f"{key!r} is missing")
-        return value
-
-    def _texts(self, place: str, value: Any, known: tuple[str, ...] | None = None) -> tuple[str, ...]:
-        if not isinstance(value, list):
-            raise self._fail(place, value, "give a list")
-        for item in value:
-            if not isinstance(item, str) or (known is not None and item not in known):
-                raise self._fail(place, item, f"use {', '.join(known)}" if known else "use a text")
-        return tuple(value)
-
-    def _unique(self, policies: dict[str, Policy]) -> None:
-        owner: dict[str, str] = {}
-        for policy in policies.values():
-            for alias in (policy.name, *map(canonical_name, policy.aliases)):
-                if owner.setdefault(alias, policy.name) != policy.name:
-                    raise self._fail(f"policies.{policy.name}.aliases", alias, f"it is already {owner[alias]}")

@@ -10,6 +10,7 @@ from metaqore.messages import Write
 from metaqore.store.bulk import BulkInsert, BulkUpdate, placeholders
 from metaqore.store.connection import Connection
 from metaqore.store.engine import Database
+from metaqore.store.repositories.security_gate import GateRows
 from metaqore.store.rows import many
 from metaqore.store.tables.llm import llm_calls
 
@@ -23,12 +24,8 @@ _settle = BulkUpdate(
 )
 
 
-class LlmRows:
-    """Look-ups of model calls."""
-
-    def __init__(self, database: Database, connection: Connection) -> None:
-        self._db = database
-        self._connection = connection
+class LlmRows(GateRows):
+    """Look-ups of model calls, and what SecureGateway looks up to decide them."""
 
     def calls(self, request_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return request id → the call's row, for the calls there are."""

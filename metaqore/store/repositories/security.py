@@ -12,6 +12,8 @@ from metaqore.security import effects, keys
 from metaqore.store.bulk import BulkInsert, BulkUpdate
 from metaqore.store.connection import Connection
 from metaqore.store.engine import Database
+from metaqore.store.repositories import security_gate
+from metaqore.store.repositories.security_gate import GateRows
 from metaqore.store.rows import one
 from metaqore.store.tables.security import api_keys, decisions
 
@@ -23,12 +25,8 @@ _decision = BulkInsert(
 _revoke = BulkUpdate(api_keys, "revoked_at", "id organization")
 
 
-class SecurityRows:
-    """Look-ups of keys and decisions."""
-
-    def __init__(self, database: Database, connection: Connection) -> None:
-        self._db = database
-        self._connection = connection
+class SecurityRows(GateRows):
+    """Look-ups of keys, decisions, custom policies and stops."""
 
     def key_row(self, organization: str, key: str) -> Mapping[str, Any] | None:
         """Return a key's row."""
@@ -75,4 +73,5 @@ WRITERS: dict[type[Write], Callable[[Database, Connection, Sequence[Any]], None]
     keys.SaveKey: _save_keys,
     keys.RevokeKey: _revoke_keys,
     effects.NewDecision: _new_decisions,
+    **security_gate.WRITERS,
 }

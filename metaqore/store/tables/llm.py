@@ -25,6 +25,8 @@ llm_calls = Table(
     text("state"),
     #: JSON of the command as it was sent: what specialists may later be trained on.
     text("command"),
+    #: The label from which on findings were replaced by names before the command was sent; null where nothing was.
+    text("redacted", null=True),
     text("response", null=True),
     text("error", null=True),
     number("prompt_tokens", default=0),

@@ -1,10 +1,10 @@
-"""Organizations, API keys and the decisions of SecureGateway."""
+"""Organizations, API keys, the decisions of SecureGateway, custom policies, and what is stopped."""
 
 from __future__ import annotations
 
 from sqlalchemy import Index, Table
 
-from metaqore.store.tables.base import key, metadata, number, text
+from metaqore.store.tables.base import key, metadata, number, number_key, text
 
 organizations = Table("organizations", metadata, key(), text("name"), number("created_at"))
 
@@ -44,3 +44,34 @@ decisions = Table(
 )
 Index("ix_decisions_request_id", decisions.c.request_id)
 Index("ix_decisions_organization", decisions.c.organization, decisions.c.id)
+
+policies = Table(
+    "policies",
+    metadata,
+    key("organization"),
+    #: "" for the policy of the organization itself.
+    key("project"),
+    number_key("version"),
+    text("digest"),
+    #: JSON: routing policy, otherwise, rules. The highest version holds; all are kept, decisions name them.
+    text("document"),
+    text("reason"),
+    text("created_by"),
+    text("request_id"),
+    number("created_at"),
+    sqlite_with_rowid=False,
+)
+
+stops = Table(
+    "stops",
+    metadata,
+    key("organization"),
+    #: principal, project or provider.
+    key("kind"),
+    key("subject"),
+    text("reason"),
+    text("set_by"),
+    text("request_id"),
+    number("set_at"),
+    sqlite_with_rowid=False,
+)

@@ -8,7 +8,8 @@ import pytest
 from metaqore.errors import SettingsError
 from metaqore.security import assess
 from metaqore.security.model import Assessment, Label, ProviderStatus, Threat, Verdict
-from metaqore.security.policy import decide, load_policies
+from metaqore.security.policy import decide
+from metaqore.security.policy_file import load_policies
 
 FILE = Path(__file__).parents[3] / "config" / "policies" / "security.yaml"
 POLICIES = load_policies(FILE)
@@ -161,7 +162,7 @@ def test_the_digest_is_of_the_content_and_not_of_its_comments():
     [
         ("SENSITIVE: [local]", "SENSITIVE: [local, cloud]", r"routing\.SENSITIVE: 'cloud'.*never leave"),
         ("INTERNAL: [local, cloud]", "INTERNAL: [local, clod]", r"routing\.INTERNAL: 'clod'.*local, cloud"),
-        ("      CRITICAL: [local]\n", "", r"routing: None.*'CRITICAL' is missing"),
+        ("      CRITICAL: [local]\n", "", r"policies:\d+: .*routing: 'CRITICAL' is missing"),
         ("PUBLIC: [local]", "PUBLIC: []", r"INTERNAL may go no further than PUBLIC"),
         ("threats: veto\n\n", "threats: maybe\n\n", r"\.threats: 'maybe'.*veto or flag"),
         ("aliases: [default, local_first]", "aliases: [default, enterprise]", r"'enterprise'.*already"),

@@ -1,0 +1,89 @@
+"""Policies laid over each other: what ships with the engine, then the organization's, then the project's. Pure.
+
+A layer can only add: another denial, a narrower routing, a higher label, one more duty. So the stricter always wins,
+and no organization and no project can loosen what stands below it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from metaqore.canonical import content_hash
+from metaqore.security.model import Label
+from metaqore.security.ruleset import RuleSet
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Policy:
+    """One routing policy."""
+
+    name: str
+    version: int
+    aliases: tuple[str, ...]
+    description: str
+    #: Label → where it may go: provider classes, each alone (``cloud``) or with a region (``cloud/eu``).
+    routing: Mapping[Label, tuple[str, ...]]
+    #: ``veto`` or ``flag``.
+    threats: str
+    #: Label → what the caller owes for an approved payload.
+    obligations: Mapping[Label, tuple[str, ...]]
+    #: Provider → its class, in the order of preference.
+    classes: Mapping[str, str]
+    #: Of the whole file, ``sha256:…``.
+    digest: str
+
+    def admits(self, label: Label, kind: str, region: str) -> bool:
+        """True where a payload of this label may go to a provider of this class in this region."""
+        wanted = self.routing[label]
+        return kind in wanted or f"{kind}/{region}" in wanted
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """One policy document."""
+
+    #: ``built_in``, ``organization`` or ``project``.
+    scope: str
+    #: The file, the organization or the project.
+    name: str
+    version: int
+    digest: str
+    rules: RuleSet
+    #: A routing policy that also has to admit a provider.
+    policy: Policy | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return which document this is."""
+        return {"scope": self.scope, "name": self.name, "version": self.version, "digest": self.digest}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stack:
+    """The layers that hold for one request, lowest first."""
+
+    layers: tuple[Layer, ...] = ()
+    #: Of all layers together; that of the file where there is no other.
+    digest: str = ""
+    #: Routing policies of the layers.
+    narrowing: tuple[Policy, ...] = field(default=())
+    has_raising: bool = False
+    has_late: bool = False
+    has_early: bool = False
+
+
+def stack(layers: Sequence[Layer]) -> Stack:
+    """Return the layers, lowest first, as one."""
+    digests = [layer.digest for layer in layers]
+    return Stack(
+        tuple(layers),
+        digests[0] if len(digests) == 1 else content_hash(digests),
+        tuple(layer.policy for layer in layers if layer.policy is not None),
+        any(layer.rules.raising.size for layer in layers),
+        any(layer.rules.late.size for layer in layers),
+        any(layer.rules.early.size for layer in layers),
+    )
+
+
+NO_LAYERS = Stack()

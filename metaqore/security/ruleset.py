@@ -1,0 +1,56 @@
+"""All rules of one policy document, ready to be asked. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from metaqore.security.facts import VOCABULARY
+from metaqore.security.rule import Effect, Rule, RuleMode
+from metaqore.security.rule_index import RuleIndex
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """The rules of one document, by when they are asked."""
+
+    rules: tuple[Rule, ...]
+    #: What becomes of a request that no enforced ``allow`` rule matches.
+    otherwise: Literal["allow", "deny"]
+    #: Rules that raise the label: asked first.
+    raising: RuleIndex
+    #: Rules about the request and its payload.
+    plain: RuleIndex
+    #: Rules about a provider: asked for each that may be used.
+    late: RuleIndex
+    #: Denials that need nothing but the request itself: asked for every kind of request.
+    early: RuleIndex
+
+
+def ruleset(rules: Sequence[Rule], otherwise: Literal["allow", "deny"] = "allow") -> RuleSet:
+    """Return the rules, indexed."""
+    raising, late, plain = [], [], []
+    for rule in rules:
+        if rule.effect is Effect.RAISE_LABEL:
+            raising.append(rule)
+        elif any(VOCABULARY[fact].late for fact in rule.facts):
+            late.append(rule)
+        else:
+            plain.append(rule)
+    return RuleSet(
+        tuple(rules), otherwise, RuleIndex(raising), RuleIndex(plain), RuleIndex(late), RuleIndex(_early(plain))
+    )
+
+
+def _early(rules: Iterable[Rule]) -> list[Rule]:
+    return [
+        rule
+        for rule in rules
+        if rule.effect is Effect.DENY
+        and rule.mode is RuleMode.ENFORCE
+        and all(VOCABULARY[fact].early for fact in rule.facts)
+    ]
+
+
+NO_RULES = ruleset(())

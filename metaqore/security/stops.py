@@ -1,0 +1,33 @@
+"""Who may do nothing any more: a principal, a project, a provider. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from metaqore.messages import Request
+from metaqore.security.model import ProviderStatus
+from metaqore.security.ports import Stop
+
+KINDS = ("principal", "project", "provider")
+
+
+def against(request: Request, stops: Sequence[Stop]) -> list[tuple[str, str]]:
+    """Return (rule, reason) for each stop that holds a request up."""
+    return [
+        (f"stop.{stop.kind}", f"{stop.kind} {stop.subject} is stopped: {stop.reason}")
+        for stop in stops
+        if (stop.kind == "principal" and stop.subject == request.principal)
+        or (stop.kind == "project" and stop.subject == request.project)
+    ]
+
+
+def without_stopped(providers: Mapping[str, ProviderStatus], stops: Sequence[Stop]) -> Mapping[str, ProviderStatus]:
+    """Return the providers, with those that are stopped marked so."""
+    stopped = {stop.subject: stop.reason for stop in stops if stop.kind == "provider"}
+    if not stopped:
+        return providers
+    return {
+        name: replace(status, stopped=stopped[name]) if name in stopped else status
+        for name, status in providers.items()
+    }
