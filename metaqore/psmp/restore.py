@@ -215,13 +215,13 @@ def _restore_version(work: Work, workspace: Workspace, difference: Difference, r
     head = case.head
     if head is None:
         raise LookupError(f"artifact {member.id} has versions but no head")
-    lowered = LABELS.index(request.studied.declaration.label) < LABELS.index(head.label)
-    if lowered and not any(c.rule.conflict_class == LABEL_LOWERED.conflict_class for c in case.conflicts):
-        case.conflicts.append(conflict_of(
+    if LABELS.index(request.studied.declaration.label) < LABELS.index(head.label):
+        others = [c for c in case.conflicts if c.rule.conflict_class != LABEL_LOWERED.conflict_class]
+        case.conflicts = [*others, conflict_of(
             work.policy, LABEL_LOWERED, f"{member.title} is {head.label} today and was {member.label} then: restore it "
             'with labels: "keep", or declassify it first', "/labels", artifact=member.id, label=head.label,
             then=member.label,
-        ))  # fmt: skip
+        )]  # fmt: skip
     refused = [c for c in case.conflicts if c.rule.conflict_class in REFUSED]
     if refused and work.mode != "playground":
         work.conflicts += refused
@@ -331,7 +331,7 @@ def _done(work: Work, unchanged: int) -> Outcome:
         "before": place.present, "position": place.present + 1, "counts": counts, "members": work.members,
         "built_since": _built_since(work),
     }  # fmt: skip
-    details: dict[str, Any] = {"position": place.position, "before": place.present, "counts": counts}
+    details: dict[str, Any] = {"position": place.position, "before": place.present, **counts}
     if work.asked.reason:
         details["reason"] = work.asked.reason
     outcome.audit.insert(0, AuditNote(tag=Tag.CHECKPOINT_RESTORED, subject=work.request.project, outcome="approved",

@@ -81,7 +81,7 @@ def _move_all(connection: Connection, moving: Mapping[str, Sequence[Step]]) -> N
         {"id": project, "n": len(steps), "at": steps[-1].at, "requests": _requests(steps)}
         for project, steps in moving.items()
     ]
-    last = dict(row[:2] for row in connection.exec_driver_sql(_POSTGRES, (_encode(document).decode(),)))
+    last: dict[str, int] = dict(row[:2] for row in connection.exec_driver_sql(_POSTGRES, (_encode(document).decode(),)))
     for project, steps in moving.items():
         if project not in last:
             raise LookupError(f"project {project} does not exist")

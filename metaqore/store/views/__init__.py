@@ -34,7 +34,8 @@ def build(database: Database) -> Views:
     """Return the look-ups of ``database``."""
     return Views(
         RequestViews(database), PsmpViews(database), SecurityViews(database), HmcpViews(database),
-        DeliveryViews(database), HealthViews(database), ApprovalViews(database), TimeViews(database), HoldingViews(database),
+        DeliveryViews(database), HealthViews(database), ApprovalViews(database), TimeViews(database),
+        HoldingViews(database),
     )  # fmt: skip
 
 
