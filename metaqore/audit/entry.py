@@ -3,7 +3,7 @@
 An entry is one RFC 8785 object. Its top level is exactly what the columns of ``audit_entries`` repeat for queries;
 whatever has no column is under ``about``, where absent things are left out::
 
-    {"about": {"commitment", "details", "outcome", "policy", "subject"},
+    {"about": {"commitment", "details", "events", "outcome", "policy", "subject"},
      "actor", "organization", "project", "request", "seq", "tag", "ts", "v"}
 
 ``about`` sorts first, so the columns are one contiguous tail of the bytes: ``metaqore.audit.verify`` compares them
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -72,6 +72,7 @@ def make_entry(
     policy_digest: str | None = None,
     details: Mapping[str, Scalar] | None = None,
     commitment: str | None = None,
+    events: str | None = None,
 ) -> Entry:
     """Return the canonical bytes and the leaf hash of one entry.
 
@@ -82,6 +83,7 @@ def make_entry(
         tag: one of ``metaqore.audit.tags.Tag``.
         ts_ms: milliseconds since the epoch, not before the previous entry's.
         details: mapping of ASCII name → string, integer, boolean or None. Floats have no place in hashed bytes.
+        events: the organization's numbers of the events that went out with this, see ``spans``.
 
     Raises:
         InvalidInput: a detail is not such a scalar, a string is not Unicode, or the entry is over 65,535 bytes.
@@ -92,6 +94,8 @@ def make_entry(
     if details:
         _check(details)
         about["details"] = dict(details)
+    if events is not None:
+        about["events"] = events
     if outcome is not None:
         about["outcome"] = outcome
     if policy_digest is not None:
@@ -113,6 +117,17 @@ def make_entry(
             "record an id or a digest instead of the content"
         )
     return Entry(seq, tag, body, leaf_hash(body))
+
+
+def spans(numbers: Sequence[int]) -> str:
+    """Return rising numbers as text: ``3-5 9`` for 3, 4, 5 and 9."""
+    found: list[list[int]] = []
+    for number in numbers:
+        if found and found[-1][1] == number - 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return " ".join(str(first) if first == last else f"{first}-{last}" for first, last in found)
 
 
 def commit_to(payload: bytes, salt: bytes) -> str:

@@ -30,6 +30,7 @@ class Tag(StrEnum):
     TASK_CREATED = "psmp:task:created"
     TASK_CHANGED = "psmp:task:changed"
     CONFLICT_OPENED = "psmp:conflict:opened"
+    CONFLICT_RECORDED = "psmp:conflict:recorded"
     CONFLICT_RESOLVED = "psmp:conflict:resolved"
     CONFLICT_ESCALATED = "psmp:conflict:escalated"
     PROPOSAL_OFFERED = "psmp:proposal:offered"
@@ -87,6 +88,8 @@ class Tag(StrEnum):
     DELIVERY_DELIVERED = "delivery:delivery:delivered"
     DELIVERY_FAILED = "delivery:delivery:failed"
     DELIVERY_REPLAYED = "delivery:delivery:replayed"
+
+    EVENT_PUBLISHED = "delivery:event:published"
 
     EXPORT_MADE = "audit:export:made"
     REPORT_MADE = "audit:report:made"

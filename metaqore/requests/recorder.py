@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from metaqore.audit.entry import make_entry
+from metaqore.audit.entry import make_entry, spans
 from metaqore.audit.tags import Tag
 from metaqore.canonical import canonical_json
 from metaqore.errors import InvalidInput
@@ -25,6 +25,8 @@ from metaqore.requests.ports import Transaction
 _encode = msgspec.json.Encoder().encode
 #: U+0000 as JSON writes it; after an odd number of backslashes it is a text about it.
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+#: Who did what nobody asked for.
+ACTOR = "metaqore"
 _DECIDED = {"failed": Tag.REQUEST_FAILED, "dead": Tag.REQUEST_DEAD, "cancelled": Tag.REQUEST_CANCELLED}
 
 
@@ -123,6 +125,7 @@ class Recorder:
     def flush(self, tx: Transaction) -> None:
         """Write everything that was noted."""
         tx.requests.insert(self._rows)
+        carried = {organization: self._carriers(organization) for organization in self._events}
         # Sorted, so that two transactions over several organizations never wait for each other.
         wanted = {
             organization: (len(self._audit.get(organization, ())), len(self._events.get(organization, ())))
@@ -130,7 +133,9 @@ class Recorder:
         }
         first = tx.next_numbers(wanted)
         for organization, notes in self._audit.items():
-            tx.append_audit(organization, self._entries(organization, notes, first[organization][0]))
+            audit, event = first[organization]
+            spoken = {at: spans([event + n for n in found]) for at, found in carried.get(organization, {}).items()}
+            tx.append_audit(organization, self._entries(organization, notes, audit, spoken))
         rows = []
         for organization, events in self._events.items():
             seq = first[organization][1]
@@ -142,11 +147,30 @@ class Recorder:
         if rows:
             self.deliveries = tx.append_events(rows)
 
+    def _carriers(self, organization: str) -> dict[int, list[int]]:
+        """Return which note speaks of which events, both by their place: the last one of the event's request.
+
+        So every event is in one entry, and whoever holds the log can tell that one is missing or was added.
+        """
+        notes = self._audit[organization]
+        last = {request: at for at, (_, _, _, request) in enumerate(notes)}
+        carried: defaultdict[int, list[int]] = defaultdict(list)
+        for number, (event, project, request) in enumerate(self._events[organization]):
+            if request not in last:
+                last[request] = len(notes)
+                notes.append((AuditNote(tag=Tag.EVENT_PUBLISHED, subject=event.subject), ACTOR, project, request))
+            carried[last[request]].append(number)
+        return carried
+
     def _note(self, request: Request, note: AuditNote) -> None:
         self._audit[request.organization].append((note, request.principal, request.project, request.id))
 
     def _entries(
-        self, organization: str, notes: Sequence[tuple[AuditNote, str, str | None, str | None]], first: int
+        self,
+        organization: str,
+        notes: Sequence[tuple[AuditNote, str, str | None, str | None]],
+        first: int,
+        spoken: Mapping[int, str],
     ) -> list[tuple[Any, str, str | None, str | None, int]]:
         now = self._now
         return [
@@ -154,7 +178,7 @@ class Recorder:
                 make_entry(
                     organization=organization, seq=first + offset, tag=note.tag, actor=actor, ts_ms=now,
                     project=project, request=request_id, subject=note.subject, outcome=note.outcome,
-                    policy_digest=note.policy_digest, details=note.details, commitment=None,
+                    policy_digest=note.policy_digest, details=note.details, events=spoken.get(offset),
                 ),
                 actor, project, request_id, now,
             )
