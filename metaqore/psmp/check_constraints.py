@@ -101,7 +101,7 @@ def _conflict(
     requires = case.declaration.requires
     at = next(at for at in places if requires[at].specifier in judged.core)
     names = _names(workspace, [others[text].artifact for text in judged.core if text in others])
-    core = []
+    core: list[dict[str, str | None]] = []
     for text in judged.core:
         if text in others and text not in [requires[place].specifier for place in places]:
             holder = others[text]

@@ -151,7 +151,7 @@ class _Announced:
     """One announcement, with what is there already of what it names."""
 
     def __init__(self, request: Request, asked: Announce, reads: PsmpReads, now: int) -> None:
-        self.id = new_id("int")
+        self.id = new_id("intent")
         self.request, self.asked, self.now = request, asked, now
         self.project = request.project or ""
         touched = (*asked.writes, *asked.reads)
@@ -215,7 +215,8 @@ class _Announced:
                            "with": claims.shown(claim)}  # fmt: skip
 
     def _proposals(self, reads: PsmpReads) -> Iterable[dict[str, Any]]:
-        identities = {(self.project, *name.split("/", 1)) for name, _ in self.writes if "/" in name}
+        parts = [name.partition("/") for name, _ in self.writes if "/" in name]
+        identities = {(self.project, kind, name) for kind, _, name in parts}
         for row in reads.blocked_proposals(identities) if identities else ():
             if row["created_by"] != self.request.principal:
                 yield {"warning": "blocked_proposal", "target": f"{row['type']}/{row['name']}",

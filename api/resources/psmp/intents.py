@@ -1,0 +1,97 @@
+"""Announced intents, and what all artifacts of a project require together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response
+from flask.views import MethodView
+
+from api import paging
+from api.blueprint import Blueprint
+from api.door import caller, door
+from api.resources.psmp.projects import project_of
+from api.schemas import psmp_intents as schemas
+from api.schemas.requests import PromiseSchema, RequestSchema
+from api.schemas.strict import PageQuery, page_of
+from api.submit import submit
+from metaqore.clock import now_ms
+from metaqore.errors import NotFound
+
+blp = Blueprint("intents", __name__, url_prefix="/api/v1/projects", description="What agents are about to do")
+
+
+@blp.route("/<project>/intents")
+class Intents(MethodView):
+    """All intents of a project."""
+
+    @blp.operation("listIntents", "artifacts:read")
+    @blp.arguments(schemas.IntentQuery, location="query")
+    @blp.response(200, page_of(schemas.IntentSchema))
+    @blp.problems(404)
+    def get(self, query: dict[str, Any], project: str) -> dict[str, Any]:
+        """List the intents of a project, the open ones where no state is named"""
+        who = project_of(project)["organization"]
+        page = door().views.holdings.intents(
+            who, project, state=query["state"], now=now_ms(), after=paging.after(query["page_token"], str),
+            limit=query["page_size"],
+        )  # fmt: skip
+        return paging.envelope(page)
+
+    @blp.operation("announceIntent", "artifacts:write", "Prefer", "Idempotency-Key")
+    @blp.arguments(schemas.AnnounceSchema)
+    @blp.whole_response(202, PromiseSchema)
+    @blp.alt_response(200, schema=RequestSchema, success=True)
+    @blp.problems(404)
+    def post(self, body: dict[str, Any], project: str) -> Response:
+        """Announce what you are going to read and write; the verdict warns of whom you will clash with"""
+        door().projects.check(caller().organization, project)
+        return submit("intent.announce", project, schemas.announced(body))
+
+
+@blp.route("/<project>/intents/<intent>")
+class Intent(MethodView):
+    """One intent."""
+
+    @blp.operation("getIntent", "artifacts:read")
+    @blp.response(200, schemas.IntentSchema)
+    @blp.problems(404)
+    def get(self, project: str, intent: str) -> Any:
+        """Read an intent"""
+        return intent_of(project, intent)
+
+    @blp.operation("withdrawIntent", "artifacts:write", "Prefer", "Idempotency-Key")
+    @blp.whole_response(202, PromiseSchema)
+    @blp.alt_response(200, schema=RequestSchema, success=True)
+    @blp.problems(404)
+    def delete(self, project: str, intent: str) -> Response:
+        """Withdraw an intent of your own: it binds nobody any more"""
+        intent_of(project, intent)
+        return submit("intent.withdraw", project, {"intent": intent})
+
+
+def intent_of(project: str, intent: str) -> Any:
+    """Return an intent's row.
+
+    Raises:
+        NotFound: there is none in this project of the caller's organization.
+    """
+    row = door().views.holdings.intent(caller().organization, intent, now=now_ms())
+    if row is None or row["project"] != project:
+        raise NotFound(f"intent {intent} does not exist")
+    return row
+
+
+@blp.route("/<project>/manifest")
+class Manifest(MethodView):
+    """What all artifacts of a project require together."""
+
+    @blp.operation("getManifest", "artifacts:read")
+    @blp.arguments(PageQuery, location="query")
+    @blp.response(200, page_of(schemas.ManifestEntrySchema))
+    @blp.problems(404)
+    def get(self, query: dict[str, Any], project: str) -> dict[str, Any]:
+        """Read what all artifacts together ask of each package, and a version that satisfies all"""
+        project_of(project)
+        after = paging.after(query["page_token"], str)
+        return paging.envelope(door().views.holdings.manifest(project, after=after, limit=query["page_size"]))

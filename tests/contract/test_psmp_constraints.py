@@ -1,0 +1,143 @@
+"""Package requirements of all heads of a project, held together."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import pytest
+
+from tests.contract.deciding import Decided, decide, decide_one, declared
+from tests.contract.pipeline import Pipeline
+from tests.unit.psmp.test_constraints import DATA
+
+BATCHED = [False, True]
+
+
+def needs(*specifiers: str, name: str = "requests", **more: Any) -> list[dict[str, Any]]:
+    return [{"name": name, "specifier": specifier, **more} for specifier in specifiers]
+
+
+@pytest.mark.parametrize("batched", BATCHED)
+@pytest.mark.parametrize(
+    ("mode", "verdict"), [("strict", "blocked"), ("adaptive", "blocked"), ("playground", "approved")]
+)
+def test_two_agents_contradict_each_other(pipeline: Pipeline, mode: str, verdict: str, batched: bool) -> None:
+    p = pipeline.project(mode)
+    first, second, third = decide(pipeline, [
+        declared(p, "a", requires=needs(">=2.0")),
+        declared(p, "b", requires=[*needs("", name="other"), *needs("<2.0", name="Requests")], by="bob"),
+        declared(p, "c", requires=needs(">=2.5,<4"), by="cy"),
+    ], batched=batched)  # fmt: skip
+    assert first.seen == ("approved", [])
+    assert first.result["constraints"] == [
+        {"ecosystem": "pypi", "package": "requests", "environment": "run", "witness": "2.0"}
+    ]
+    assert second.seen == (verdict, ["constraint_conflict"])
+    assert second.evidence["pointer"] == "/requires/1"
+    assert second.evidence["witness"] == "2.0"
+    core = {(each["title"], each["declared_by"], each["specifier"]) for each in second.evidence["core"]}
+    assert core == {("doc/a", "ann", ">=2.0"), ("doc/b", "bob", "<2.0")}
+    assert second.conflicts[0]["severity"] == "high"
+    assert third.verdict == "approved"
+
+
+@pytest.mark.parametrize("batched", BATCHED)
+def test_only_heads_count(pipeline: Pipeline, batched: bool) -> None:
+    p = pipeline.project()
+    verdicts = decide(pipeline, [
+        declared(p, "a", 1, requires=needs("==1.0")), declared(p, "b", 1, requires=needs("==2.0")),
+        declared(p, "a", 2, base_version=1, requires=needs(">=1.0")), declared(p, "b", 1, requires=needs("==2.0")),
+        declared(p, "a", 3, base_version=2), declared(p, "c", 1, requires=needs("<1", ">=3", name="x")),
+    ], batched=batched)  # fmt: skip
+    assert [v.classes for v in verdicts] == [
+        [], ["constraint_conflict"], [], [], [], ["constraint_conflict"],
+    ]  # fmt: skip
+    assert pipeline.sql("SELECT specifier FROM artifact_requirements") == [("==2.0",)]
+
+
+@pytest.mark.parametrize("batched", BATCHED)
+def test_scopes_ecosystems_and_projects_meet_as_documented(pipeline: Pipeline, batched: bool) -> None:
+    p, q = pipeline.project(name="p"), pipeline.project(name="q")
+    verdicts = decide(pipeline, [
+        declared(p, "a", requires=needs("==1.0")),
+        declared(p, "b", requires=needs("==2.0", scope="build")),
+        declared(p, "c", requires=needs("2.0.0", ecosystem="npm")),
+        declared(q, "d", requires=needs("==2.0")),
+        declared(p, "e", requires=needs("==2.0", scope="dev")),
+    ], batched=batched)  # fmt: skip
+    assert [v.classes for v in verdicts] == [[], [], [], [], ["constraint_conflict"]]
+
+
+@pytest.mark.parametrize("batched", BATCHED)
+def test_three_that_contradict_only_together_are_all_named(pipeline: Pipeline, batched: bool) -> None:
+    p = pipeline.project()
+    verdicts = decide(pipeline, [
+        declared(p, "a", requires=needs("1.x || 2.x", ecosystem="npm"), by="ann"),
+        declared(p, "b", requires=needs("2.x || 3.x", ecosystem="npm"), by="bob"),
+        declared(p, "c", requires=needs("*", ecosystem="npm"), by="cy"),
+        declared(p, "d", requires=needs("1.x || 3.x", ecosystem="npm"), by="dan"),
+    ], batched=batched)  # fmt: skip
+    assert [v.classes for v in verdicts] == [[], [], [], ["constraint_conflict"]]
+    assert sorted(each["title"] for each in verdicts[3].evidence["core"]) == ["doc/a", "doc/b", "doc/d"]
+
+
+@pytest.mark.parametrize("batched", BATCHED)
+def test_many_artifacts_with_one_specifier_are_one_question(pipeline: Pipeline, batched: bool) -> None:
+    """Of the heads that share a specifier any but the declared one stands for it, also where the first ones move."""
+    p = pipeline.project("playground")
+    many = [declared(p, f"n{i}", requires=needs(">=2.0")) for i in range(5)]
+    moved = [declared(p, f"n{i}", 2, base_version=1, requires=needs(">=1.0")) for i in (0, 4, 1, 3)]
+    verdicts = decide(pipeline, [*many, *moved, declared(p, "x", requires=needs("<2.0"))], batched=batched)
+    assert {tuple(v.classes) for v in verdicts[:-1]} == {()}
+    assert verdicts[-1].evidence["core"][1]["title"] == "doc/n2"
+    again = [declared(p, "n2", 2, base_version=1), declared(p, "y", requires=needs("<2.0"))]
+    assert [v.classes for v in decide(pipeline, again, batched=batched)] == [[], []]
+
+
+def test_a_requirement_that_nobody_can_read_is_no_declaration(pipeline: Pipeline) -> None:
+    refused = decide_one(pipeline, declared(pipeline.project(), "a", requires=needs(">>2")))
+    assert refused.state == "failed"
+    assert "requires[0].specifier" in refused.error["message"]
+
+
+def test_the_recorded_groups_are_decided_as_they_are_labelled(pipeline: Pipeline) -> None:
+    path = DATA / "specifiers.jsonl"
+    if not path.exists():
+        pytest.skip("the recorded specifiers are not there")
+    groups = [row for row in map(json.loads, path.read_text().splitlines()) if row["kind"] == "group"]
+    for group in random.Random(7).sample(groups, 30):
+        p = pipeline.project(name=group["id"])
+        verdicts: list[Decided] = decide(pipeline, [
+            declared(p, f"n{i}", requires=needs(each["specifier"], name=group["name"]), by=each["declared_by"])
+            for i, each in enumerate(group["requirements"])
+        ], batched=True)  # fmt: skip
+        conflicting = [v for v in verdicts if v.classes]
+        assert bool(conflicting) == (not group["satisfiable"]), group
+        assert all(v.classes == ["constraint_conflict"] for v in conflicting)
+
+
+def test_the_manifest_shows_everybodys_requirements_together(pipeline: Pipeline) -> None:
+    from metaqore.store.views import build
+
+    p = pipeline.project("playground")
+    decide(pipeline, [
+        declared(p, "a", requires=[*needs(">=2.0", "!=2.5"), *needs("^1.2", name="@types/node", ecosystem="npm")]),
+        declared(p, "b", requires=needs("<3", scope="dev"), by="bob"),
+        declared(p, "c", requires=needs("<2", scope="build"), by="cy"),
+        declared(p, "d", requires=needs("<1.1", name="@types/node", ecosystem="npm"), by="dan"),
+    ])  # fmt: skip
+    views = build(pipeline.database).holdings
+    first = views.manifest(p, after=None, limit=2)
+    rest = views.manifest(p, after=first.last, limit=2)
+    assert rest.last is None
+    items = {(i["package"], i["environment"]): i for i in [*first.items, *rest.items]}
+    assert list(items) == [("@types/node", "run"), ("requests", "build"), ("requests", "run")]
+    run = items["requests", "run"]
+    assert (run["constraint"], run["satisfiable"], run["witness"]) == ("!=2.5,<3,>=2.0", True, "2.0")
+    assert [(r["specifier"], r["name"], r["scope"]) for r in run["required_by"]] == [
+        ("!=2.5", "a", "runtime"), ("<3", "b", "dev"), (">=2.0", "a", "runtime"),
+    ]  # fmt: skip
+    assert not items["@types/node", "run"]["satisfiable"]
+    assert items["@types/node", "run"]["core"] == ["<1.1", "^1.2"]
