@@ -53,6 +53,11 @@ class GenerateSchema(Schema):
     has_private_data = Boolean(metadata={"description": "Flags raise the sensitivity, never lower it"})
     has_sensitive_data = Boolean()
     is_security_task = Boolean()
+    inputs = fields.List(
+        fields.String(validate=_NAME),
+        validate=validate.Length(max=100),
+        metadata={"description": "Artifacts that the prompt was made from; prompt and answer inherit their labels"},
+    )
 
     @validates_schema
     def _one_source(self, data: Mapping[str, Any], **_: Any) -> None:

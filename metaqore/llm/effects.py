@@ -21,6 +21,9 @@ class NewCall(Write, frozen=True):
     label: str
     prefix_hash: str
     command: str
+    #: The label from which on findings were replaced by names; None where nothing was.
+    redacted: str | None
+    trainable: bool
     at: int
 
 

@@ -5,6 +5,7 @@ A call that was made and whose answer was stored is never made again: a second a
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -17,17 +18,39 @@ from metaqore.ids import new_id
 from metaqore.llm.assemble import Assembled, assemble, tokens_with_answer
 from metaqore.llm.batch import Batch, Limits, Waiting, plan
 from metaqore.llm.effects import NewCall, SettleCall
-from metaqore.llm.model import Completion, GenerateCommand, ProviderError
+from metaqore.llm.model import Completion, GenerateCommand, Message, ProviderError
 from metaqore.llm.ports import Provider
 from metaqore.llm.rules import Offer, route, routed
 from metaqore.messages import AuditNote, EventNote, Outcome, Prepared, Request, Verdict, Write, failed
 
+#: An artifact's id as it may stand in a prompt, and how many of them are looked up.
+_ARTIFACT = re.compile(r"\bart_[0-9A-Za-z-]{20,40}\b")
+MAX_NAMED = 200
 #: How long a prefix counts as warm after it was sent, in seconds; providers keep theirs for 5 minutes or more.
 WARM_S = 300.0
 
 
+class Duties(Protocol):
+    """What has to be done with an approved call on its way. See ``metaqore.security.model.Duties``."""
+
+    @property
+    def redact(self) -> Any:
+        """The label from which on findings are replaced by names; None for nothing."""
+
+    @property
+    def max_tokens(self) -> int | None:
+        """The longest answer; None for any."""
+
+
+class Names(Protocol):
+    """What the names stand for that were put in place of findings."""
+
+    def restore(self, payload: Any) -> Any:
+        """Put the values back."""
+
+
 class Judgement(Protocol):
-    """What SecureGateway says about one call. See ``metaqore.security.gate.Judged``."""
+    """What SecureGateway says about one call. See ``metaqore.security.judged.Judged``."""
 
     approved: bool
     decision_id: str
@@ -35,10 +58,16 @@ class Judgement(Protocol):
     reasons: list[str]
     providers_allowed: list[str]
     provider: str | None
+    duties: Mapping[str, Any]
+    obligations: list[str]
     write: Any
     audit: AuditNote
-    events: list[EventNote]
-    shown: dict[str, Any]
+
+    def vetoed(self) -> Outcome:
+        """Return the outcome of a call that was vetoed."""
+
+    def without(self, reason: tuple[str, str], now: int) -> Judgement:
+        """Return the same as a veto, with one more (rule, reason)."""
 
 
 class Gate(Protocol):
@@ -47,8 +76,17 @@ class Gate(Protocol):
     def assess(self, content: Any, declared: Mapping[str, Any]) -> Any:
         """Classify; pure."""
 
-    def judge(self, request: Request, assessment: Any, requested: str | None, now: int, reads: Any) -> Judgement:
-        """Decide, with what stands in the database now."""
+    def judge(
+        self, request: Request, assessment: Any, requested: str | None, now: int, reads: Any, inherited: Sequence[str]
+    ) -> Judgement:
+        """Decide, with what stands in the database now; ``inherited`` are labels of what the prompt was made from."""
+
+    def conceal(self, texts: Sequence[str], at_least: str) -> tuple[list[str], Names]:
+        """Return texts with names in place of what was found in them, and what the names stand for.
+
+        Raises:
+            InvalidInput: not everything could be taken out.
+        """
 
 
 class CallReads(Protocol):
@@ -56,6 +94,9 @@ class CallReads(Protocol):
 
     def calls(self, request_ids: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
         """Return request id → the call's row, for the calls there are."""
+
+    def artifact_labels(self, organization: str, artifacts: Sequence[str]) -> Mapping[str, str]:
+        """Return artifact id → label, for those that the organization has."""
 
 
 class Studied(msgspec.Struct, frozen=True):
@@ -73,6 +114,8 @@ class Call(msgspec.Struct, kw_only=True):
     decision: dict[str, Any]
     command: GenerateCommand
     waiting: Waiting
+    #: What was taken out of the prompt; None where nothing was.
+    names: Any = None
 
 
 class Handlers:
@@ -113,48 +156,86 @@ class Handlers:
     ) -> Outcome | Prepared:
         studied: Studied = request.studied
         if row is not None:
-            if row["state"] == "settled":
-                answer = Completion.from_json(msgspec.json.decode(row["response"]))
-                return _answered(answer, row["decision_id"], row["label"])
-            command = msgspec.structs.replace(studied.command, provider=row["provider"], model=row["model"])
-            decision = {"id": row["decision_id"], "label": row["label"]}
-            return Prepared(work=self._call(request, row["id"], decision, command, studied, now))
-        judged = self._gate.judge(request, studied.assessment, studied.command.provider, now, reads)
+            return self._again(request, studied, row, now)
+        known = reads.artifact_labels(request.organization, made_from(studied))
+        missing = [artifact for artifact in studied.command.inputs if artifact not in known]
+        if missing:
+            return failed("not_found", f"inputs: artifact {missing[0]} does not exist")
+        wanted = studied.command.provider
+        judged = self._gate.judge(request, studied.assessment, wanted, now, reads, list(known.values()))
         if not judged.approved:
-            return Outcome(
-                verdict=Verdict.VETOED, result={"decision": judged.shown}, writes=[judged.write],
-                audit=[judged.audit], events=judged.events,
-            )  # fmt: skip
+            return judged.vetoed()
         try:
             to = route(studied.command, self._offers, judged.providers_allowed)
         except InvalidInput as error:
             refused = failed(error.code, error.message)
             refused.writes, refused.audit = [judged.write], [judged.audit]
             return refused
-        command = routed(studied.command, to)
-        call_id = new_id("call")
+        duties = judged.duties.get(to.provider)
+        redacted = duties.redact.name if duties is not None and duties.redact is not None else None
+        try:
+            command, names = self._concealed(studied, redacted)
+        except InvalidInput as error:
+            return judged.without(("redact.impossible", error.message), now).vetoed()
+        if duties is not None and duties.max_tokens is not None:
+            command = msgspec.structs.replace(command, max_tokens=min(command.max_tokens, duties.max_tokens))
+        return self._first(request, studied, judged, routed(command, to), (redacted, names), now)
+
+    def _first(
+        self, request: Request, studied: Studied, judged: Judgement, command: GenerateCommand,
+        taken_out: tuple[str | None, Names | None], now: int,
+    ) -> Prepared:  # fmt: skip
+        redacted, names = taken_out
+        provider, model, call_id = command.provider or "", command.model or "", new_id("call")
         new = NewCall(
             call_id, request.organization, request.project, request.principal, request.id, judged.decision_id,
-            to.provider, to.model, judged.label, studied.assembled.prefix_hash,
-            msgspec.json.encode(command.to_json()).decode(), now,
+            provider, model, judged.label, studied.assembled.prefix_hash,
+            msgspec.json.encode(command.to_json()).decode(), redacted, "no_training" not in judged.obligations, now,
         )  # fmt: skip
         noted = AuditNote(
             tag=Tag.CALL_PREPARED, subject=call_id, outcome="approved",
-            details={"provider": to.provider, "model": to.model, "decision": judged.decision_id},
+            details={"provider": provider, "model": model, "decision": judged.decision_id}
+            | ({"redacted": redacted} if redacted else {}),
         )  # fmt: skip
         decision = {"id": judged.decision_id, "label": judged.label}
-        work = self._call(request, call_id, decision, command, studied, now)
+        work = self._call(request, call_id, decision, command, studied, names)
         return Prepared(work=work, writes=[judged.write, new], audit=[judged.audit, noted])
+
+    def _again(self, request: Request, studied: Studied, row: Mapping[str, Any], now: int) -> Outcome | Prepared:
+        """Go on with a call that is in the ledger already, as it was decided and sent then."""
+        try:
+            _, names = self._concealed(studied, row["redacted"])
+        except InvalidInput as error:
+            return failed(error.code, error.message)
+        if row["state"] == "settled":
+            answer = Completion.from_json(msgspec.json.decode(row["response"]))
+            return _answered(answer, row["decision_id"], row["label"], names)
+        command = GenerateCommand.from_json(msgspec.json.decode(row["command"]))
+        decision = {"id": row["decision_id"], "label": row["label"]}
+        return Prepared(work=self._call(request, row["id"], decision, command, studied, names))
+
+    def _concealed(self, studied: Studied, at_least: str | None) -> tuple[GenerateCommand, Names | None]:
+        """Return the command as it may leave: the same, or its messages without what was found in them."""
+        if at_least is None:
+            return studied.command, None
+        before = studied.assembled.messages
+        texts, names = self._gate.conceal([message.content for message in before], at_least)
+        if texts == [message.content for message in before]:
+            return studied.command, names
+        messages = tuple(Message(m.role, text) for m, text in zip(before, texts, strict=True))
+        return msgspec.structs.replace(
+            studied.command, prompt=None, template=None, variables={}, messages=messages
+        ), names
 
     def _call(
         self, request: Request, call_id: str, decision: dict[str, Any], command: GenerateCommand, studied: Studied,
-        now: int,
+        names: Names | None,
     ) -> Call:  # fmt: skip
         waiting = Waiting(
             request.id, command.provider or "", command.model or "", studied.assembled.prefix_hash,
             tokens_with_answer(command, studied.assembled), request.created_at,
         )  # fmt: skip
-        return Call(id=call_id, decision=decision, command=command, waiting=waiting)
+        return Call(id=call_id, decision=decision, command=command, waiting=waiting, names=names)
 
     def perform(self, batch: Sequence[tuple[Request, Call]]) -> list[Outcome]:
         """Call the providers, batch by batch; return one outcome for each call, in the order given."""
@@ -188,7 +269,7 @@ def _settled(call: Call, answer: Completion | ProviderError, batch_id: str, shar
             outcome.writes = [SettleCall(call.id, "failed", batch_id, None, error, 0, 0, 0, at)]
             outcome.audit = [AuditNote(tag=Tag.CALL_REFUSED, subject=call.id, outcome=answer.code)]
         return outcome
-    outcome = _answered(answer, call.decision["id"], call.decision["label"])
+    outcome = _answered(answer, call.decision["id"], call.decision["label"], call.names)
     outcome.result = {**outcome.result, "batch": shared}
     usage = answer.usage
     writes: list[Write] = [
@@ -209,7 +290,14 @@ def _settled(call: Call, answer: Completion | ProviderError, batch_id: str, shar
     return outcome
 
 
-def _answered(completion: Completion, decision: str, label: str) -> Outcome:
-    return Outcome(
-        verdict=Verdict.APPROVED, result={**completion.to_json(), "decision": {"id": decision, "label": label}}
-    )
+def _answered(completion: Completion, decision: str, label: str, names: Names | None) -> Outcome:
+    """Return the answer as the caller gets it: with the values back in place of the names that were sent."""
+    answer = completion.to_json()
+    if names is not None:
+        answer["text"] = names.restore(answer["text"])
+    return Outcome(verdict=Verdict.APPROVED, result={**answer, "decision": {"id": decision, "label": label}})
+
+
+def made_from(studied: Studied) -> list[str]:
+    """Return the artifacts that a prompt was made from: those it declares, and those it names."""
+    return list(dict.fromkeys([*studied.command.inputs, *_ARTIFACT.findall(studied.assembled.text)[:MAX_NAMED]]))

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from metaqore.canonical import content_hash
-from metaqore.errors import MetaQoreError
+from metaqore.errors import InvalidInput, MetaQoreError
 from metaqore.messages import Outcome, Request, Submission
 from metaqore.security import stops
 from metaqore.security.assessment import assess
@@ -24,6 +24,7 @@ from metaqore.security.model import Assessment, Context, Decision, Label, Positi
 from metaqore.security.policy import decide, denied_early, with_label
 from metaqore.security.policy_file import Policies, read_layer
 from metaqore.security.ports import GateReads, StoredPolicy
+from metaqore.security.redact import WHOLE, Pseudonyms, pseudonymise
 
 #: Approvals of payloads, as they are asked for.
 PAYLOAD = "payload"
@@ -89,6 +90,23 @@ class SecureGate:
             if approved:
                 decision = decided(approved)
         return judged(request, assessment, decision, now, follow_ups if decision.approvals else ())
+
+    def conceal(self, texts: Sequence[str], at_least: str) -> tuple[list[str], Pseudonyms]:
+        """Return texts with names in place of what was found in them, and what the names stand for.
+
+        Args:
+            at_least: findings of a lower label stay.
+
+        Raises:
+            InvalidInput: not everything could be taken out.
+        """
+        floor = Label[at_least]
+        cut, names = pseudonymise(list(texts), assess(list(texts)).findings, at_least=floor)
+        # What only shows where the texts are read as one has no place in any of them.
+        left = [f for f in assess("\n".join(cut)).findings if f.label >= floor and f.type not in WHOLE]
+        if left:
+            raise InvalidInput(f"a {left[0].type.replace('_', ' ')} could not be taken out of the payload")
+        return cut, names
 
     def check(self, batch: Sequence[Request], reads: GateReads, now: int) -> dict[str, Outcome]:
         """Return the veto of each request that is stopped, or denied for what it is, by id. See ``requests.ports``."""

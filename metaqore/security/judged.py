@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -24,14 +25,26 @@ class Judged(msgspec.Struct, kw_only=True):
     reasons: list[str]
     providers_allowed: list[str]
     provider: str | None
+    obligations: list[str]
     #: What has to be done for an allowed provider; who is left out needs nothing.
     duties: Mapping[str, Duties]
     write: NewDecision
     audit: AuditNote
     events: list[EventNote]
     shown: dict[str, Any]
+    #: What was decided, about what.
+    decision: Decision
+    request: Request
+    assessment: Assessment
     #: Questions to people, where only their approval is missing.
     follow_ups: list[Submission] = []
+
+    def without(self, reason: tuple[str, str], now: int) -> Judged:
+        """Return the same as a veto, with one more (rule, reason)."""
+        decision = replace(
+            self.decision, verdict=Verdict.VETOED, reasons=(reason[1],), rules=(reason[0],), obligations=(), duties={}
+        )
+        return judged(self.request, self.assessment, decision, now)
 
     def vetoed(self) -> Outcome:
         """Return the outcome of a request that was vetoed."""
@@ -67,7 +80,7 @@ def judged(
     return Judged(
         approved=approved, decision_id=decision_id, label=label, reasons=list(decision.reasons),
         providers_allowed=list(decision.providers_allowed), provider=decision.provider_recommended,
-        duties=decision.duties,
+        obligations=list(decision.obligations), duties=decision.duties,
         write=NewDecision(
             decision_id, request.organization, request.project, request.id, request.principal,
             decision.verdict.value, label, decision.policy, decision.policy_digest, decision.provider_recommended,
@@ -78,7 +91,7 @@ def judged(
             outcome=decision.verdict.value, policy_digest=decision.policy_digest, details=_details(label, decision),
         ),
         events=[] if approved else [EventNote("governance.veto_applied", decision_id, {"label": label})],
-        shown=shown,
+        shown=shown, decision=decision, request=request, assessment=assessment,
         follow_ups=list(follow_ups),
     )  # fmt: skip
 

@@ -20,7 +20,7 @@ from metaqore.security.detect import MAX_FINDINGS
 from metaqore.security.model import Finding, Label
 
 #: Kinds of findings that are about the whole text, not about a piece that could be taken out.
-_WHOLE = frozenset({"internal_material", "unjudged"})
+WHOLE = frozenset({"internal_material", "unjudged"})
 _NAME = re.compile(r"\[[A-Z0-9_]+_\d+\]")
 
 
@@ -85,7 +85,7 @@ def _replace(payload: Any, findings: Iterable[Finding], at_least: Label, mark: C
         raise InvalidInput(
             f"the payload has {MAX_FINDINGS} findings or more: too many to be sure that all are taken out"
         )
-    chosen = [f for f in found if f.label >= at_least and f.type not in _WHOLE]
+    chosen = [f for f in found if f.label >= at_least and f.type not in WHOLE]
     if isinstance(payload, str):
         if all(finding.pointer is None for finding in chosen):
             return _cut(payload, chosen, mark)

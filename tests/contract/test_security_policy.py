@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,9 +26,10 @@ DENY_BOB = {"id": "no-bob", "version": 2, "mode": "enforce", "when": 'request.pr
 class Governed:
     """The whole engine over one database: every kind, SecureGateway before all of them."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, config: Path | None = None) -> None:
         self.bell = Bell()
-        settings = load({"storage_dsn": database.dsn, "redis_url": "redis://127.0.0.1:1/0"}, environ={})
+        given = {"storage_dsn": database.dsn, "redis_url": "redis://127.0.0.1:1/0"}
+        settings = load({**given, **({"config_dir": str(config)} if config else {})}, environ={})
         self.engine = bootstrap.build(settings, lambda _settings: self.bell)
         self.executor, self.intake, self.database = self.engine.executor, self.engine.intake, database
         self.executor.results = Results()
@@ -59,7 +62,7 @@ class Governed:
         return self.intake.submit([self.submission(kind, principal, project, payload)]).ids[0]
 
     def finish(self, request: str) -> dict[str, Any]:
-        for queue in ("psmp", "security", "llm"):
+        for queue in ("security", "llm", "psmp"):
             self.executor.drain(queue)
             long_work.drain(self.executor, queue)
         with self.engine.store.read() as tx:
@@ -221,3 +224,109 @@ def test_nobody_stops_itself_and_nothing_is_stopped_twice(governed: Governed) ->
     governed.stop("principal", "bob", "it loops")
     with pytest.raises(Conflict, match="stopped already, by admin"):
         governed.stop("principal", "bob", "again")
+
+
+# What leaves, and what comes back
+
+
+MAIL, TOKEN = "maria.keller@posteo.net", "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+ECHO = """
+      - name: echo
+        regex: (?is)say it again.(?P<it>.*)
+        reply: "You said: {{it}}"
+"""
+
+
+@pytest.fixture
+def echoing(database: Database, tmp_path: Path) -> Iterator[Governed]:
+    """An engine whose mock provider repeats what it was sent."""
+    shutil.copytree(Path(__file__).parents[2] / "config", tmp_path / "config")
+    file = tmp_path / "config" / "providers.yaml"
+    file.write_text(file.read_text().replace("    scenarios:\n", "    scenarios:" + ECHO, 1))
+    made = Governed(database, tmp_path / "config")
+    yield made
+    made.engine.database.close()
+
+
+def sent(governed: Governed) -> str:
+    """Everything that the ledger has of the only call."""
+    [row] = governed.sql("SELECT command, response, redacted FROM llm_calls")
+    return " ".join(map(str, row))
+
+
+def test_a_secret_is_taken_out_before_a_call_and_put_back_into_the_answer(echoing: Governed) -> None:
+    row = echoing.do("llm.generate", prompt=f"Say it again: the deploy key is {TOKEN}, keep it.")
+
+    assert row["verdict"] == "approved"
+    assert TOKEN in row["result"]["text"]
+    assert TOKEN not in sent(echoing)
+    assert "CRITICAL" in sent(echoing)
+
+
+def test_an_answer_from_the_ledger_has_the_values_back_too(echoing: Governed, monkeypatch: pytest.MonkeyPatch) -> None:
+    prompt = f"Say it again: the deploy key is {TOKEN}, keep it."
+    first = echoing.do("llm.generate", prompt=prompt)
+    with echoing.database.write() as connection:
+        sql = "UPDATE requests SET state = 'accepted', verdict = NULL, result = NULL, finished_at = NULL WHERE id = ?"
+        connection.exec_driver_sql(echoing.database.sql(sql), (first["id"],))
+
+    again = echoing.finish(first["id"])
+
+    assert again["result"]["text"] == first["result"]["text"]
+    assert echoing.sql("SELECT count(*) FROM llm_calls")[0][0] == 1
+
+
+def test_a_policy_can_demand_names_and_short_answers(echoing: Governed) -> None:
+    base = {"version": 1, "mode": "enforce", "when": 'request.kind == "llm.generate"', "message": "m"}
+    echoing.save(
+        {**base, "id": "a", "effect": {"redact": "PUBLIC"}}, {**base, "id": "b", "effect": {"limit_tokens": 40}}
+    )
+
+    row = echoing.do("llm.generate", prompt=f"Say it again: write to {MAIL}, then to {MAIL}.", max_tokens=100)
+
+    assert row["result"]["text"].count(MAIL) == 2
+    assert MAIL not in sent(echoing)
+    assert '"max_tokens":40' in sent(echoing)
+
+
+def test_a_call_that_the_policy_keeps_from_training_is_not_learnt_from(echoing: Governed) -> None:
+    plain = echoing.do("llm.generate", prompt="Say it again: the weather is fine.")
+    echoing.do("llm.generate", prompt="Say it again: the weather is better.", task_type="release_plan")
+
+    with echoing.engine.store.read() as tx:
+        rows = tx.reads("llm").settled(ORGANIZATION, 0, 10)
+
+    assert [row["request_id"] for row in rows] == [plain["id"]]
+
+
+def test_a_prompt_inherits_the_label_of_the_artifacts_it_names(echoing: Governed) -> None:
+    made = echoing.do(
+        "artifact.declare", "ann", echoing.project, type="doc", name="a", content="text", label="SENSITIVE"
+    )
+    artifact = made["result"]["artifact"]["id"]
+
+    declared = echoing.do("llm.generate", prompt="Say it again: hello.", inputs=[artifact])
+    named = echoing.do("llm.generate", prompt=f"Say it again: what does {artifact} say?")
+    unknown = echoing.do("llm.generate", prompt="Say it again: hello.", inputs=["art_nothing"])
+
+    assert declared["result"]["decision"]["label"] == named["result"]["decision"]["label"] == "SENSITIVE"
+    assert echoing.do("llm.generate", prompt="Say it again: hello.")["result"]["decision"]["label"] == "PUBLIC"
+    assert json.loads(unknown["error"])["code"] == "not_found"
+
+
+def test_an_approval_lets_exactly_the_payload_through_that_was_approved(governed: Governed) -> None:
+    rule = {"id": "four-eyes", "version": 1, "mode": "enforce", "when": 'task_type == "deploy"',
+            "effect": {"require_approval": "approvals:answer"}, "message": "Two people look at deploys."}  # fmt: skip
+    governed.save(rule)
+    asked = {"content": "Deploy release 7.", "task_type": "deploy"}
+
+    vetoed = governed.do("payload.assess", "ann", **asked)
+    [(approval, digest)] = governed.sql("SELECT id, content_hash FROM approvals WHERE state = 'open'")
+    answer = {"approval": approval, "answer": "approve", "authority": ["approvals:answer"], "content_hash": digest}
+    governed.do("approval.answer", "boss", **answer)
+
+    assert vetoed["verdict"] == "vetoed"
+    assert vetoed["result"]["decision"]["approvals"] == ["approvals:answer"]
+    assert governed.do("payload.assess", "ann", **asked)["verdict"] == "approved"
+    assert governed.do("payload.assess", "bob", **asked)["verdict"] == "vetoed"
+    assert governed.do("payload.assess", "ann", **{**asked, "content": "Deploy release 8."})["verdict"] == "vetoed"

@@ -27,6 +27,8 @@ llm_calls = Table(
     text("command"),
     #: The label from which on findings were replaced by names before the command was sent; null where nothing was.
     text("redacted", null=True),
+    #: 0 where SecureGateway's decision forbids to learn from it.
+    number("trainable", default=1),
     text("response", null=True),
     text("error", null=True),
     number("prompt_tokens", default=0),

@@ -37,3 +37,4 @@ def upgrade() -> None:
     )
     # How the payload of a call was redacted: what is put back into a stored answer depends on it.
     op.add_column("llm_calls", sa.Column("redacted", sa.Text(), nullable=True))
+    op.add_column("llm_calls", sa.Column("trainable", sa.BigInteger(), server_default="1", nullable=False))
