@@ -23,8 +23,11 @@ def token(last: Any) -> str:
     return "" if last is None else base64.urlsafe_b64encode(msgspec.json.encode(last)).decode().rstrip("=")
 
 
-def after(text: str, kind: type[str] | type[int]) -> Any:
+def after(text: str, kind: Any) -> Any:
     """Return the key that a token stands for, None for no token.
+
+    Args:
+        kind: the type of the key, as msgspec reads it.
 
     Raises:
         InvalidInput: it was not made here.

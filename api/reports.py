@@ -21,6 +21,12 @@ def with_remedies(blocked: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [_joined(item, found.get(item["proposal"])) for item in blocked]
 
 
+def without_remedies(blocked: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the proposals that were blocked at an earlier moment; what could have been done then is not tried now."""
+    then = {**_NOT_NOW, "summary": "This is how it was; read the report without as_of for the ways out of it now."}
+    return [{**item, **then} for item in blocked]
+
+
 def present(report: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the report of a blocked request as it is now; as it was where it is not blocked any more."""
     proposal = report.get("proposal")

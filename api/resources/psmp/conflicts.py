@@ -10,12 +10,15 @@ from flask.views import MethodView
 from api import paging
 from api.blueprint import Blueprint
 from api.door import caller, door
+from api.moments import views_at, views_of
 from api.preconditions import conditional
 from api.schemas import psmp as schemas
+from api.schemas.moments import AsOfQuery
 from api.schemas.requests import PromiseSchema, RequestSchema
 from api.schemas.strict import page_of
 from api.submit import submit
 from metaqore.errors import InvalidInput, NotFound
+from metaqore.psmp.checkpoints import refuse
 
 blp = Blueprint("conflicts", __name__, url_prefix="/api/v1/conflicts", description="What stands in the way, and why")
 
@@ -29,7 +32,9 @@ class Conflicts(MethodView):
     @blp.response(200, page_of(schemas.ConflictSchema))
     def get(self, query: dict[str, Any]) -> dict[str, Any]:
         """List conflicts, the newest first"""
-        page = door().views.psmp.conflicts(
+        if query["as_of"] is not None and query["project"] is None:
+            refuse("as_of", "a moment is one of a project's history: name the project")
+        page = views_at(query["project"], query["as_of"]).conflicts(
             caller().organization, project=query["project"], state=query["state"], severity=query["severity"],
             conflict_class=query["class"], after=paging.after(query["page_token"], str), limit=query["page_size"],
         )  # fmt: skip
@@ -41,11 +46,12 @@ class Conflict(MethodView):
     """One conflict."""
 
     @blp.operation("getConflict", "artifacts:read")
+    @blp.arguments(AsOfQuery, location="query")
     @blp.response(200, schemas.ConflictSchema)
     @blp.problems(404)
-    def get(self, conflict: str) -> Any:
-        """Read a conflict"""
-        row = door().views.psmp.conflict(caller().organization, conflict)
+    def get(self, query: dict[str, Any], conflict: str) -> Any:
+        """Read a conflict, now or as of a moment"""
+        row = views_of("conflicts", conflict, query["as_of"]).conflict(caller().organization, conflict)
         if row is None:
             raise NotFound(f"conflict {conflict} does not exist")
         return row

@@ -11,23 +11,25 @@ from api.answers import labels
 from api.blueprint import MERGE_PATCH, Blueprint
 from api.door import authority, caller, door
 from api.merge_patch import merged
+from api.moments import views_at
 from api.preconditions import expected_version, tag, unchanged
 from api.schemas import psmp as schemas
+from api.schemas.moments import AsOfQuery, PastPageQuery
 from api.schemas.psmp_reports import BlockingReportSchema
-from api.schemas.strict import PageQuery, page_of
+from api.schemas.strict import page_of
 from api.submit import run
 from metaqore.errors import NotFound
 
 blp = Blueprint("projects", __name__, url_prefix="/api/v1/projects", description="Where artifacts live, with a mode")
 
 
-def project_of(project: str) -> Any:
-    """Return a project's row.
+def project_of(project: str, as_of: str | None = None) -> Any:
+    """Return a project's row, now or as of a moment.
 
     Raises:
         NotFound: there is none in the caller's organization.
     """
-    row = door().views.psmp.project(caller().organization, project)
+    row = views_at(project, as_of).project(caller().organization, project)
     if row is None:
         raise NotFound(f"project {project} does not exist")
     return row
@@ -62,11 +64,12 @@ class Project(MethodView):
     """One project."""
 
     @blp.operation("getProject", "projects:read", "If-None-Match")
+    @blp.arguments(AsOfQuery, location="query")
     @blp.response(200, schemas.ProjectSchema)
     @blp.problems(404)
-    def get(self, project: str) -> Any:
-        """Read a project"""
-        row = project_of(project)
+    def get(self, query: dict[str, Any], project: str) -> Any:
+        """Read a project, now or as of a moment"""
+        row = project_of(project, query["as_of"])
         return unchanged(row["version"]) or (row, {"ETag": tag(row["version"])})
 
     @blp.operation("changeProject", "projects:write", "If-Match", "Idempotency-Key")
@@ -101,15 +104,15 @@ class BlockingReport(MethodView):
     """What stands in the way of a project."""
 
     @blp.operation("getBlockingReport", "artifacts:read")
-    @blp.arguments(PageQuery, location="query")
+    @blp.arguments(PastPageQuery, location="query")
     @blp.response(200, BlockingReportSchema)
     @blp.problems(404)
     def get(self, query: dict[str, Any], project: str) -> dict[str, Any]:
         """Read what is blocked, why, and what to do about it"""
-        row, views = project_of(project), door().views.psmp
+        row, views = project_of(project, query["as_of"]), views_at(project, query["as_of"])
         standing = views.standing(caller().organization, project)
         after = paging.after(query["page_token"], str)
         page = views.blocked(caller().organization, project, after=after, limit=query["page_size"])
-        items = reports.with_remedies(page.items)
+        items = reports.with_remedies(page.items) if query["as_of"] is None else reports.without_remedies(page.items)
         report = {"project": project, "mode": row["mode"], "is_blocked": standing["open"] > 0, **standing}
         return {**report, **paging.envelope(page), "items": items}

@@ -9,10 +9,12 @@ from flask.views import MethodView
 from api import paging
 from api.answers import labels
 from api.blueprint import MERGE_PATCH, Blueprint
-from api.door import authority, caller, door
+from api.door import authority, caller
 from api.merge_patch import merged
+from api.moments import views_at, views_of
 from api.preconditions import expected_version, tag, unchanged
 from api.schemas import psmp as schemas
+from api.schemas.moments import AsOfQuery
 from api.schemas.strict import page_of
 from api.submit import run
 from metaqore.errors import NotFound
@@ -20,8 +22,8 @@ from metaqore.errors import NotFound
 blp = Blueprint("tasks", __name__, url_prefix="/api/v1/tasks", description="Who is to do what, after what")
 
 
-def _task(task: str) -> Any:
-    row = door().views.psmp.task(caller().organization, task)
+def _task(task: str, as_of: str | None = None) -> Any:
+    row = views_of("tasks", task, as_of).task(caller().organization, task)
     if row is None:
         raise NotFound(f"task {task} does not exist")
     return row
@@ -36,7 +38,7 @@ class Tasks(MethodView):
     @blp.response(200, page_of(schemas.TaskSchema))
     def get(self, query: dict[str, Any]) -> dict[str, Any]:
         """List the tasks of a project"""
-        page = door().views.psmp.tasks(
+        page = views_at(query["project"], query["as_of"]).tasks(
             caller().organization, query["project"], state=query["state"], assigned_to=query["assigned_to"],
             after=paging.after(query["page_token"], str), limit=query["page_size"],
         )  # fmt: skip
@@ -58,11 +60,12 @@ class Task(MethodView):
     """One task."""
 
     @blp.operation("getTask", "projects:read", "If-None-Match")
+    @blp.arguments(AsOfQuery, location="query")
     @blp.response(200, schemas.TaskSchema)
     @blp.problems(404)
-    def get(self, task: str) -> Any:
-        """Read a task"""
-        row = _task(task)
+    def get(self, query: dict[str, Any], task: str) -> Any:
+        """Read a task, now or as of a moment"""
+        row = _task(task, query["as_of"])
         return unchanged(row["version"]) or (row, {"ETag": tag(row["version"])})
 
     @blp.operation("changeTask", "tasks:write", "If-Match", "Idempotency-Key")

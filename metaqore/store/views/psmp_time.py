@@ -91,6 +91,10 @@ class TimeViews(Lookup):
                 return found, None
         return found, after
 
+    def difference(self, artifact: str, start: int, end: int) -> Difference | None:
+        """Return what differs of one artifact between two positions."""
+        return self._compared([(0, artifact, "artifact")], start, end)[0][1]
+
     def _compared(
         self, changes: Sequence[past.Change], start: int, end: int
     ) -> list[tuple[past.Change, Difference | None]]:

@@ -1,0 +1,112 @@
+"""A project's history over HTTP: looking back, naming moments, comparing them, going back."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+
+from tests.running import Answer, Running
+
+
+def declare(mq: Running, project: str, name: str, content: Any, base: int | None = None, **more: Any) -> Answer:
+    body = {"project": project, "type": "doc", "name": name, "content": content, "base_version": base, **more}
+    return mq.post("/artifacts", body, prefer="wait=20")
+
+
+@pytest.fixture
+def history(mq: Running, project: str) -> dict[str, str]:
+    """A project at position 4: x (two versions), then y."""
+    x = declare(mq, project, "x", "one\ntwo\n").json["result"]["artifact"]["id"]
+    declare(mq, project, "x", "one\nTWO\n", 1)
+    y = declare(mq, project, "y", 1, depends_on=[{"type": "doc", "name": "x"}]).json["result"]["artifact"]["id"]
+    return {"project": project, "x": x, "y": y}
+
+
+def test_every_read_can_look_back(mq: Running, history: dict[str, str]) -> None:
+    p, x = history["project"], history["x"]
+    declare(mq, p, "z", 1, depends_on=[{"type": "doc", "name": "nowhere"}])  # blocked, position 5
+    conflict = mq.get(f"/conflicts?project={p}").json["items"][0]["id"]
+    task = mq.post("/tasks", {"project": p, "title": "late"}).json["id"]  # position 6
+
+    assert mq.get(f"/projects/{p}").json["position"] == 6
+    assert mq.get(f"/projects/{p}?as_of=4").json["position"] == 4
+    names = [item["name"] for item in mq.get(f"/artifacts?project={p}&as_of=3").json["items"]]
+    assert names == ["x"]
+    then = mq.get(f"/artifacts/{x}?as_of=2")
+    assert (then.json["version"], then.json["content"], then.headers["ETag"]) == (1, "one\ntwo\n", '"1"')
+    assert mq.get(f"/artifacts/{history['y']}?as_of=3").status == 404
+    assert [v["version"] for v in mq.get(f"/artifacts/{x}/versions?as_of=2").json["items"]] == [1]
+    assert mq.get(f"/artifacts/{x}/versions/2?as_of=2").status == 404
+    assert mq.get(f"/conflicts?project={p}&as_of=4").json["items"] == []
+    assert mq.get(f"/conflicts/{conflict}?as_of=4").status == 404
+    assert mq.get(f"/conflicts/{conflict}?as_of=5").json["state"] == "open"
+    assert [mq.get(f"/projects/{p}/blocking-report?as_of={n}").json["open"] for n in (4, 5)] == [0, 1]
+    assert mq.get(f"/projects/{p}/blocking-report?as_of=5").json["items"][0]["remedies"] == []
+    assert mq.get(f"/tasks?project={p}&as_of=5").json["items"] == []
+    assert mq.get(f"/tasks/{task}?as_of=5").status == 404
+    assert mq.get(f"/tasks/{task}?as_of=6").json["title"] == "late"
+
+
+@pytest.mark.parametrize(
+    "moment", ["5", "nobody", "chk_0", "-1", "2026-99-01T00:00:00Z", "9999-01-01T00:00:00Z", "%20"]
+)
+def test_a_moment_that_is_none_says_so(mq: Running, history: dict[str, str], moment: str) -> None:
+    for path in (f"/projects/{history['project']}?", f"/artifacts?project={history['project']}&",
+                 f"/artifacts/{history['x']}?", f"/projects/{history['project']}/blocking-report?"):  # fmt: skip
+        answer = mq.get(f"{path}as_of={moment}")
+        assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/as_of"), path
+
+
+def test_as_of_over_all_projects_means_nothing(mq: Running) -> None:
+    assert mq.get("/conflicts?as_of=1").status == 422
+
+
+def test_a_checkpoint_is_made_used_and_deleted(mq: Running, history: dict[str, str]) -> None:
+    p, key = history["project"], {"Idempotency-Key": uuid.uuid4().hex}
+    made = mq.post(f"/projects/{p}/checkpoints", {"name": "before-y", "at": 3, "note": "n"}, headers=key)
+    again = mq.post(f"/projects/{p}/checkpoints", {"name": "before-y", "at": 3, "note": "n"}, headers=key)
+    twice = mq.post(f"/projects/{p}/checkpoints", {"name": "before-y"})
+
+    assert (made.status, made.json["position"], again.json["id"]) == (201, 3, made.json["id"])
+    assert (twice.status, again.headers["Idempotency-Replayed"]) == (409, "true")
+    for moment in ("before-y", made.json["id"]):
+        assert [item["name"] for item in mq.get(f"/artifacts?project={p}&as_of={moment}").json["items"]] == ["x"]
+    assert mq.get(f"/projects/{p}/checkpoints").json["items"] == [mq.get(made.headers["Location"][7:]).json]
+    assert mq.call("DELETE", made.headers["Location"][7:]).status == 204
+    assert mq.get(made.headers["Location"][7:]).status == 404
+    past = mq.post(f"/projects/{p}/checkpoints", {"name": "late", "expires_at": "2020-01-01T00:00:00Z"})
+    assert (past.status, past.json["errors"][0]["pointer"]) == (422, "/expires_at")
+
+
+def test_a_diff_is_paged_and_shows_the_content_of_one_artifact(mq: Running, history: dict[str, str]) -> None:
+    p = history["project"]
+    first = mq.get(f"/projects/{p}/diff?from=2&to=4&page_size=1").json
+    rest = mq.get(f"/projects/{p}/diff?from=2&to=4&page_size=1&page_token={first['next_page_token']}").json
+
+    assert [(i["title"], i["change"]) for i in first["items"] + rest["items"]] == [
+        ("doc/x", "changed"),
+        ("doc/y", "added"),
+    ]
+    one = mq.get(f"/projects/{p}/diff?from=2&artifact={history['x']}").json
+    assert (one["from"], one["to"]) == (2, 4)
+    assert one["content"][2:] == ["@@ -1,2 +1,2 @@", " one", "-two", "+TWO"]
+    assert mq.get(f"/projects/{p}/diff?from=9").json["errors"][0]["pointer"] == "/from"
+    assert mq.get(f"/projects/{p}/diff?from=2&artifact=art_none").status == 404
+
+
+def test_a_project_goes_back_and_forth(mq: Running, history: dict[str, str]) -> None:
+    p, x = history["project"], history["x"]
+    went = mq.post(f"/projects/{p}/restore", {"to": 2, "reason": "wrong way"}, prefer="wait=20")
+
+    assert went.status == 200, went.body
+    result = went.json["result"]
+    assert (result["before"], result["position"]) == (4, 5)
+    assert {m["title"]: m["did"] for m in result["members"]} == {"doc/x": "restored", "doc/y": "deprecated"}
+    assert (mq.get(f"/artifacts/{x}").json["content"], mq.get(f"/artifacts/{x}").json["version"]) == ("one\ntwo\n", 3)
+    back = mq.post(f"/projects/{p}/restore", {"to": result["before"]}, prefer="wait=20").json["result"]
+    assert mq.get(f"/artifacts/{x}").json["content"] == "one\nTWO\n"
+    assert mq.get(f"/projects/{p}/diff?from=4&to={back['position']}").json["items"] == []
+    assert mq.post(f"/projects/{p}/restore", {"to": "nobody"}).status == 422
+    assert mq.post(f"/projects/{p}/restore", {"to": 1}, key=mq.make_key(["projects:write"])).status == 403
