@@ -5,35 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import Schema, fields, validate
 
+from api.schemas.psmp_parts import ClaimsField, ClaimsSchema, ReferenceSchema
 from api.schemas.strict import Integer, Moment, PageQuery, choice, text
 from metaqore.psmp.intents import MAX_EXPIRES_S, MAX_PURPOSE, MAX_TOUCHES, Announce, check
 
 INTENT_STATES = ("open", "fulfilled", "withdrawn", "expired")
 
 
-class TouchSchema(Schema):
+class TouchSchema(ReferenceSchema):
     """An artifact that is going to be read or written: by id, or by type and name."""
 
-    artifact = fields.String(allow_none=True)
-    type = fields.String(allow_none=True)
-    name = fields.String(allow_none=True)
     base_version = Integer(allow_none=True, metadata={"description": "The version that you know of"})
     content_hash = fields.String(allow_none=True, metadata={"description": "What it is going to be: sha256:<hex>"})
-
-    @validates_schema
-    def _one_way(self, data: dict[str, Any], **_: Any) -> None:
-        by_name = data.get("type") is not None and data.get("name") is not None
-        if (data.get("artifact") is None) != by_name:
-            raise ValidationError("give either artifact, or type and name")
-
-
-class IntentClaimsSchema(Schema):
-    """Paths (``*``, ``?`` and ``**`` are wildcards) and named resources."""
-
-    paths = fields.List(fields.String())
-    resources = fields.List(fields.String())
 
 
 class AnnounceSchema(Schema):
@@ -43,7 +28,7 @@ class AnnounceSchema(Schema):
     expires_in_s = Integer(required=True, validate=validate.Range(1, MAX_EXPIRES_S))
     writes = fields.List(fields.Nested(TouchSchema), validate=validate.Length(max=MAX_TOUCHES))
     reads = fields.List(fields.Nested(TouchSchema), validate=validate.Length(max=MAX_TOUCHES))
-    claims = fields.Nested(IntentClaimsSchema)
+    claims = ClaimsField(metadata={"description": "Paths; or paths and resources"})
 
 
 class IntentSchema(Schema):
@@ -56,7 +41,7 @@ class IntentSchema(Schema):
     state = choice(*INTENT_STATES, required=True)
     writes = fields.List(fields.Nested(TouchSchema), required=True)
     reads = fields.List(fields.Nested(TouchSchema), required=True)
-    claims = fields.Nested(IntentClaimsSchema, required=True)
+    claims = fields.Nested(ClaimsSchema, required=True)
     remaining = fields.List(
         fields.String(), required=True, metadata={"description": "Announced writes that are not there yet"}
     )

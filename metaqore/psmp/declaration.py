@@ -179,6 +179,15 @@ def _check_pointers(declaration: Declaration) -> None:
         for pointer in pointers:
             if len(pointer) > MAX_CLAIM or not _POINTER.fullmatch(pointer):
                 raise InvalidInput(f"{field}: {pointer[:80]!r} is no JSON pointer (RFC 6901), e.g. /servers/0/port")
-    for pointer in declaration.owns or ():
-        if value_at(declaration.content, canonical_pointer(declaration.content, pointer)) is ABSENT:
+    check_owned(declaration.content, declaration.owns or ())
+
+
+def check_owned(content: Any, owns: Sequence[str]) -> None:
+    """Refuse to manage what is not there.
+
+    Raises:
+        InvalidInput: which pointer names nothing in the content.
+    """
+    for pointer in owns:
+        if value_at(content, canonical_pointer(content, pointer)) is ABSENT:
             raise InvalidInput(f"owns: the content has nothing at {pointer[:80]!r}, so nobody can manage it")
