@@ -8,7 +8,7 @@ from api.schemas.psmp import objects
 from api.schemas.strict import Moment, PageQuery, choice
 
 APPROVAL_STATES = ("open", "approved", "denied", "expired", "withdrawn")
-_HASH = "SHA-256 (hex) of what an approval lets through, and of nothing else"
+_HASH = "sha256:… of what an approval lets through, and of nothing else"
 
 
 class ApprovalSchema(Schema):
@@ -44,6 +44,6 @@ class AnswerSchema(Schema):
 
     reason = fields.String(load_default="", validate=validate.Length(max=2000))
     content_hash = fields.String(
-        validate=validate.Regexp(r"[0-9a-f]{64}\Z"),
+        validate=validate.Regexp(r"sha256:[0-9a-f]{64}\Z"),
         metadata={"description": "What you were shown; where it is not what would be let through, the answer is 412"},
     )  # fmt: skip

@@ -7,7 +7,7 @@ from marshmallow import Schema, fields, validate
 from api.schemas.psmp import ConflictSchema, objects
 from api.schemas.strict import Boolean, Integer, Moment, choice
 
-_HASH = "SHA-256 (hex) of the whole declaration; an approval is bound to it"
+_HASH = "sha256:… of the whole declaration; an approval is bound to it"
 
 
 class WithdrawSchema(Schema):

@@ -81,6 +81,27 @@ def _without(pointer: str, head: int, head_content: Any, payload: Payload) -> Pa
     return changed
 
 
+def original(pointer: str, removed: Iterable[str]) -> str:
+    """Return what ``pointer`` into a declaration without ``removed`` was before: entries of lists have moved up."""
+    path = list(steps(pointer))
+    for at, step in enumerate(path):
+        if not step.isdigit() or path[0] == "content":
+            continue
+        gone = [entry(steps(other)) for other in removed]
+        before = sorted(int(other[at]) for other in gone if len(other) == at + 1 and list(other[:at]) == path[:at])
+        index = int(step)
+        for other in before:
+            index += other <= index
+        path[at] = str(index)
+        break
+    return pointer_to(path)
+
+
+def pointer_to(path: Iterable[str]) -> str:
+    """Return a path as a pointer."""
+    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in path)
+
+
 def apply(payload: Payload, changes: Iterable[tuple[str, Edit]]) -> Payload:
     """Return a declaration after ``changes``, each of the part that its pointer names."""
     # From the back, so that no index of a list moves before its turn.

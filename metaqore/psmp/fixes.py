@@ -133,10 +133,11 @@ def _replaced(pointer: str, conflict: Mapping[str, Any], scene: Scene) -> Iterab
 def _constraint(pointer: str, conflict: Mapping[str, Any], scene: Scene) -> Iterable[Fix]:
     path = edits.steps(pointer)
     evidence = conflict["evidence"]
-    for specifier in (evidence.get("witness_specifier"), evidence.get("others_specifier")):
-        if isinstance(specifier, str):
-            yield Fix("witness", f"Ask for {evidence.get('package', 'it')} {specifier}, which all others accept.",
-                      lambda payload, to=specifier: edits.put(payload, (*path, "specifier"), to))  # type: ignore[misc] # fmt: skip
+    witness = evidence.get("witness")
+    if witness is not None:
+        specifier = f"=={witness}" if evidence.get("ecosystem") == "pypi" else str(witness)
+        what = f"Ask for {evidence.get('package')} {specifier}, which all others accept."
+        yield Fix("witness", what, lambda payload: edits.put(payload, (*path, "specifier"), specifier))
     yield from _leave_out(pointer, conflict, scene)
 
 
@@ -150,8 +151,7 @@ def _reread(pointer: str, conflict: Mapping[str, Any], scene: Scene) -> Iterable
 
 
 def _owned(pointer: str, conflict: Mapping[str, Any], scene: Scene) -> Iterable[Fix]:
-    evidence = conflict["evidence"]
-    owner = ", ".join(evidence.get("owners", ())) or "its owner"
+    owner = conflict["evidence"].get("manager") or "its manager"
     yield Fix("leave_field", f"Leave {pointer} as {owner} has it.",
               lambda payload: edits.without(payload, [pointer], scene.head, scene.head_content))  # fmt: skip
     field = pointer.removeprefix("/content")
@@ -176,11 +176,26 @@ def _leave_out(pointer: str, conflict: Mapping[str, Any], scene: Scene) -> Itera
     field = edits.steps(pointer)[0]
     if field in ("type", "name", "content", "base_version"):
         return
-    named = conflict["evidence"].get("dependency") or pointer
-    yield Fix(_DROPS.get(field, f"drop_{field}"), f"Leave out {named}.",
+    yield Fix(_DROPS.get(field, f"drop_{field}"), f"Leave out {_named(pointer, scene)}.",
               lambda payload: edits.without(payload, [pointer], scene.head, scene.head_content))  # fmt: skip
 
 
+def _named(pointer: str, scene: Scene) -> str:
+    """Return how a part of the declaration is called in a sentence."""
+    path = edits.steps(pointer)
+    try:
+        part = edits.value_at(scene.payload, path)
+    except KeyError:
+        return pointer
+    what = _PARTS.get(path[0], path[0])
+    if isinstance(part, Mapping):
+        name = part.get("artifact") or "/".join(str(part[key]) for key in ("type", "name") if part.get(key))
+        return f"{what} {name} {part.get('specifier', '')}".rstrip() if name else pointer
+    return f"{what} {part}" if isinstance(part, str) else f"{path[0].replace('_', ' ')} ({pointer})"
+
+
+_PARTS = {"depends_on": "the dependency on", "requires": "the requirement", "claims": "the claim",
+          "read_set": "the read of", "label": "the label"}  # fmt: skip
 _DROPS = {"depends_on": "drop_dependency", "requires": "drop_requirement", "claims": "drop_claim",
           "read_set": "drop_read"}  # fmt: skip
 

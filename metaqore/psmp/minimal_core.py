@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from metaqore.psmp.edits import entry, steps
+from metaqore.psmp.edits import entry, pointer_to, steps
 
 #: Causes that are looked at one by one; a declaration with more of them is told all of them.
 MAX_CAUSES = 32
@@ -40,8 +40,7 @@ def causes_of(conflicts: Iterable[Mapping[str, Any]]) -> list[Cause]:
     for conflict in conflicts:
         path = steps(conflict["evidence"].get("pointer", ""))
         whole = path if path[:1] == ("content",) else entry(path)
-        pointer = "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in whole)
-        found.setdefault(pointer, []).append(conflict)
+        found.setdefault(pointer_to(whole), []).append(conflict)
     return [Cause(pointer, tuple(grouped)) for pointer, grouped in found.items()]
 
 
@@ -51,6 +50,8 @@ def minimal_core(causes: Sequence[Cause], admitted_without: Callable[[Sequence[C
     Args:
         admitted_without: whether the declaration would be admitted without these causes.
     """
+    if not causes:
+        return Core((), minimal=True)
     if len(causes) > MAX_CAUSES or not admitted_without(causes):
         return Core(tuple(causes), minimal=False)
     core = list(causes)

@@ -89,7 +89,7 @@ def offer(
 ) -> dict[str, Any]:  # fmt: skip
     """Return a remedy as callers see it."""
     condition = {"If-Match": f'"{head}"'} if head else {"If-None-Match": "*"}
-    token = sha256_hex(canonical_json([proposal, url, head, dict(body)]))[:32]
+    token = sha256_hex(canonical_json([proposal, url, head, dict(body)])).removeprefix("sha256:")[:32]
     return {
         "kind": kind,
         "what": what,

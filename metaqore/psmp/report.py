@@ -9,9 +9,19 @@ from metaqore.psmp.model import Conflict, Declaration
 
 
 def blocking_report(
-    *, project: str, proposal: str, declaration: Declaration, head_version: int, conflicts: Sequence[Conflict]
+    *,
+    project: str,
+    proposal: str | None,
+    declaration: Declaration,
+    head_version: int,
+    conflicts: Sequence[Conflict],
+    policy_digest: str,
 ) -> dict[str, Any]:
-    """Return the report that is stored as the result of a blocked declaration; see ``reports`` for the rest of it."""
+    """Return the report that is stored as the result of a blocked declaration; see ``reports`` for the rest of it.
+
+    Args:
+        proposal: None where it is not kept.
+    """
     return {
         "project": project,
         "proposal": proposal,
@@ -19,5 +29,6 @@ def blocking_report(
         "base_version": declaration.base_version or 0,
         "head_version": head_version,
         "conflicts": [conflict.shown() for conflict in conflicts],
-        "links": {"remedies": f"/api/v1/proposals/{proposal}"},
+        "policy_digest": policy_digest,
+        "links": {"remedies": f"/api/v1/proposals/{proposal}"} if proposal is not None else {},
     }

@@ -17,7 +17,7 @@ from metaqore.messages import Outcome, Request, Verdict, failed
 from metaqore.psmp import edits, remedies
 from metaqore.psmp.approvals import ApprovalReads
 from metaqore.psmp.fixes import Scene
-from metaqore.psmp.minimal_core import Core, causes_of, minimal_core
+from metaqore.psmp.minimal_core import Cause, Core, causes_of, minimal_core
 from metaqore.psmp.proposals import Proposal, cause, content_hash, declared
 from metaqore.psmp.resolution import OVERRIDE_SCOPE
 
@@ -26,6 +26,8 @@ MAX_TRIES = 64
 MAX_READ = 8_000_000
 #: Seconds after which nothing more is tried for one proposal, or for one page of proposals.
 PROPOSAL_S, PAGE_S = 0.5, 2.0
+#: How often conflicts are looked for under those that are gone.
+_LAYERS = 3
 #: Higher than any rank: a new artifact comes after all that there are.
 _SEQ = 2**62
 
@@ -144,12 +146,12 @@ class Reports:
         conflicts = _named(present.result.get("blocking_report", {}).get("conflicts", ()), proposal)
         scene = _scene(reads, proposal, payload, conflicts)
 
-        def admitted_without(causes: Sequence[Any]) -> bool:
+        def admitted_without(causes: Sequence[Cause]) -> bool:
             pointers = [each.pointer for each in causes]
             rest = edits.without(payload, pointers, scene.head, scene.head_content)
             return trial.would("artifact.declare", rest, proposal.author)
 
-        core = minimal_core(causes_of(conflicts), admitted_without) if conflicts else Core((), minimal=True)
+        core = minimal_core(_causes(trial, scene, proposal, conflicts), admitted_without)
         offered = [] if present.error is not None else _remedies(proposal, core, scene, trial)
         report = {
             "project": proposal.project,
@@ -170,6 +172,25 @@ class Reports:
         if "merge_conflicts" in present.result.get("blocking_report", {}):
             report["merge_conflicts"] = present.result["blocking_report"]["merge_conflicts"]
         return report
+
+
+def _causes(trial: Trial, scene: Scene, proposal: Proposal, conflicts: Sequence[Mapping[str, Any]]) -> list[Cause]:
+    """Return the causes of conflicts, and of those that come to light once these are gone."""
+    found = list(conflicts)
+    for _ in range(_LAYERS):
+        causes = causes_of(found)
+        pointers = [each.pointer for each in causes]
+        rest = edits.without(scene.payload, pointers, scene.head, scene.head_content)
+        under = trial.decide("artifact.declare", rest, proposal.author).result if causes else {}
+        fresh = [
+            {**conflict, "id": None,
+             "evidence": {**conflict["evidence"], "pointer": edits.original(cause(conflict)[1], pointers)}}
+            for conflict in under.get("blocking_report", {}).get("conflicts", ())
+        ]  # fmt: skip
+        if not {cause(conflict) for conflict in fresh} - {cause(conflict) for conflict in found}:
+            break
+        found += fresh
+    return causes_of(found)
 
 
 def _named(conflicts: Sequence[Mapping[str, Any]], proposal: Proposal) -> list[dict[str, Any]]:
