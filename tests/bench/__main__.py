@@ -22,7 +22,7 @@ from pathlib import Path
 import psutil
 
 from metaqore.store.engine import Database
-from tests.bench import governed, peers
+from tests.bench import governed, peers, psmp_numbers
 from tests.running import Running, free_port, running, wait_until
 
 Numbers = dict[str, list[float]]
@@ -221,6 +221,7 @@ def main() -> int:
                 numbers["peak_memory_mb"] = bench.memory_mb()
             finally:
                 bench.close()
+    numbers |= psmp_numbers.measure()
     print(f"\n{'number':34} {'median':>12}")
     for name, value in sorted(numbers.items()):
         print(f"{name:34} {value:12.2f}")
