@@ -118,6 +118,14 @@ class DatabaseSource:
         rows = self._all(sql, organization, level, index)
         return rows[0][0] if rows and type(rows[0][0]) is bytes else b""
 
+    def has_table(self, name: str) -> bool:
+        """Tell whether there is such a table beside the log's own."""
+        return self._has(name)
+
+    def ask(self, sql: str, *values: Any) -> list[Any]:
+        """Return all rows of a statement over other tables; SQLite gives text as bytes."""
+        return self._all(sql, *values)
+
     def is_complete(self) -> bool:
         """Return True: a database has no end that could be missing."""
         return True
@@ -252,14 +260,14 @@ class PostgresSource(DatabaseSource):
 
     def _all(self, sql: str, *values: Any) -> list[Any]:
         with self._reading(), self._connection.cursor(binary=True) as cursor:
-            cursor.execute(sql.replace("?", "%s").encode(), values)
+            cursor.execute(_postgres(sql), values)
             return cursor.fetchall()
 
     def _batches(self, sql: str, *values: Any) -> Iterator[list[Any]]:
         self._cursors += 1
         with self._connection.cursor(f"audit_{self._cursors}", binary=True) as cursor:
             with self._reading():
-                cursor.execute(sql.replace("?", "%s").encode(), values)
+                cursor.execute(_postgres(sql), values)
             while True:
                 with self._reading():
                     rows = cursor.fetchmany(CHUNK_ROWS)
@@ -290,6 +298,10 @@ def open_database(dsn: str) -> DatabaseSource:
     if backend in ("postgresql", "postgres"):
         return PostgresSource(f"postgresql://{rest}")
     raise CannotRead(f"--db {scheme}://…: expected a SQLite path, sqlite:///path or postgresql://…")
+
+
+def _postgres(sql: str) -> bytes:
+    return sql.replace("%", "%%").replace("?", "%s").encode()
 
 
 def _without_password(dsn: str) -> str:

@@ -26,6 +26,10 @@ class Attack(StrEnum):
     REPLAYED = "replayed"
     BACKDATED = "backdated"
     CHECKPOINT_EDITED = "checkpoint_edited"
+    #: Done, and not recorded.
+    OMITTED = "omitted"
+    #: Recorded, and not done, or recorded twice.
+    UNFOUNDED = "unfounded"
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ MODULES = (
     "metaqore.audit.block",
     "metaqore.audit.diagnose",
     "metaqore.audit.judge",
+    "metaqore.audit.reconcile",
     "metaqore.audit.verify",
     "metaqore.audit.offline",
 )

@@ -24,6 +24,8 @@ class Tag(StrEnum):
     ARTIFACT_CHANGED = "psmp:artifact:changed"
     ARTIFACT_DEPRECATED = "psmp:artifact:deprecated"
     ARTIFACT_DELETED = "psmp:artifact:deleted"
+    ARTIFACT_ALIASED = "psmp:artifact:aliased"
+    ARTIFACT_DECLASSIFIED = "psmp:artifact:declassified"
     INTENT_ANNOUNCED = "psmp:intent:announced"
     INTENT_FULFILLED = "psmp:intent:fulfilled"
     INTENT_WITHDRAWN = "psmp:intent:withdrawn"

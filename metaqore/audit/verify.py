@@ -23,10 +23,12 @@ from metaqore.audit.anchors import (
     witnessed_logs,
 )
 from metaqore.audit.block import BLOCK_ENTRIES, BLOCK_HEIGHT, Block, BlockTask, Segment, check_block, run_blocks
+from metaqore.audit.database import DatabaseSource
 from metaqore.audit.diagnose import examine
 from metaqore.audit.findings import Attack, Finding, Verdict
 from metaqore.audit.judge import Evidence, judge
 from metaqore.audit.merkle import CompactRange, perfect_ranges, tile_root
+from metaqore.audit.reconcile import reconcile
 from metaqore.audit.source import Source, fields_of
 from metaqore.errors import InvalidInput
 
@@ -47,6 +49,7 @@ class Options:
             entries after it are read.
         tolerance_ms: how far times may go backwards, and how long the newest entries may be unsealed.
         processes: how many processes check blocks of a database.
+        reconcile: hold the log against what was done, where the source is a whole database.
     """
 
     trust: Trust = field(default_factory=Trust)
@@ -54,6 +57,7 @@ class Options:
     since: str | None = None
     tolerance_ms: int = DEFAULT_TOLERANCE_MS
     processes: int = 1
+    reconcile: bool = True
 
 
 def verify(source: Source, options: Options, progress: Callable[[int], None] = lambda _: None) -> list[Verdict]:
@@ -76,7 +80,10 @@ def verify_log(
     source: Source, organization: str, options: Options, progress: Callable[[int], None] = lambda _: None
 ) -> Verdict:
     """Verify one organization's log."""
-    return _Run(source, organization, options, progress).verdict()
+    verdict = _Run(source, organization, options, progress).verdict()
+    if options.reconcile and isinstance(source, DatabaseSource):
+        reconcile(source, verdict)
+    return verdict
 
 
 class _Run:

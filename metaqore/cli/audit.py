@@ -59,6 +59,7 @@ def group() -> None:
     "--tolerance", type=click.IntRange(0), default=DEFAULT_TOLERANCE_MS // 1000, show_default=True, metavar="SECONDS",
     help="How far times may go backwards.",
 )  # fmt: skip
+@click.option("--log-only", is_flag=True, help="Do not hold the log against what was done.")
 def verify_command(
     db: str | None,
     export: Path | None,
@@ -66,6 +67,7 @@ def verify_command(
     witness: Path | None,
     since: Path | None,
     tolerance: int,
+    log_only: bool,
 ) -> None:
     """Verify every entry, checkpoint and signature; name the first bad entry and what was done to it."""
     options = Options(
@@ -74,6 +76,7 @@ def verify_command(
         since=since.read_text() if since is not None else None,
         tolerance_ms=tolerance * 1000,
         processes=usable_processes(),
+        reconcile=not log_only,
     )
     source = _open(db, export)
     total = sum(source.last_seq(name) or 0 for name in source.organizations())

@@ -16,4 +16,5 @@ def pipeline(database: Database) -> Iterator[Pipeline]:
     assert not made.long.errors
     made.check_sequences()
     made.check_versions()
+    made.check_recorded()
     made.check_ranks()

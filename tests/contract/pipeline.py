@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from metaqore import bootstrap
+from metaqore.audit.database import open_database
+from metaqore.audit.findings import Verdict as LogVerdict
+from metaqore.audit.reconcile import reconcile
 from metaqore.errors import Contention
 from metaqore.messages import EventNote, Outcome, Prepared, Request, State, Submission, Verdict, failed
 from metaqore.requests.attempts import Limits
@@ -252,6 +255,17 @@ class Pipeline:
                 assert (low, high) == (1, count), f"{table} of {organization}: {low}..{high}, {count} rows"
                 stored = self.sql(f"SELECT {counter} FROM counters WHERE organization = ?", organization)
                 assert stored[0][0] == high
+
+    def check_recorded(self) -> None:
+        """Fail unless whatever was done is recorded once, and whatever is recorded was done."""
+        source = open_database(self.database.dsn)
+        try:
+            for organization in source.organizations():
+                verdict = LogVerdict(organization)
+                reconcile(source, verdict)
+                assert not verdict.findings, "\n".join(map(str, verdict.findings))
+        finally:
+            source.close()
 
     def check_versions(self) -> None:
         """Fail unless every artifact's versions are 1..head."""
