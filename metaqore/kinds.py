@@ -20,7 +20,20 @@ from metaqore.llm import config as llm_config
 from metaqore.llm.handlers import Handlers as LlmHandlers
 from metaqore.llm.ports import Provider
 from metaqore.messages import Request
-from metaqore.psmp import approvals, checkpoints, control, handlers, intents, lifecycle, proposals, resolution, restore
+from metaqore.psmp import (
+    aliases,
+    approvals,
+    checkpoints,
+    control,
+    declassification,
+    deletion,
+    handlers,
+    intents,
+    lifecycle,
+    proposals,
+    resolution,
+    restore,
+)
 from metaqore.psmp.declaration import study as study_declaration
 from metaqore.psmp.history import recorded
 from metaqore.psmp.policy import Policy, with_bounds
@@ -126,6 +139,10 @@ def psmp_kinds(policy: Policy) -> list[Kind]:
         ("artifact.declare", "artifacts:write", partial(handlers.declare, policy=policy),
          partial(study_declaration, policy=policy)),
         ("artifact.transition", "artifacts:write", partial(lifecycle.transition, policy=policy), lifecycle.study),
+        ("artifact.delete", "artifacts:write", partial(deletion.delete, policy=policy), deletion.study),
+        ("artifact.alias", "artifacts:write", partial(aliases.alias, policy=policy), aliases.study),
+        ("artifact.declassify", "labels:declassify", partial(declassification.declassify, policy=policy),
+         declassification.study),
         ("conflict.resolve", "conflicts:resolve", partial(resolution.resolve, policy=policy), resolution.study),
         ("intent.announce", "artifacts:write", partial(intents.announce, policy=policy), intents.study),
         ("intent.withdraw", "artifacts:write", intents.withdraw, intents.study_withdrawal),

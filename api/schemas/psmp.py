@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import RAISE, Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
+from api.schemas.moments import PastPageQuery
+from api.schemas.psmp_parts import ClaimsField, DependencySchema, ReadSchema, RequirementSchema, pointers
 from api.schemas.strict import Integer, Moment, PageQuery, choice, text
+from metaqore.errors import InvalidInput
 from metaqore.psmp.catalogue import MODES, Severity, Strategy
 from metaqore.psmp.declaration import (
     LABELS,
-    MAX_CLAIM,
-    MAX_CLAIMS,
     MAX_DEPENDENCIES,
     MAX_NAME,
-    MAX_POINTERS,
     MAX_READS,
-    POINTER,
+    check_owned,
 )
-from metaqore.psmp.version_range import parse_range
+from metaqore.psmp.manifest import MAX_REQUIREMENTS
 
 _MODE = "strict blocks on any conflict; adaptive resolves where that is safe; playground only records"
 CONFLICT_STATES = ("open", "escalated", "resolved", "recorded")
@@ -48,6 +48,7 @@ class ProjectSchema(Schema):
     created_by = fields.String(required=True)
     created_at = Moment(required=True)
     updated_at = Moment(required=True)
+    position = Integer(metadata={"description": "Where its history stands; each decision about it is one position"})
 
 
 class NewProjectSchema(Schema):
@@ -77,94 +78,6 @@ class ProjectQuery(PageQuery):
     state = state_of(load_default=None)
 
 
-class VersionOrRange(fields.Field[Any]):
-    """A version number, or a range of them."""
-
-    def _jsonschema_type_mapping(self) -> dict[str, Any]:
-        return {"oneOf": [{"type": "integer"}, {"type": "string", "example": ">=2,<4"}, {"type": "null"}]}
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int | str:
-        if type(value) is int:
-            return value
-        if not isinstance(value, str):
-            raise ValidationError("a version number, or a range as in >=2,<4")
-        try:
-            parse_range(value)
-        except ValueError as error:
-            raise ValidationError(str(error)) from error
-        return value
-
-
-class ReferenceSchema(Schema):
-    """Another artifact: by id, or by type and name in the same project."""
-
-    artifact = fields.String(allow_none=True)
-    type = fields.String(allow_none=True)
-    name = fields.String(allow_none=True)
-
-    @validates_schema
-    def _one_way(self, data: dict[str, Any], **_: Any) -> None:
-        by_name = data.get("type") is not None and data.get("name") is not None
-        if (data.get("artifact") is None) != by_name:
-            raise ValidationError("give either artifact, or type and name")
-
-
-class DependencySchema(ReferenceSchema):
-    """What an artifact depends on: by id, or by type and name in the same project."""
-
-    version = VersionOrRange(allow_none=True)
-    kind = fields.String()
-
-
-class ReadSchema(ReferenceSchema):
-    """A version that was read while the work was done."""
-
-    version = Integer(required=True, validate=validate.Range(1))
-
-
-class ClaimsSchema(Schema):
-    """What nobody else should touch meanwhile."""
-
-    paths = fields.List(text(MAX_CLAIM), metadata={"description": "Globs of file paths"})
-    resources = fields.List(text(MAX_CLAIM), metadata={"description": "Names"})
-
-
-class ClaimsField(fields.Field[Any]):
-    """A list of paths, or an object of paths and resources."""
-
-    _PATHS = fields.List(text(MAX_CLAIM))
-
-    def _jsonschema_type_mapping(self) -> dict[str, Any]:
-        names = {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": MAX_CLAIM}}
-        whole = {"type": "object", "properties": {"paths": names, "resources": names}, "additionalProperties": False}
-        return {"oneOf": [names, whole]}
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        if isinstance(value, list):
-            value, claimed = value, self._PATHS.deserialize(value)
-        else:
-            loaded = ClaimsSchema(unknown=RAISE).load(value)
-            claimed = [*loaded.get("paths", ()), *loaded.get("resources", ())]
-        if len(claimed) > MAX_CLAIMS:
-            raise ValidationError(f"at most {MAX_CLAIMS} paths and resources")
-        return value
-
-
-def pointers(**options: Any) -> fields.List[Any]:
-    """JSON pointers (RFC 6901)."""
-    pointer = fields.String(validate=[validate.Length(max=MAX_CLAIM), validate.Regexp(rf"(?:{POINTER})\Z")])
-    return fields.List(pointer, validate=validate.Length(max=MAX_POINTERS), **options)
-
-
-class RequirementSchema(Schema):
-    """A package constraint."""
-
-    name = fields.String(required=True)
-    specifier = fields.String()
-    ecosystem = choice("pypi", "npm")
-    scope = choice("runtime", "dev", "build")
-
-
 class DeclareSchema(Schema):
     """A declaration: the work, what it started from and what it needs."""
 
@@ -180,7 +93,7 @@ class DeclareSchema(Schema):
         metadata={"description": "The version this work started from; absent, null or 0: it is new"},
     )  # fmt: skip
     depends_on = fields.List(fields.Nested(DependencySchema), validate=validate.Length(max=MAX_DEPENDENCIES))
-    requires = fields.List(fields.Nested(RequirementSchema))
+    requires = fields.List(fields.Nested(RequirementSchema), validate=validate.Length(max=MAX_REQUIREMENTS))
     claims = ClaimsField(metadata={"description": "Paths; or paths and resources"})
     read_set = fields.List(fields.Nested(ReadSchema), validate=validate.Length(max=MAX_READS))
     owns = pointers(allow_none=True, metadata={"description": "The parts of which the author is the manager"})
@@ -193,13 +106,20 @@ class DeclareSchema(Schema):
     metadata = objects()
     if_match = Integer(
         allow_none=True, validate=validate.Range(0),
-        metadata={"description": "As the header If-Match: where the head is another version (0: none), the answer is 412"},
+        metadata={"description": "As If-Match: where the head is another version (0: none), the answer is 412"},
     )  # fmt: skip
     replaces = fields.String(
         allow_none=True, validate=validate.Length(1, 64),
         metadata={"description": "Your own blocked proposal whose place this takes: admitted, that one is closed; "
                   "not admitted, the answer is 412 and nothing is kept"},
     )  # fmt: skip
+
+    @validates_schema
+    def _owns_what_is_there(self, data: dict[str, Any], **_: Any) -> None:
+        try:
+            check_owned(data["content"], data.get("owns") or ())
+        except InvalidInput as error:
+            raise ValidationError(str(error), "owns") from error
 
 
 class DeclareBatchSchema(Schema):
@@ -256,13 +176,14 @@ class VersionHeadSchema(Schema):
     request = fields.String(attribute="request_id")
     created_by = fields.String(required=True)
     created_at = Moment(required=True)
+    position = Integer(metadata={"description": "Since when it is there, in the project's history"})
 
 
 class VersionSchema(VersionHeadSchema, VersionBodySchema):
     """A version with its content."""
 
 
-class ArtifactQuery(PageQuery):
+class ArtifactQuery(PastPageQuery):
     """Which artifacts."""
 
     project = fields.String(required=True)
@@ -313,7 +234,7 @@ class TaskPatchSchema(Schema):
     metadata = objects(allow_none=True)
 
 
-class TaskQuery(PageQuery):
+class TaskQuery(PastPageQuery):
     """Which tasks."""
 
     project = fields.String(required=True)
@@ -346,7 +267,7 @@ class ConflictSchema(Schema):
         include = {"class": fields.String(required=True)}  # noqa: RUF012
 
 
-class ConflictQuery(PageQuery):
+class ConflictQuery(PastPageQuery):
     """Which conflicts."""
 
     project = fields.String(load_default=None)

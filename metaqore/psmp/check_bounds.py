@@ -1,4 +1,4 @@
-"""The bounds of the policy: how deep dependencies go, how long a conversation is, and with how many. Pure but for look-ups.
+"""The bounds of the policy: how deep dependencies go, how long a conversation is, with how many. Pure but for look-ups.
 
 Depth is kept on each artifact as an upper bound: it grows with what is admitted, and is not lowered when a dependency
 is given up. Only where the bound seems to be passed is the true depth looked up, level by level.

@@ -11,12 +11,19 @@ from metaqore.audit.tags import Tag
 from metaqore.errors import Conflict, Forbidden, InvalidInput, NotFound, PreconditionFailed
 from metaqore.ids import new_id
 from metaqore.messages import AuditNote, EventNote, Outcome, Request, Verdict
-from metaqore.psmp.catalogue import ILLEGAL_TRANSITION, MODES
-from metaqore.psmp.effects import SaveProject, SaveTask
+from metaqore.psmp.catalogue import BOUND_EXCEEDED, ILLEGAL_TRANSITION, MODES
+from metaqore.psmp.check_bounds import Turns, conversation_of, over
+from metaqore.psmp.effects import CountTurn, SaveProject, SaveTask
 from metaqore.psmp.gates import project_gate, task_gate
 from metaqore.psmp.moves import Refused, ask, roles
 from metaqore.psmp.policy import Policy
 from metaqore.psmp.ports import PsmpReads
+
+
+class BoundExceeded(Conflict):
+    """A bound of the policy would be passed."""
+
+    code = "bound_exceeded"
 
 
 class IllegalTransition(Conflict):
@@ -69,7 +76,7 @@ def _save_project(request: Request, reads: PsmpReads, now: int, policy: Policy, 
     if old is not None and old["state"] != state:
         events.append(EventNote("project.status_changed", write.id, {"from": old["state"], "to": state}))
     details = {"mode": mode, "state": state, "version": write.version}
-    audit = [AuditNote(tag=tag, subject=write.id, outcome="approved", details=details)]
+    audit = [AuditNote(tag=tag, subject=write.id, outcome="approved", details=details, policy_digest=policy.digest)]
     return Outcome(verdict=Verdict.APPROVED, result=shown, writes=[write], audit=audit, events=events)
 
 
@@ -92,6 +99,7 @@ def _save_task(request: Request, reads: PsmpReads, now: int, policy: Policy) -> 
     state = asked.get("state", old["state"] if old else policy.task.initial)
     if old is not None:
         _move_task(request, old, state, reads, policy)
+    turns = _turns(request, project, reads, policy) if old is None else []
     depends_on = asked.get("depends_on", msgspec.json.decode(old["depends_on"]) if old else [])
     missing = sorted(set(depends_on) - reads.tasks_exist(project, set(depends_on)))
     if missing or (old is not None and old["id"] in depends_on):
@@ -110,8 +118,9 @@ def _save_task(request: Request, reads: PsmpReads, now: int, policy: Policy) -> 
     kind = "task.created" if old is None else f"task.{state}" if state in ("completed", "failed") else "task.updated"
     tag = Tag.TASK_CREATED if old is None else Tag.TASK_CHANGED
     return Outcome(
-        verdict=Verdict.APPROVED, result=shown, writes=[write],
-        audit=[AuditNote(tag=tag, subject=write.id, outcome="approved", details={"state": state})],
+        verdict=Verdict.APPROVED, result=shown, writes=[write, *turns],
+        audit=[AuditNote(tag=tag, subject=write.id, outcome="approved", details={"state": state},
+                         policy_digest=policy.digest)],
         events=[EventNote(kind, write.id, {"state": state})],
     )  # fmt: skip
 
@@ -122,6 +131,22 @@ def _check_version(asked: Mapping[str, Any], old: Mapping[str, Any]) -> None:
         raise PreconditionFailed(f"{old['id']} is at version {old['version']}, not {expected}: read it again")
 
 
+def _turns(request: Request, project: str, reads: PsmpReads, policy: Policy) -> list[CountTurn]:
+    """Count a new task as a turn of its conversation, if it names one.
+
+    Raises:
+        BoundExceeded: the conversation has as many turns, or participants, as the policy allows.
+    """
+    name = conversation_of(request.payload.get("metadata") or {})
+    if name is None:
+        return []
+    present = Turns(reads.turns({(project, name)})).of((project, name))
+    for bound, limit, reached in over(policy.bounds, present, request.principal):
+        message = f"conversation {name}: {bound.replace('_', ' ')} would be {reached}; the policy allows {limit}"
+        raise BoundExceeded(message, bound=bound, limit=limit, reached=reached, rule_id=BOUND_EXCEEDED.id)
+    return [CountTurn(project, name, request.principal)]
+
+
 def _move_project(request: Request, old: Mapping[str, Any], to: str, reads: PsmpReads, policy: Policy) -> None:
     """Refuse a move that the lifecycle of projects, or one of its checks, does not allow."""
     state, what = old["state"], f"project {old['id']}"
@@ -129,9 +154,10 @@ def _move_project(request: Request, old: Mapping[str, Any], to: str, reads: Psmp
         return
     held = roles("project", request.principal, owner=old["owner"], creator=old["created_by"])
     move = ask(policy.project, what, state, to, held=held | {*request.payload.get("authority", ())})
-    if not isinstance(move, Refused):
-        move = project_gate(move, what, state, old["id"], reads, policy)
-    _refuse(move, state, to)
+    if isinstance(move, Refused):
+        _refuse(move, state, to)
+        return
+    _refuse(project_gate(move, what, state, old["id"], reads, policy), state, to)
 
 
 def _move_task(request: Request, old: Mapping[str, Any], to: str, reads: PsmpReads, policy: Policy) -> None:
@@ -144,10 +170,11 @@ def _move_task(request: Request, old: Mapping[str, Any], to: str, reads: PsmpRea
         "task", request.principal, owner=project["owner"], creator=old["created_by"], assignee=old["assigned_to"]
     )  # fmt: skip
     move = ask(policy.task, what, state, to, held=held | {*request.payload.get("authority", ())})
-    if not isinstance(move, Refused):
-        needed = request.payload.get("depends_on", msgspec.json.decode(old["depends_on"]))
-        move = task_gate(move, what, state, old["project"], needed, reads, policy)
-    _refuse(move, state, to)
+    if isinstance(move, Refused):
+        _refuse(move, state, to)
+        return
+    needed = request.payload.get("depends_on", msgspec.json.decode(old["depends_on"]))
+    _refuse(task_gate(move, what, state, old["project"], needed, reads, policy), state, to)
 
 
 def _refuse(found: Refused | None, state: str, to: str) -> None:

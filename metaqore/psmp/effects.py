@@ -22,7 +22,7 @@ class Step(Write, frozen=True):
     #: The step that creates the project.
     first: bool = False
     #: Artifact → what its new version depends on.
-    edges: dict[str, tuple[str, ...]] = {}
+    edges: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     position: int = 0
 
 
@@ -108,6 +108,16 @@ class SetRank(Write, frozen=True):
 
     artifact: str
     rank: int
+
+
+class SetAlias(Change, frozen=True):
+    """Effect: an alias of an artifact points at a version; None takes it away."""
+
+    artifact: str
+    alias: str
+    version: int | None
+    set_by: str
+    at: int
 
 
 class SetDepth(Write, frozen=True):

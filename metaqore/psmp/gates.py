@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from metaqore.psmp.model import Head
-from metaqore.psmp.moves import Move, Refused, unmet
-from metaqore.psmp.policy import Policy
+from metaqore.psmp.moves import Refused, unmet
+from metaqore.psmp.policy import Move, Policy
 from metaqore.psmp.ports import PsmpReads
 
 

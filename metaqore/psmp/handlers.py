@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from metaqore.ids import new_id
 from metaqore.messages import Outcome, Request, failed
 from metaqore.psmp import replacements
@@ -76,7 +78,7 @@ def decide(
         ways = ways_out(case, workspace, forced=forced)
         if ways is None:
             return block(case, workspace)
-        kept = _take(case, ways)
+        kept = _take(case, ways, workspace)
     return admit(case, workspace, kept)
 
 
@@ -95,7 +97,9 @@ def open_case(
     return case
 
 
-def ways_out(case: Case, workspace: Workspace, *, forced: bool = False) -> dict[str, Resolved] | None:
+def ways_out(
+    case: Case, workspace: Workspace, *, mode: Mode | None = None, forced: bool = False
+) -> dict[str, Resolved] | None:
     """Return the way out of the conflicts that are to be resolved, by class; None where one has none.
 
     Nothing is changed: neither the case nor the workspace.
@@ -103,10 +107,10 @@ def ways_out(case: Case, workspace: Workspace, *, forced: bool = False) -> dict[
     ways: dict[str, Resolved] = {}
     for conflict in case.conflicts:
         name = conflict.rule.conflict_class
-        if name in ways or ruling_of(case.mode, conflict.rule, forced=forced) is not Ruling.RESOLVE:
+        if name in ways or ruling_of(mode or case.mode, conflict.rule, forced=forced) is not Ruling.RESOLVE:
             continue
         family = FAMILY_OF[name]
-        of_family = [other for other in case.conflicts if other.rule in family.rules]
+        of_family = [other for other in case.conflicts if FAMILY_OF[other.rule.conflict_class] is family]
         found = family.resolve(case, of_family, workspace) if family.resolve is not None else None
         if found is None:
             return None
@@ -114,8 +118,26 @@ def ways_out(case: Case, workspace: Workspace, *, forced: bool = False) -> dict[
     return ways
 
 
-def _take(case: Case, ways: dict[str, Resolved]) -> list[Kept]:
+def would_have(case: Case, workspace: Workspace) -> dict[str, str]:
+    """Return what strict and adaptive would have made of a declaration that was let through."""
+    ruling = rule_on("adaptive", case.conflicts)
+    if ruling is Ruling.BLOCK or ways_out(case, workspace, mode="adaptive") is None:
+        adaptive = "blocked"
+    else:
+        adaptive = "resolved" if ruling is Ruling.RESOLVE else "let_through"
+    return {"strict": "blocked", "adaptive": adaptive}
+
+
+def _take(case: Case, ways: dict[str, Resolved], workspace: Workspace) -> list[Kept]:
     """Go the ways out; return what is kept of each conflict."""
+    if len(ways) < len({conflict.rule.conflict_class for conflict in case.conflicts}):
+        what_if = would_have(case, workspace)
+        case.result = {**case.result, "would_have": what_if}
+        case.conflicts = [
+            conflict if conflict.rule.conflict_class in ways
+            else msgspec.structs.replace(conflict, evidence={**conflict.evidence, "would_have": what_if})
+            for conflict in case.conflicts
+        ]  # fmt: skip
     for way in ways.values():
         case.studied = way.studied or case.studied
         case.dependencies = way.dependencies if way.dependencies is not None else case.dependencies

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -14,9 +14,9 @@ from metaqore.psmp.effects import SetArtifactState
 from metaqore.psmp.gates import artifact_gate
 from metaqore.psmp.holdings import Release
 from metaqore.psmp.model import Conflict, Head, conflict_of
-from metaqore.psmp.moves import Move, Refused, ask, roles
+from metaqore.psmp.moves import Refused, ask, roles
 from metaqore.psmp.outcomes import conflict_row
-from metaqore.psmp.policy import Policy
+from metaqore.psmp.policy import Move, Policy
 from metaqore.psmp.ports import PsmpReads
 from metaqore.psmp.rules import Ruling, ruling_of
 
@@ -130,7 +130,7 @@ def let_through(outcome: Outcome, conflict: Conflict, request: Request, head: He
 
 
 def blocked(
-    report: dict[str, object], conflict: Conflict, request: Request, head: Head, mode: Mode, now: int, policy: Policy
+    report: Mapping[str, object], conflict: Conflict, request: Request, head: Head, mode: Mode, now: int, policy: Policy
 ) -> Outcome:
     """Return the refusal of what is not kept as a proposal; its conflict is recorded, and stays in nobody's way."""
     row = conflict_row(conflict, request, head.project, mode, "recorded", now, resolution="refused", artifact=head.id)

@@ -167,6 +167,8 @@ class Merged(msgspec.Struct, frozen=True):
     hunks: Sequence[Mapping[str, Any]]
     #: True where no part was changed on both sides, so that nothing had to be woven together.
     disjoint: bool = False
+    #: The declaration with what the head has changed beside the content.
+    declared: Declaration | None = None
 
 
 class Case(msgspec.Struct, kw_only=True):

@@ -10,7 +10,7 @@ import msgspec
 from metaqore.audit.tags import Tag
 from metaqore.ids import new_id
 from metaqore.messages import AuditNote, EventNote, Outcome, Request, Verdict, Write
-from metaqore.psmp.catalogue import Mode
+from metaqore.psmp.catalogue import BOUND_EXCEEDED, Mode
 from metaqore.psmp.checks import ADMITTED, BLOCKED
 from metaqore.psmp.declaration import with_provenance
 from metaqore.psmp.effects import MoveHead, NewArtifact, NewConflict, NewProposal, NewVersion, SetEdges, SetRank
@@ -42,7 +42,7 @@ def admit(case: Case, workspace: Workspace, kept: Sequence[Kept] = ()) -> Outcom
     ]  # fmt: skip
     if head is not None or edges:
         writes.append(SetEdges(fresh.id, edges, fresh=head is None))
-    workspace.add_version(fresh, studied.content)
+    workspace.add_version(fresh, studied.content, body)
     workspace.set_edges(fresh.id, edges)
     for node, rank in case.ranks.items():
         workspace.set_rank(node, rank)
@@ -66,7 +66,9 @@ def _head_moves(fresh: Head, request: Request, now: int, *, is_new: bool) -> New
             fresh.id, request.organization, fresh.project, fresh.type, fresh.name, fresh.state, fresh.head,
             fresh.content_hash, fresh.label, fresh.rank, fresh.created_by, now, fresh.holds, fresh.depth,
         )  # fmt: skip
-    return MoveHead(fresh.id, fresh.head, fresh.content_hash, fresh.label, request.principal, now, fresh.holds, fresh.depth)
+    return MoveHead(
+        fresh.id, fresh.head, fresh.content_hash, fresh.label, request.principal, now, fresh.holds, fresh.depth
+    )
 
 
 def _admitted(case: Case, fresh: Head, writes: list[Write], kept: Sequence[Kept]) -> Outcome:
@@ -98,37 +100,59 @@ def _admitted(case: Case, fresh: Head, writes: list[Write], kept: Sequence[Kept]
 
 
 def block(case: Case, workspace: Workspace) -> Outcome:
-    """Return the outcome that keeps the declaration as a blocked proposal, with its conflicts, in the same commit."""
+    """Return the outcome that keeps the declaration as a blocked proposal, with its conflicts, in the same commit.
+
+    Where the project keeps as many as the policy allows, it is answered and recorded, but not kept.
+    """
+    bound = case.policy.bounds.parallel_branches
+    if bound is not None and workspace.branches(case.project.id, bound) >= bound:
+        return _not_kept(case, bound)
     request, declaration = case.request, case.declaration
     proposal = new_id("prop")
     workspace.add_proposal((case.project.id, declaration.type, declaration.name), proposal)
     head_id = case.head.id if case.head is not None else None
-    report = blocking_report(
-        project=case.project.id, proposal=proposal, declaration=declaration,
-        head_version=case.head.head if case.head is not None else 0, conflicts=case.conflicts,
-    )  # fmt: skip
-    if case.merged is not None and not case.merged.clean:
-        report["merge_conflicts"] = list(case.merged.hunks)
-    outcome = Outcome(verdict=Verdict.BLOCKED, result={"blocking_report": report})
+    outcome = _blocked(case, proposal, Tag.CONFLICT_OPENED)
     outcome.writes = [
         NewProposal(proposal, request.organization, case.project.id, head_id, declaration.type, declaration.name,
                     request.id, request.principal, case.now),
         *(_row(case, conflict, "open", None, proposal, head_id) for conflict in case.conflicts),
         *(write for hook in BLOCKED for write in hook(case, proposal, workspace)),
     ]  # fmt: skip
-    outcome.audit = [
-        AuditNote(tag=Tag.ARTIFACT_BLOCKED, subject=proposal, outcome="blocked",
-                  details={"conflicts": len(case.conflicts), "mode": case.mode}, policy_digest=case.policy.digest),
-        *(AuditNote(tag=Tag.CONFLICT_OPENED, subject=c.id, outcome=c.rule.conflict_class,
-                    policy_digest=case.policy.digest)
+    return outcome
+
+
+def _not_kept(case: Case, bound: int) -> Outcome:
+    """Return the outcome of a blocked declaration for which the project has no room."""
+    message = f"the project keeps {bound} blocked proposals already: resolve or withdraw one of them"
+    full = case.found(BOUND_EXCEEDED, message, "", bound="parallel_branches", limit=bound, reached=bound + 1)
+    case.conflicts = [*case.conflicts, full]
+    outcome = _blocked(case, None, Tag.CONFLICT_RECORDED)
+    head_id = case.head.id if case.head is not None else None
+    outcome.writes = [_row(case, conflict, "recorded", "not_kept", None, head_id) for conflict in case.conflicts]
+    return outcome
+
+
+def _blocked(case: Case, proposal: str | None, tag: Tag) -> Outcome:
+    """Return what is shown, audited and announced of a blocked declaration."""
+    declaration, digest, subject = case.declaration, case.policy.digest, proposal or case.request.id
+    report = blocking_report(
+        project=case.project.id, proposal=proposal, declaration=declaration, policy_digest=digest,
+        head_version=case.head.head if case.head is not None else 0, conflicts=case.conflicts,
+    )  # fmt: skip
+    if case.merged is not None and not case.merged.clean:
+        report["merge_conflicts"] = list(case.merged.hunks)
+    audit = [
+        AuditNote(tag=Tag.ARTIFACT_BLOCKED, subject=subject, outcome="blocked",
+                  details={"conflicts": len(case.conflicts), "mode": case.mode}, policy_digest=digest),
+        *(AuditNote(tag=tag, subject=c.id, outcome=c.rule.conflict_class, policy_digest=digest)
           for c in case.conflicts),
     ]  # fmt: skip
-    outcome.events = [
-        EventNote("artifact.blocked", proposal, {"type": declaration.type, "name": declaration.name}),
+    events = [
+        EventNote("artifact.blocked", subject, {"type": declaration.type, "name": declaration.name}),
         *(EventNote("conflict.detected", c.id, {"class": c.rule.conflict_class, "severity": c.rule.severity.value})
           for c in case.conflicts),
     ]  # fmt: skip
-    return outcome
+    return Outcome(verdict=Verdict.BLOCKED, result={"blocking_report": report}, audit=audit, events=events)
 
 
 def _row(

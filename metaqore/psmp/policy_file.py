@@ -220,7 +220,7 @@ def _moves(
     given = place.only(("from", "to"), ("who", "checks"))
     known = [*ROLES[subject], *scopes]
     who = tuple(each.choice(known, "role or scope") for each in given["who"].items()) if "who" in given else ()
-    checks = ()
+    checks: tuple[str, ...] = ()
     if "checks" in given:
         checks = tuple(each.choice(GATES[subject], "check") for each in given["checks"].items())
     for start in given["from"].one_or_more():

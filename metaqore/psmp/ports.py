@@ -31,6 +31,13 @@ class PsmpReads(HoldingReads, Protocol):
             NotFound: no such version.
         """
 
+    def body(self, artifact: str, version: int) -> dict[str, Any]:
+        """Return what a version keeps beside its content.
+
+        Raises:
+            NotFound: no such version.
+        """
+
     def down(self, artifacts: Collection[str]) -> Iterable[tuple[str, str, int]]:
         """Return (artifact, dependency, rank of the dependency)."""
 
@@ -48,6 +55,16 @@ class PsmpReads(HoldingReads, Protocol):
 
     def task_row(self, organization: str, task: str) -> Mapping[str, Any] | None:
         """Return a whole task."""
+
+    def content_text(self, artifact: str, version: int) -> str:
+        """Return the content of a version as it is stored, as JSON text.
+
+        Raises:
+            NotFound: no such version.
+        """
+
+    def aliases(self, artifact: str) -> Mapping[str, int]:
+        """Return the aliases of an artifact that were set, with their versions."""
 
     def turns(self, conversations: Collection[tuple[str, str]]) -> Iterable[tuple[str, str, str, int]]:
         """Return (project, conversation, principal, turns) of conversations given as (project, conversation)."""

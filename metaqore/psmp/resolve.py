@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -17,17 +18,36 @@ MAX_LINES = 4000
 def merge_contents(base: Any, ours: Any, theirs: Any) -> Merged:
     """Merge two contents that started from ``base``: text by lines, ``{"files": {path: text}}`` by file, else JSON."""
     if ours == theirs:
-        return Merged(True, ours, ())
+        return Merged(True, ours, (), disjoint=True)
     if any(_lines(content) > MAX_LINES for content in (base, ours, theirs)):
         return Merged(False, None, [{"type": "too_large", "max_lines": MAX_LINES}])
     if isinstance(base, str) and isinstance(ours, str) and isinstance(theirs, str):
         text = merge_text(base, ours, theirs)
-        return Merged(text.clean, text.merged, [msgspec.to_builtins(c) for c in text.conflicts])
+        return Merged(text.clean, text.merged, _shown(text.conflicts), disjoint=base in (ours, theirs))
     if _is_files(base) and _is_files(ours) and _is_files(theirs):
         files = merge_files(base["files"], ours["files"], theirs["files"])
-        return Merged(files.clean, {"files": files.merged}, [msgspec.to_builtins(c) for c in files.conflicts])
+        disjoint = _disjoint(base["files"], ours["files"], theirs["files"])
+        return Merged(files.clean, {"files": files.merged}, _shown(files.conflicts), disjoint=disjoint)
     document = merge_json(base, ours, theirs)
-    return Merged(document.clean, document.merged, [msgspec.to_builtins(c) for c in document.conflicts])
+    return Merged(document.clean, document.merged, _shown(document.conflicts), disjoint=_disjoint(base, ours, theirs))
+
+
+def _shown(conflicts: Iterable[Any]) -> list[Any]:
+    return [msgspec.to_builtins(conflict) for conflict in conflicts]
+
+
+def _disjoint(base: Any, ours: Any, theirs: Any) -> bool:
+    """True where no member (or file) was changed on both sides: one change can simply be made after the other."""
+    if base in (ours, theirs):
+        return True
+    if not (isinstance(base, dict) and isinstance(ours, dict) and isinstance(theirs, dict)):
+        return False
+    return not _changed(base, ours) & _changed(base, theirs)
+
+
+def _changed(base: dict[str, Any], side: dict[str, Any]) -> set[str]:
+    both = base.keys() & side.keys()
+    return (base.keys() ^ side.keys()) | {name for name in both if base[name] != side[name]}
 
 
 def _lines(content: Any) -> int:

@@ -28,7 +28,8 @@ class Workspace:
             studied: Studied = request.studied
             project = request.project or ""
             identities.add((project, studied.declaration.type, studied.declaration.name))
-            for dependency in (*studied.declaration.depends_on, *studied.declaration.read_set):
+            named: tuple[Dependency | Read, ...] = (*studied.declaration.depends_on, *studied.declaration.read_set)
+            for dependency in named:
                 if dependency.artifact is not None:
                     ids.add(dependency.artifact)
                 else:
@@ -36,8 +37,8 @@ class Workspace:
         self._by_identity: dict[Identity, Head] = {}
         self._by_id: dict[str, Head] = {}
         self._edges: dict[str, tuple[str, ...]] = {}
-        #: artifact → (version, who made it, its content as JSON) of the versions this run has added, in order.
-        self._versions: dict[str, list[tuple[int, str, str]]] = {}
+        #: artifact → (version, who made it, content and body as JSON) of the versions this run has added, in order.
+        self._versions: dict[str, list[tuple[int, str, str, str]]] = {}
         self._ranks: dict[str, int] = {}
         self._depths: dict[str, int] = {}
         self._branches: dict[str, int] = {}
@@ -78,9 +79,7 @@ class Workspace:
     def heads_by_id(self, ids: Sequence[str]) -> list[Head]:
         """Return the artifacts that exist, as this run has left them; those it has not met yet are looked up."""
         unknown = [artifact for artifact in ids if artifact not in self._by_id]
-        looked_up = {head.id: head for head in self.reads.heads((), unknown)} if unknown else {}
-        for artifact, head in looked_up.items():
-            head.depth = self._depths.get(artifact, head.depth)
+        looked_up = {head.id: self._as_left(head) for head in self.reads.heads((), unknown)} if unknown else {}
         found = (self._by_id.get(artifact) or looked_up.get(artifact) for artifact in ids)
         return [head for head in found if head is not None]
 
@@ -97,23 +96,47 @@ class Workspace:
         if identity[0] in self._branches:
             self._branches[identity[0]] += 1
 
-    def add_version(self, head: Head, content: str) -> None:
+    def look_up(self, project: str, dependencies: Sequence[Dependency]) -> list[Head]:
+        """Return what dependencies point at, also where the run has not met them; what is not there is left out."""
+        unknown = [d for d in dependencies if self.dependency(project, d) is None]
+        if unknown:
+            identities = {(project, d.type or "", d.name or "") for d in unknown if d.artifact is None}
+            for head in self.reads.heads(identities, {d.artifact for d in unknown if d.artifact is not None}):
+                if head.id not in self._by_id:
+                    self.put(self._as_left(head))
+        found = (self.dependency(project, dependency) for dependency in dependencies)
+        return [head for head in found if head is not None]
+
+    def _as_left(self, head: Head) -> Head:
+        """Return a head that was looked up late, with what this run has changed of it."""
+        head.depth = self._depths.get(head.id, head.depth)
+        head.rank = self._ranks.get(head.id, head.rank)
+        return head
+
+    def add_version(self, head: Head, content: str, body: str) -> None:
         """Lay a version, and the head that it moves, over what was looked up."""
         self.put(head)
-        self._versions.setdefault(head.id, []).append((head.head, head.updated_by, content))
+        self._versions.setdefault(head.id, []).append((head.head, head.updated_by, content, body))
 
     def movers(self, artifact: str, after: int) -> list[str]:
         """Return who made the versions after ``after``, one for each version."""
         own = self._versions.get(artifact, [])
         stored = [] if own and own[0][0] <= after + 1 else self.reads.movers(artifact, after)
-        return [*stored, *(by for version, by, _ in own if version > after)]
+        return [*stored, *(by for version, by, _, _ in own if version > after)]
 
     def content(self, artifact: str, version: int) -> Any:
         """Return the content of a version, decoded."""
-        for number, _, content in self._versions.get(artifact, ()):
+        for number, _, content, _ in self._versions.get(artifact, ()):
             if number == version:
                 return msgspec.json.decode(content)
         return self.reads.content(artifact, version)
+
+    def body(self, artifact: str, version: int) -> dict[str, Any]:
+        """Return what a version keeps beside its content."""
+        for number, _, _, body in self._versions.get(artifact, ()):
+            if number == version:
+                return msgspec.json.decode(body, type=dict[str, Any])
+        return self.reads.body(artifact, version)
 
     def set_edges(self, artifact: str, depends_on: tuple[str, ...]) -> None:
         """Remember the edges this run gives an artifact."""

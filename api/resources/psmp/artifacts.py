@@ -8,13 +8,17 @@ from flask import Response
 from flask.views import MethodView
 
 from api import batches, paging
+from api.about import named_version, submit_about, with_version
 from api.blueprint import Blueprint, read_body
-from api.door import authority, caller, door
-from api.preconditions import set_base_version, tag, unchanged
+from api.door import caller, door
+from api.moments import views_at, views_of
+from api.preconditions import expected_version, set_base_version, tag, unchanged
 from api.schemas import accept
 from api.schemas import psmp as schemas
+from api.schemas import psmp_rules as rules
+from api.schemas.moments import AsOfQuery, PastPageQuery
 from api.schemas.requests import BatchSchema, PromiseSchema, RequestSchema
-from api.schemas.strict import PageQuery, page_of
+from api.schemas.strict import page_of
 from api.strict_json import MAX_NODES
 from api.submit import submit
 from metaqore.errors import NotFound
@@ -32,7 +36,7 @@ class Artifacts(MethodView):
     @blp.response(200, page_of(schemas.ArtifactHeadSchema))
     def get(self, query: dict[str, Any]) -> dict[str, Any]:
         """List the artifacts of a project"""
-        page = door().views.psmp.artifacts(
+        page = views_at(query["project"], query["as_of"]).artifacts(
             caller().organization, query["project"], type=query["type"], name=query["name"], state=query["state"],
             after=paging.after(query["page_token"], str), limit=query["page_size"],
         )  # fmt: skip
@@ -72,14 +76,27 @@ class Artifact(MethodView):
     """One artifact."""
 
     @blp.operation("getArtifact", "artifacts:read", "If-None-Match")
+    @blp.arguments(rules.AliasQuery, location="query")
     @blp.response(200, schemas.ArtifactSchema)
     @blp.problems(404)
-    def get(self, artifact: str) -> Any:
-        """Read an artifact with its present content"""
-        row = door().views.psmp.artifact(caller().organization, artifact)
+    def get(self, query: dict[str, Any], artifact: str) -> Any:
+        """Read an artifact with its content, now or as of a moment, or with that of the version an alias names"""
+        row = views_of("artifacts", artifact, query["as_of"]).artifact(caller().organization, artifact)
         if row is None:
             raise NotFound(f"artifact {artifact} does not exist")
+        if query["alias"] is not None:
+            row = with_version(row, query["alias"], query["as_of"])
         return unchanged(row["version"]) or (row, {"ETag": tag(row["version"])})
+
+    @blp.operation("deleteArtifact", "artifacts:write", "Prefer", "Idempotency-Key", "If-Match")
+    @blp.arguments(rules.DeleteQuery, location="query")
+    @blp.whole_response(202, PromiseSchema)
+    @blp.alt_response(200, schema=RequestSchema, success=True)
+    @blp.problems(403, 404, 409, 412)
+    def delete(self, query: dict[str, Any], artifact: str) -> Response:
+        """Delete an artifact: it stays as a tombstone. What depends on it must be named: cascade or deprecate"""
+        payload = {"artifact": artifact, "if_match": expected_version(required=False), **query}
+        return submit_about(artifact, "artifact.delete", payload, body=payload)
 
 
 @blp.route("/<artifact>/versions")
@@ -87,31 +104,30 @@ class Versions(MethodView):
     """The versions of an artifact."""
 
     @blp.operation("listVersions", "artifacts:read")
-    @blp.arguments(PageQuery, location="query")
+    @blp.arguments(PastPageQuery, location="query")
     @blp.response(200, page_of(schemas.VersionHeadSchema))
     @blp.problems(404)
     def get(self, query: dict[str, Any], artifact: str) -> dict[str, Any]:
         """List the versions of an artifact, the newest first"""
-        who, views = caller().organization, door().views.psmp
-        if views.project_of(who, "artifacts", artifact) is None:
+        who, views = caller().organization, views_of("artifacts", artifact, query["as_of"])
+        if door().views.psmp.project_of(who, "artifacts", artifact) is None:
             raise NotFound(f"artifact {artifact} does not exist")
         after = paging.after(query["page_token"], int)
         return paging.envelope(views.versions(who, artifact, after=after, limit=query["page_size"]))
 
 
-@blp.route("/<artifact>/versions/<int:version>")
+@blp.route("/<artifact>/versions/<version>")
 class Version(MethodView):
     """One version."""
 
     @blp.operation("getVersion", "artifacts:read", "If-None-Match")
+    @blp.arguments(AsOfQuery, location="query")
     @blp.response(200, schemas.VersionSchema)
     @blp.problems(404)
-    def get(self, artifact: str, version: int) -> Any:
-        """Read one version with its content; it never changes"""
-        row = door().views.psmp.version(caller().organization, artifact, version)
-        if row is None:
-            raise NotFound(f"artifact {artifact} has no version {version}")
-        return unchanged(version) or (row, {"ETag": tag(version)})
+    def get(self, query: dict[str, Any], artifact: str, version: str) -> Any:
+        """Read a version with its content, by its number or by an alias such as latest or released"""
+        row = named_version(artifact, version, query["as_of"])
+        return unchanged(row["version"]) or (row, {"ETag": tag(row["version"])})
 
 
 @blp.route("/<artifact>/transition")
@@ -125,8 +141,4 @@ class Transition(MethodView):
     @blp.problems(404, 409)
     def post(self, body: dict[str, Any], artifact: str) -> Response:
         """Move an artifact along its lifecycle"""
-        project = door().views.psmp.project_of(caller().organization, "artifacts", artifact)
-        if project is None:
-            raise NotFound(f"artifact {artifact} does not exist")
-        payload = {"artifact": artifact, "authority": authority(), **body}
-        return submit("artifact.transition", project, payload, body=body)
+        return submit_about(artifact, "artifact.transition", {"artifact": artifact, **body}, body=body)

@@ -18,14 +18,15 @@ from metaqore.store.engine import Database
 from metaqore.store.repositories import psmp_time as past
 from metaqore.store.repositories.psmp_approvals import ApprovalRows
 from metaqore.store.repositories.psmp_holdings import HoldingRows
-from metaqore.store.repositories.psmp_time import PastRows
 from metaqore.store.repositories.psmp_rules import RuleRows
+from metaqore.store.repositories.psmp_time import PastRows
 from metaqore.store.rows import one
 from metaqore.store.tables import psmp as t
 
 _artifact = BulkInsert(
     t.artifacts,
-    "id organization project type name state head content_hash label rank holds depth created_by updated_by created_at updated_at",
+    "id organization project type name state head content_hash label rank holds depth created_by updated_by created_at "
+    "updated_at",
 )
 _version = BulkInsert(
     t.artifact_versions,
@@ -86,9 +87,7 @@ class PsmpRows(ApprovalRows, HoldingRows, RuleRows, PastRows):
             f"FROM projects WHERE id IN ({placeholders(len(ids))})",
             [*ids],
         )
-        return {
-            r[0]: Project(id=r[0], organization=r[1], mode=r[2], state=r[3], intents_until=r[4] or 0) for r in rows
-        }
+        return {r[0]: Project(id=r[0], organization=r[1], mode=r[2], state=r[3], intents_until=r[4] or 0) for r in rows}
 
     def heads(self, identities: Collection[Identity], ids: Collection[str]) -> list[Head]:
         """Return the artifacts that exist under these identities or ids."""
@@ -136,6 +135,13 @@ class PsmpRows(ApprovalRows, HoldingRows, RuleRows, PastRows):
         if not rows:
             raise NotFound(f"artifact {artifact} has no version {version}")
         return msgspec.json.decode(rows[0][0])
+
+    def body(self, artifact: str, version: int) -> dict[str, Any]:
+        """Return what a version keeps beside its content."""
+        rows = self._all("SELECT body FROM artifact_versions WHERE artifact = ? AND version = ?", (artifact, version))
+        if not rows:
+            raise NotFound(f"artifact {artifact} has no version {version}")
+        return msgspec.json.decode(rows[0][0], type=dict[str, Any])
 
     def down(self, artifacts: Collection[str]) -> Iterable[tuple[str, str, int]]:
         """Return (artifact, dependency, rank of the dependency)."""
@@ -205,8 +211,8 @@ def _new_artifacts(_db: Database, connection: Connection, writes: Sequence[effec
     _artifact(
         connection,
         [
-            (w.id, w.organization, w.project, w.type, w.name, w.state, w.head, w.content_hash, w.label, w.rank, w.holds, w.depth,
-             w.created_by, w.created_by, w.at, w.at)
+            (w.id, w.organization, w.project, w.type, w.name, w.state, w.head, w.content_hash, w.label, w.rank,
+             w.holds, w.depth, w.created_by, w.created_by, w.at, w.at)
             for w in last.values()
         ],
     )  # fmt: skip
@@ -215,7 +221,9 @@ def _new_artifacts(_db: Database, connection: Connection, writes: Sequence[effec
 def _move_heads(_db: Database, connection: Connection, writes: Sequence[effects.MoveHead]) -> None:
     # One row may move twice in a batch; a statement over arrays would take either of them.
     last = {w.id: w for w in writes}
-    _head(connection, [(w.head, w.content_hash, w.label, w.holds, w.depth, w.updated_by, w.at, w.id) for w in last.values()])
+    _head(connection, [
+        (w.head, w.content_hash, w.label, w.holds, w.depth, w.updated_by, w.at, w.id) for w in last.values()
+    ])  # fmt: skip
 
 
 def _new_versions(_db: Database, connection: Connection, writes: Sequence[effects.NewVersion]) -> None:

@@ -6,14 +6,16 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from metaqore.errors import NotFound
 from metaqore.messages import Write
-from metaqore.psmp.effects import CountTurn, SetDepth
-from metaqore.store.bulk import BulkUpdate, placeholders
+from metaqore.psmp.effects import CountTurn, SetAlias, SetDepth
+from metaqore.store.bulk import BulkInsert, BulkUpdate, placeholders
 from metaqore.store.connection import Connection
 from metaqore.store.engine import Database
 from metaqore.store.rows import many
 from metaqore.store.tables import psmp as t
 
+_alias = BulkInsert(t.artifact_aliases, "artifact alias position version set_by set_at")
 _depth = BulkUpdate(t.artifacts, "depth", "id")
 
 
@@ -54,6 +56,23 @@ class RuleRows:
         )  # fmt: skip
         return rows[0]["id"] if rows else None
 
+    def content_text(self, artifact: str, version: int) -> str:
+        """Return the content of a version as it is stored."""
+        rows = self._found(
+            "SELECT content FROM artifact_versions WHERE artifact = ? AND version = ?", (artifact, version)
+        )  # fmt: skip
+        if not rows:
+            raise NotFound(f"artifact {artifact} has no version {version}")
+        return str(rows[0]["content"])
+
+    def aliases(self, artifact: str) -> Mapping[str, int]:
+        """Return the aliases of an artifact that were set."""
+        rows = self._found(
+            "SELECT alias, version FROM artifact_aliases WHERE artifact = ? ORDER BY position", (artifact,)
+        )  # fmt: skip
+        last = {row["alias"]: row["version"] for row in rows}
+        return {name: version for name, version in last.items() if version is not None}
+
     def turns(self, conversations: Collection[tuple[str, str]]) -> list[tuple[str, str, str, int]]:
         """Return (project, conversation, principal, turns)."""
         rows = self._found(
@@ -85,7 +104,13 @@ def _count_turns(db: Database, connection: Connection, writes: Sequence[CountTur
         connection.exec_driver_sql(sql, (*key, turns))
 
 
+def _set_aliases(_db: Database, connection: Connection, writes: Sequence[SetAlias]) -> None:
+    last = {(w.artifact, w.alias, w.position): w for w in writes}
+    _alias(connection, [(*key, w.version, w.set_by, w.at) for key, w in last.items()])
+
+
 WRITERS: dict[type[Write], Callable[[Database, Connection, Sequence[Any]], None]] = {
+    SetAlias: _set_aliases,
     SetDepth: _set_depths,
     CountTurn: _count_turns,
 }

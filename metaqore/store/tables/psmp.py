@@ -97,14 +97,17 @@ artifact_versions = Table(
 )
 Index("ix_artifact_versions_history", artifact_versions.c.project, artifact_versions.c.position)
 
+#: Every move of an alias, so that it can be looked up as of any position; the last one counts.
 artifact_aliases = Table(
     "artifact_aliases",
     metadata,
     key("artifact"),
     key("alias"),
-    number("version"),
-    text("updated_by"),
-    number("updated_at"),
+    number_key("position"),
+    #: Null where it was taken away.
+    number("version", null=True),
+    text("set_by"),
+    number("set_at"),
     sqlite_with_rowid=False,
 )
 

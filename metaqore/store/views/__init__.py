@@ -10,8 +10,9 @@ from metaqore.store.views.health import HealthViews
 from metaqore.store.views.hmcp import HmcpViews
 from metaqore.store.views.psmp import PsmpViews
 from metaqore.store.views.psmp_approvals import ApprovalViews
-from metaqore.store.views.psmp_time import TimeViews
 from metaqore.store.views.psmp_holdings import HoldingViews
+from metaqore.store.views.psmp_rules import AliasViews
+from metaqore.store.views.psmp_time import TimeViews
 from metaqore.store.views.requests import RequestViews
 from metaqore.store.views.security import SecurityViews
 
@@ -28,6 +29,7 @@ class Views(msgspec.Struct, frozen=True):
     approvals: ApprovalViews
     time: TimeViews
     holdings: HoldingViews
+    aliases: AliasViews
 
 
 def build(database: Database) -> Views:
@@ -35,7 +37,7 @@ def build(database: Database) -> Views:
     return Views(
         RequestViews(database), PsmpViews(database), SecurityViews(database), HmcpViews(database),
         DeliveryViews(database), HealthViews(database), ApprovalViews(database), TimeViews(database),
-        HoldingViews(database),
+        HoldingViews(database), AliasViews(database),
     )  # fmt: skip
 
 

@@ -91,7 +91,7 @@ class PsmpViews(Lookup):
 
     def versions(self, organization: str, artifact: str, *, after: int | None, limit: int) -> Page:
         """Return the versions of an artifact, without contents, the newest first."""
-        columns = "artifact, version, content_hash, label, base_version, request_id, created_by, created_at"
+        columns = "artifact, version, content_hash, label, base_version, request_id, created_by, created_at, position"
         where = {"artifact": artifact, "organization": organization}
         return self.page(
             columns, "artifact_versions", where, key="version", after=after, limit=limit, descending=True

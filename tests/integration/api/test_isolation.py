@@ -17,6 +17,12 @@ BODIES: dict[str, Any] = {
     "declareArtifact": {"project": "{project}", "type": "code", "name": "n", "content": 1},
     "declareArtifacts": {"items": [{"project": "{project}", "type": "code", "name": "n", "content": 1}]},
     "getArtifact": None, "listVersions": None, "getVersion": None, "moveArtifact": {"to": "active"},
+    "deleteArtifact": None, "listAliases": None, "setAlias": {"version": 1}, "removeAlias": None,
+    "declassifyArtifact": {"label": "PUBLIC", "reason": "r"},
+    "listIntents": None, "getIntent": None, "withdrawIntent": None, "getManifest": None,
+    "announceIntent": {"purpose": "p", "expires_in_s": 60, "claims": {"resources": ["r"]}},
+    "listCheckpoints": None, "createCheckpoint": {"name": "n"}, "getCheckpoint": None, "deleteCheckpoint": None,
+    "diffProject": None, "restoreProject": {"to": 1},
     "listTasks": None, "createTask": {"project": "{project}", "title": "t"}, "getTask": None,
     "changeTask": {"title": "u"}, "listConflicts": None, "getConflict": None,
     "resolveConflict": {"strategy": "escalate"}, "listRequests": None, "getRequest": None, "cancelRequest": None,
@@ -26,12 +32,16 @@ BODIES: dict[str, Any] = {
     "createWebhook": {"url": "http://127.0.0.1:9/", "project": "{project}"}, "getWebhook": None,
     "changeWebhook": {"state": "disabled"}, "deleteWebhook": None, "testWebhook": None, "listDeliveries": None,
     "replayDeliveries": {}, "replayDelivery": None, "listKeys": None, "createKey": {"name": "n", "principal": "p",
-    "scopes": ["projects:read"]}, "revokeKey": None,
+    "scopes": ["projects:read"]}, "revokeKey": None, "listPolicies": None, "getDecision": None, "listStops": None,
+    "savePolicy": {"project": "{project}", "document": {}, "reason": "r"},
+    "setStop": {"kind": "principal", "subject": "nobody", "reason": "r"},
+    "liftStop": {"kind": "principal", "subject": "nobody"},
 }  # fmt: skip
 #: Operations that a stranger may do, because they name nothing that exists: they only ever touch the stranger's own.
-OWN_ONLY = frozenset({"createProject", "createKey", "discoverPatterns", "trainSpecialist"})
-QUERIES = {"listArtifacts": "?project={project}", "listTasks": "?project={project}", "listEvents": "?format=json",
-           "listConflicts": "?project={project}", "listRequests": "?project={project}"}  # fmt: skip
+OWN_ONLY = frozenset({"createProject", "createKey", "discoverPatterns", "trainSpecialist", "setStop", "liftStop"})
+QUERIES = {"diffProject": "?from=0", "listArtifacts": "?project={project}", "listTasks": "?project={project}",
+           "listEvents": "?format=json", "listConflicts": "?project={project}",
+           "listRequests": "?project={project}"}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +58,20 @@ def things(mq: Running) -> dict[str, str]:
         "project": project,
         "artifact": created["result"]["artifact"]["id"],
         "version": "1",
+        "alias": "released",
+        "checkpoint": mq.post(f"/projects/{project}/checkpoints", {"name": "c", "note": "classified-4711"}).json["id"],
         "task": mq.post("/tasks", {"project": project, "title": "classified-4711"}).json["id"],
         "conflict": blocked["blocking_report"]["conflicts"][0]["id"],
         "request_id": created["id"],
         "endpoint": endpoint,
+        "intent": mq.post(
+            f"/projects/{project}/intents",
+            {"purpose": "classified-4711", "expires_in_s": 600, "claims": {"resources": ["r"]}},
+            prefer="wait=20",
+        ).json["result"]["intent"]["id"],
         "delivery": deliveries[0]["id"],
+        "decision": mq.post("/security/assess", {"content": "x", "agent_name": "classified-4711"}, prefer="wait=20")
+        .json["result"]["decision"]["id"],
         "key_id": mq.post("/keys", {"name": "n", "principal": "classified-4711", "scopes": ["audit:read"]}).json["id"],
     }
 

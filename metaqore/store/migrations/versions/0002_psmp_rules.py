@@ -20,10 +20,11 @@ def _rules() -> None:
         "artifact_aliases",
         sa.Column("artifact", sa.Text(), nullable=False),
         sa.Column("alias", sa.Text(), nullable=False),
-        sa.Column("version", sa.BigInteger(), nullable=False),
-        sa.Column("updated_by", sa.Text(), nullable=False),
-        sa.Column("updated_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("artifact", "alias", name=op.f("pk_artifact_aliases")),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=True),
+        sa.Column("set_by", sa.Text(), nullable=False),
+        sa.Column("set_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("artifact", "alias", "position", name=op.f("pk_artifact_aliases")),
         sqlite_with_rowid=False,
     )
     op.create_table(
