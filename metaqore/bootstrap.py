@@ -151,7 +151,9 @@ def one_off(settings: Settings) -> Iterator[tuple[SqlStore, Intake, Executor]]:
     try:
         store = SqlStore(database)
         catalogue = Catalogue([*control_kinds(settings), *psmp_kinds(psmp_policy(settings))])
-        yield store, Intake(store, catalogue, _NoBell()), Executor(store, catalogue, _NoResults(), _NoBell())
+        gate = secure_gate(settings, policy_source(settings))
+        executor = Executor(store, catalogue, _NoResults(), _NoBell(), guard=gate)
+        yield store, Intake(store, catalogue, _NoBell()), executor
     finally:
         database.close()
 

@@ -68,13 +68,15 @@ class Agent:
         self._pool = pool
         self._record = record
 
-    def call(self, method: str, path: str, body: Any = None, *, wait: int = 0) -> Answer:
+    def call(
+        self, method: str, path: str, body: Any = None, *, wait: int = 0, headers: Mapping[str, str] | None = None
+    ) -> Answer:
         """Call the API; ``path`` begins after ``/api/v1``, or with it.
 
         Raises:
             Unexpected: no answer, or none in JSON.
         """
-        headers = {"Authorization": f"Bearer {self._key}"}
+        headers = {**(headers or {}), "Authorization": f"Bearer {self._key}"}
         if body is not None:
             headers["Content-Type"] = "application/json"
         if wait:
@@ -103,14 +105,14 @@ class Agent:
         """
         return self._expected("POST", path, self.call("POST", path, body)).body
 
-    def submit(self, kind: str, path: str, body: Any, *, act: str) -> Answer:
+    def submit(self, kind: str, path: str, body: Any, *, act: str, headers: Mapping[str, str] | None = None) -> Answer:
         """Submit a request, wait for its verdict and write it down.
 
         Raises:
             Unexpected: it failed, or there was no verdict in time.
         """
         began = self._record.elapsed
-        answer = self.call("POST", path, body, wait=WAIT_S)
+        answer = self.call("POST", path, body, wait=WAIT_S, headers=headers)
         while answer.status == 202 and self._record.elapsed - began < PATIENCE_S:
             found = self._expected("GET", path, self.call("GET", f"/requests/{answer.body['id']}", wait=WAIT_S))
             answer = _as_answered(found.body)

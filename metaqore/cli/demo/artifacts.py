@@ -15,6 +15,8 @@ from metaqore.cli.demo.record import Record, Submission
 _BATCH_BYTES, _BATCH_ITEMS = 400_000, 100
 
 ACT_STRICT = "strict"
+#: Remedies that lose nothing of anybody.
+_GENTLE = frozenset({"rebase", "repeat"})
 
 Say = Callable[[str], None]
 
@@ -98,46 +100,39 @@ def _send_two(
 def follow(
     agent: Agent, artifact: str, body: Mapping[str, Any], blocked: Answer, wanted: str, record: Record, say: Say
 ) -> bool:
-    """Do what a blocking report suggests, one way after the other, until the work is in; return whether it is.
+    """Do what a blocking report offers; return whether the work is in.
+
+    A remedy that loses nothing of anybody is sent as it is. Where there is none, somebody has to do the change again.
 
     Args:
         wanted: the text that the agent declares where it has to do its change again, on top of the head.
     """
+    report = blocked.report
+    if "remedies" not in report:
+        report = agent.get(report["links"]["remedies"])["blocking_report"]
     steps: list[dict[str, Any]] = []
-    told = {"agent": agent.name, "artifact": body["name"], "report": blocked.report, "steps": steps}
+    told = {"agent": agent.name, "artifact": body["name"], "report": report, "steps": steps}
     record.facts.setdefault("stories", []).append(told)
-    ways = {"merge": _merge, "retry": _do_again}
-    for suggestion in blocked.report["suggestions"]:
-        way = ways.get(suggestion["strategy"])
-        if way is not None:
-            answer = way(agent, artifact, {**body, "content": wanted}, suggestion)
-            steps.append({"strategy": suggestion["strategy"], "what": suggestion["what"], "status": answer.status})
-            say(f"{agent.name} follows the report: {suggestion['strategy']} → {answer.fate}")
-            if answer.fate in ("accepted", "merged"):
-                if way is _do_again:
-                    record.retry_helped()
+    for remedy in report["remedies"]:
+        if remedy["kind"] in _GENTLE:
+            request = remedy["request"]
+            answer = agent.submit("artifact.declare", request["url"], request["body"], act=ACT_STRICT,
+                                  headers=request["headers"])  # fmt: skip
+            _took(steps, remedy["kind"], remedy["what"], answer, agent, say)
+            if answer.fate == "accepted":
                 return True
-    return False
-
-
-def _merge(agent: Agent, artifact: str, body: Mapping[str, Any], suggestion: Mapping[str, Any]) -> Answer:
-    """Send the request that the report holds ready."""
-    request = suggestion["request"]
-    return agent.submit("conflict.resolve", request["url"], request["body"], act=ACT_STRICT)
-
-
-def _do_again(agent: Agent, artifact: str, body: Mapping[str, Any], suggestion: Mapping[str, Any]) -> Answer:
-    """Read the head, declare on top of it, and close what was blocked, for which nothing is left to do."""
     head = agent.get(f"/artifacts/{artifact}")["version"]
-    answer = agent.declare({**body, "base_version": head}, act=ACT_STRICT)
-    path = suggestion["request"]["url"]
-    closed = agent.submit("conflict.resolve", path, {"strategy": "retry"}, act=ACT_STRICT)
-    if closed.fate == "blocked":
-        reason = "the change was declared again, on top of the head"
-        agent.submit("conflict.resolve", path, {"strategy": "override", "reason": reason}, act=ACT_STRICT)
-        # What was overridden now stands in front of the change that was asked for.
-        answer = agent.declare({**body, "base_version": head + 2}, act=ACT_STRICT)
-    return answer
+    again = {**body, "content": wanted, "base_version": head, "replaces": report["proposal"]}
+    answer = agent.declare(again, act=ACT_STRICT)
+    _took(steps, "redo", f"Make the change again on top of version {head}.", answer, agent, say)
+    if answer.fate == "accepted":
+        record.retry_helped()
+    return answer.fate == "accepted"
+
+
+def _took(steps: list[dict[str, Any]], kind: str, what: str, answer: Answer, agent: Agent, say: Say) -> None:
+    steps.append({"strategy": kind, "what": what, "status": answer.status})
+    say(f"{agent.name} follows the report: {kind} → {answer.fate}")
 
 
 def _declare_bases(

@@ -28,8 +28,8 @@ def blocked_story(story: Mapping[str, Any]) -> Iterator[str]:
             f"{escape(conflict['severity'])})</span></p>"
         )
     yield "<p>What to do, says the report:</p><ol>"
-    for suggestion in report["suggestions"]:
-        yield f"<li><b>{escape(suggestion['strategy'])}</b>: {escape(suggestion['what'])}</li>"
+    for remedy in report["remedies"]:
+        yield f"<li><b>{escape(remedy['kind'])}</b>: {escape(remedy['what'])}</li>"
     yield "</ol><p>What was done:</p><ol>"
     for step in story["steps"]:
         ok = step["status"] in (200, 201)

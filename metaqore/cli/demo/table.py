@@ -42,8 +42,8 @@ def _story(record: Record) -> Iterator[Text]:
     yield Text(f"Blocked: {story['agent']}, {story['artifact']}", style="bold")
     for conflict in story["report"]["conflicts"]:
         yield Text(f"  {conflict['class']}, severity {conflict['severity']}: {conflict['message']}")
-    for suggestion in story["report"]["suggestions"]:
-        yield Text.assemble("  what to do: ", (suggestion["strategy"], "bold"), f": {suggestion['what']}")
+    for remedy in story["report"]["remedies"]:
+        yield Text.assemble("  what to do: ", (remedy["kind"], "bold"), f": {remedy['what']}")
     for step in story["steps"]:
         ok = step["status"] in (200, 201)
         said = (f"{step['status']} {'accepted' if ok else 'still blocked'}", "green" if ok else "yellow")

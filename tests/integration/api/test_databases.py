@@ -100,7 +100,7 @@ def test_what_was_written_is_read_and_listed(client: Client) -> None:
     assert conflict["request"] == blocked
     report = client.get(f"/projects/{project}/blocking-report")
     assert (report["open"], report["by_class"], report["is_blocked"]) == (1, {"version_mismatch": 1}, True)
-    assert report["items"][0]["suggestions"]
+    assert report["items"][0]["remedies"]
 
 
 def test_what_goes_out_is_read_and_listed(client: Client) -> None:

@@ -59,7 +59,7 @@ def a_run() -> tuple[Record, Any]:
     record.check(EVIL, True, EVIL)
     report = {
         "conflicts": [{"id": "conf_1", "class": "parallel_creation", "severity": "high", "message": EVIL}],
-        "suggestions": [{"strategy": "merge", "what": EVIL}],
+        "remedies": [{"kind": EVIL, "what": EVIL}],
     }
     steps = [{"strategy": "merge", "what": EVIL, "status": 409}, {"strategy": "retry", "what": EVIL, "status": 200}]
     piece = Edits(EVIL, EVIL, "a\nb\n", (f"{EVIL}\nb\n", f"a\n{EVIL}\n"), f"{EVIL}\n{EVIL}\n")
