@@ -29,6 +29,7 @@ def register(app: Flask) -> None:
             return
         here = door()
         who = here.keys.authenticate(asked.environ.get("HTTP_AUTHORIZATION"))
+        here.stops.check(who)
         asked.environ[CALLER] = who
         here.rate.spend(who.key_id)
         if asked.url_rule is None:

@@ -18,8 +18,30 @@ from api.labels import Labelled
 from api.later import Later
 from api.limits import RateLimit, Slots
 from api.readiness import Readiness
-from api.resources import delivery, docs, health, hmcp, keys, llm, requests, security
-from api.resources.psmp import approvals, artifacts, conflicts, intents, projects, proposals, tasks
+from api.resources import (
+    delivery,
+    docs,
+    health,
+    hmcp,
+    keys,
+    llm,
+    requests,
+    security,
+    security_policies,
+    security_stops,
+)
+from api.resources.psmp import (
+    aliases,
+    approvals,
+    artifacts,
+    checkpoints,
+    conflicts,
+    intents,
+    projects,
+    proposals,
+    tasks,
+)
+from api.stops import StopList
 from metaqore import bootstrap
 from metaqore.adapters.announcements import Announcements
 from metaqore.settings import Settings, load
@@ -29,8 +51,9 @@ from metaqore.settings import Settings, load
 HELD_THREADS, STREAMS = 1016, 128
 
 DOCUMENTED = (
-    projects.blp, artifacts.blp, tasks.blp, conflicts.blp, intents.blp, proposals.blp, approvals.blp, requests.blp,
-    security.blp, llm.blp, hmcp.patterns, hmcp.specialists, delivery.events, delivery.webhooks, keys.blp,
+    projects.blp, checkpoints.blp, artifacts.blp, aliases.blp, tasks.blp, conflicts.blp, intents.blp, proposals.blp,
+    approvals.blp, requests.blp, security.blp, security_policies.policies, security_policies.decisions,
+    security_stops.blp, llm.blp, hmcp.patterns, hmcp.specialists, delivery.events, delivery.webhooks, keys.blp,
 )  # fmt: skip
 _DESCRIPTION = """Admission control and a merge queue for what AI agents produce.
 
@@ -82,7 +105,8 @@ def _door(settings: Settings) -> Door:
     engine.executor.results = Later(engine.executor.results, announcements.tell)
     return Door(
         settings=settings, engine=engine, views=views, keys=KeyRing(views.security.principal),
-        announcements=announcements, readiness=Readiness(views.health, announcements, settings.redis_url),
+        stops=StopList(views.security.all_stops), announcements=announcements,
+        readiness=Readiness(views.health, announcements, settings.redis_url, engine.policies),
         rate=RateLimit(settings.rate_limit_per_minute), projects=KnownProjects(views.psmp.existing_projects),
         held_threads=Slots(HELD_THREADS), streams=Slots(STREAMS),
     )  # fmt: skip

@@ -11,6 +11,7 @@ from api.keyring import KeyRing
 from api.known_projects import KnownProjects
 from api.limits import RateLimit, Slots
 from api.readiness import Readiness
+from api.stops import StopList
 from metaqore.adapters.announcements import Announcements
 from metaqore.bootstrap import Engine
 from metaqore.security.keys import SCOPES, Principal
@@ -30,6 +31,7 @@ class Door(msgspec.Struct, frozen=True):
     views: Views
     announcements: Announcements
     keys: KeyRing
+    stops: StopList
     rate: RateLimit
     projects: KnownProjects
     readiness: Readiness

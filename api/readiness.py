@@ -11,6 +11,7 @@ import structlog
 
 from metaqore.adapters.announcements import Announcements
 from metaqore.adapters.redis_results import client
+from metaqore.security.policy_source import PolicySource
 from metaqore.store.views.health import HealthViews
 
 log = structlog.get_logger(__name__)
@@ -22,7 +23,10 @@ _FRESH_S = 0.5
 class Readiness:
     """What was found when somebody last asked."""
 
-    def __init__(self, views: HealthViews, announcements: Announcements, redis_url: str) -> None:
+    def __init__(
+        self, views: HealthViews, announcements: Announcements, redis_url: str, policies: PolicySource
+    ) -> None:
+        self._policies = policies
         self._views = views
         self._announcements = announcements
         self._redis_url = redis_url
@@ -34,6 +38,7 @@ class Readiness:
         """Return ``status`` (ready, degraded, unavailable) and what was found, with ``ok`` and, where not, ``why``.
 
         Without the broker requests are still accepted; they are decided when it is back: degraded, not unavailable.
+        So it is with a changed policy file that cannot be used: the policy before it holds.
         """
         with self._guard:
             if self._until < time.monotonic():
@@ -43,8 +48,10 @@ class Readiness:
 
     def _look(self) -> dict[str, Any]:
         database, broker = self._database(), self._broker()
-        status = "unavailable" if not database["ok"] else "ready" if broker["ok"] else "degraded"
-        return {"status": status, "checks": {"database": database, "broker": broker}}
+        policy = self._policies.report()
+        usable = broker["ok"] and policy["ok"]
+        status = "unavailable" if not database["ok"] else "ready" if usable else "degraded"
+        return {"status": status, "checks": {"database": database, "broker": broker, "policy": policy}}
 
     def _database(self) -> dict[str, Any]:
         try:

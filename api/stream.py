@@ -11,7 +11,7 @@ from flask import Response
 
 from api.door import Door, caller, door, header
 from api.schemas.delivery import EventSchema
-from metaqore.errors import InvalidInput, MetaQoreError, Unauthenticated, Unavailable
+from metaqore.errors import Forbidden, InvalidInput, MetaQoreError, Unauthenticated, Unavailable
 
 #: Seconds between two signs of life, so that proxies keep the stream open and a dead reader is noticed.
 HEARTBEAT_S = 10.0
@@ -117,8 +117,8 @@ class Frames:
 
     def _is_welcome(self) -> bool:
         try:
-            self._door.keys.authenticate(self._key)
-        except Unauthenticated:
+            self._door.stops.check(self._door.keys.authenticate(self._key))
+        except (Unauthenticated, Forbidden):
             return False
         except MetaQoreError:
             return True

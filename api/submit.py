@@ -28,8 +28,13 @@ def preferred_wait() -> int | None:
 
 
 def submission(kind: str, project: str | None, payload: Mapping[str, Any], who: Principal | None = None) -> Submission:
-    """Return what ``who`` (the caller, where not given) asks for."""
+    """Return what ``who`` (the caller, where not given) asks for.
+
+    Raises:
+        Stopped: the caller or the project is stopped.
+    """
     who = who or caller()
+    door().stops.check(who, project)
     return Submission(
         organization=who.organization, project=project, principal=who.name, kind=kind, payload=payload
     )  # fmt: skip
@@ -79,13 +84,14 @@ def wait_for(ids: Sequence[str], *, fresh: bool) -> Waited:
 
 
 def check_key_again(since: float) -> None:
-    """Refuse an answer to a key that was revoked while its caller waited since ``since`` (monotonic).
+    """Refuse an answer to a key that was revoked, or stopped, while its caller waited since ``since`` (monotonic).
 
     Raises:
-        Unauthenticated: it was.
+        Unauthenticated: it was revoked.
+        Stopped: its principal was stopped.
     """
     if time.monotonic() - since > 0.5:
-        door().keys.authenticate(header("HTTP_AUTHORIZATION"))
+        door().stops.check(door().keys.authenticate(header("HTTP_AUTHORIZATION")))
 
 
 def run(kind: str, payload: Mapping[str, Any], *, body: Any, project: str | None = None) -> Ran:

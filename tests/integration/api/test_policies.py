@@ -1,0 +1,65 @@
+"""Custom policies and stops over HTTP, in every process that serves."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.running import Running, wait_until
+
+RULE = {"id": "no-eve", "version": 1, "mode": "enforce", "when": 'request.principal == "eve"', "effect": "deny",
+        "message": "Eve is on leave."}  # fmt: skip
+
+
+def test_a_policy_is_saved_listed_and_obeyed(mq: Running) -> None:
+    project = mq.project("governed")
+    body = {"project": project, "document": {"rules": [RULE]}, "reason": "leave"}
+    eve = mq.make_key(["security:assess"], principal="eve")
+
+    saved = mq.post("/policies", body)
+    listed = mq.get(f"/policies?project={project}").json
+    vetoed = mq.post("/security/assess", {"project": project, "content": "Paris."}, prefer="wait=20", key=eve)
+
+    assert (saved.status, saved.json["version"]) == (200, 1)
+    assert listed["items"][0]["digest"] == saved.json["digest"]
+    assert listed["built_in"]["digest"].startswith("sha256:")
+    assert (vetoed.status, vetoed.json["decision"]["rules"]) == (403, ["no-eve@1"])
+    shown = mq.get(f"/decisions/{vetoed.json['decision']['id']}").json
+    assert shown["body"]["rules"] == ["no-eve@1"]
+    assert mq.post("/policies", {**body, "version": 7}).status == 412
+
+
+def test_a_policy_with_a_mistake_is_refused_where_it_is(mq: Running) -> None:
+    wrong = {"document": {"rules": [{**RULE, "when": 'eve == "eve"'}]}, "reason": "leave"}
+
+    refused = mq.post("/policies", wrong)
+
+    assert refused.status == 422
+    assert refused.json["errors"][0]["pointer"] == "/document/rules/0/when"
+
+
+@pytest.mark.parametrize("what", ["principal", "project"])
+def test_a_stop_counts_within_a_second_and_can_be_lifted(mq: Running, what: str) -> None:
+    project = mq.project("stopped")
+    eve = mq.make_key(["security:assess"], principal=f"eve-{what}")
+    ask = {"project": project, "content": "Paris."}
+    subject = project if what == "project" else f"eve-{what}"
+    assert mq.post("/security/assess", ask, key=eve).status == 202
+
+    assert mq.post("/stops", {"kind": what, "subject": subject, "reason": "it loops"}).status == 201
+
+    def refused() -> bool:
+        answer = mq.post("/security/assess", ask, key=eve)
+        return answer.status == 403 and answer.json["code"] in ("stopped", "vetoed")
+
+    wait_until(refused, "the stop counts", seconds=1.5)
+    assert subject in [stop["subject"] for stop in mq.get("/stops").json["items"]]
+    assert mq.post("/stops/lift", {"kind": what, "subject": subject}).status == 204
+    wait_until(lambda: mq.post("/security/assess", ask, key=eve).status == 202, "it goes on", seconds=1.5)
+
+
+def test_readiness_names_the_policy_in_force(mq: Running) -> None:
+    policy = mq.get("//readyz", key="").json["checks"]["policy"]
+
+    assert policy["ok"] is True
+    assert policy["digest"].startswith("sha256:")
+    assert policy["age_s"] >= 0
