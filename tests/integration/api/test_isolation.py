@@ -25,7 +25,8 @@ BODIES: dict[str, Any] = {
     "diffProject": None, "restoreProject": {"to": 1},
     "listTasks": None, "createTask": {"project": "{project}", "title": "t"}, "getTask": None,
     "changeTask": {"title": "u"}, "listConflicts": None, "getConflict": None,
-    "resolveConflict": {"strategy": "escalate"}, "listRequests": None, "getRequest": None, "cancelRequest": None,
+    "resolveConflict": {"strategy": "escalate"}, "getProposal": None, "withdrawProposal": {}, "listApprovals": None,
+    "getApproval": None, "approve": {}, "deny": {}, "listRequests": None, "getRequest": None, "cancelRequest": None,
     "assessPayload": {"project": "{project}", "content": "text"},
     "generate": {"project": "{project}", "prompt": "text"}, "listPatterns": None, "discoverPatterns": {},
     "listSpecialists": None, "trainSpecialist": {"pattern": "pat_none"}, "listEvents": None, "listWebhooks": None,
@@ -62,6 +63,12 @@ def things(mq: Running) -> dict[str, str]:
         "checkpoint": mq.post(f"/projects/{project}/checkpoints", {"name": "c", "note": "classified-4711"}).json["id"],
         "task": mq.post("/tasks", {"project": project, "title": "classified-4711"}).json["id"],
         "conflict": blocked["blocking_report"]["conflicts"][0]["id"],
+        "proposal": blocked["blocking_report"]["proposal"],
+        "approval": mq.post(
+            f"/conflicts/{blocked['blocking_report']['conflicts'][0]['id']}/resolve",
+            {"strategy": "escalate", "reason": "classified-4711"},
+            prefer="wait=20",
+        ).json["result"]["approval"]["id"],
         "request_id": created["id"],
         "endpoint": endpoint,
         "intent": mq.post(

@@ -45,14 +45,14 @@ def test_a_blocked_declaration_is_a_problem_with_its_report(mq: Running, project
     assert mq.get(f"/requests/{problem['request']}").json["verdict"] == "blocked"
 
 
-def test_each_suggestion_of_a_report_is_a_request_that_can_be_sent(mq: Running, project: str) -> None:
+def test_a_remedy_of_a_report_is_a_request_that_can_be_sent(mq: Running, project: str) -> None:
     mq.post("/artifacts", declaration(project, name="a.py", content="a\nb\nc\nd\n"), prefer="wait=20")
     mq.post("/artifacts", declaration(project, name="a.py", content="A\nb\nc\nd\n", base_version=1), prefer="wait=20")
     late = declaration(project, name="a.py", content="a\nb\nc\nD\n", base_version=1)
     report = mq.post("/artifacts", late, prefer="wait=20").json["blocking_report"]
-    merge = next(s for s in report["suggestions"] if s["strategy"] == "merge")["request"]
+    merge = next(r for r in report["remedies"] if r["kind"] == "merge")["request"]
 
-    answer = mq.call(merge["method"], merge["url"][7:], merge["body"], prefer="wait=20")
+    answer = mq.call(merge["method"], merge["url"][7:], merge["body"], headers=merge["headers"], prefer="wait=20")
 
     assert answer.status == 200, answer.body
     assert mq.get(f"/artifacts/{answer.json['result']['artifact']['id']}").json["content"] == "A\nb\nc\nD\n"
