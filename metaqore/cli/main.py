@@ -15,6 +15,7 @@ COMMANDS = {
     "demo": ("metaqore.cli.demo.command", "command"),
     "merge": ("metaqore.cli.merge", "command"),
     "security": ("metaqore.cli.security", "group"),
+    "policy": ("metaqore.cli.policy", "group"),
     "audit": ("metaqore.cli.audit", "group"),
     "webhooks": ("metaqore.cli.webhooks", "group"),
     "db": ("metaqore.cli.db", "group"),

@@ -82,18 +82,26 @@ MAX_CUSTOM_RULES = 500
 
 
 def read_layer(
-    scope: str, name: str, version: int, document: Any, policies: Policies, *, below: tuple[str, ...] = ()
+    scope: str,
+    name: str,
+    version: int,
+    document: Any,
+    policies: Policies,
+    *,
+    below: tuple[str, ...] = (),
+    at: Place | None = None,
 ) -> Layer:
     """Return the policy of an organization or a project.
 
     Args:
         document: ``{"policy": name of a routing policy, "otherwise": "allow" or "deny", "rules": […]}``, all optional.
         below: where the document stands in the body that it came in.
+        at: the place of a document that is a file of its own.
 
     Raises:
         SettingsError: it cannot be used; ``details["pointer"]`` says where.
     """
-    at = Place(f"policy of {scope} {name}", steps=below)
+    at = at or Place(f"policy of {scope} {name}", steps=below)
     given = at.mapping(document, (), ("policy", "otherwise", "rules"))
     routing = given.get("policy")
     if routing is not None and routing not in policies:

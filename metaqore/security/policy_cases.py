@@ -1,0 +1,184 @@
+"""Cases for policies, as YAML: what is given, and what has to be decided. Adding one needs no Python.
+
+A file has ``cases`` and, for all of them, optionally ``policy`` (the routing policy), ``providers`` and the documents
+of an ``organization`` and a ``project``::
+
+    policy: enterprise
+    cases:
+      - name: what is internal stays
+        given: {content: "…", task_type: release_plan, provider: openai}
+        expect: {verdict: vetoed, label: INTERNAL, rules: [routing.internal.cloud]}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metaqore.errors import InvalidInput, SettingsError
+from metaqore.security.assessment import assess
+from metaqore.security.facts import Asked
+from metaqore.security.layers import Stack, stack
+from metaqore.security.model import Assessment, Context, Decision, Label, Position, ProviderStatus
+from metaqore.security.places import Place, parse_yaml
+from metaqore.security.policy import CLASSES, decide
+from metaqore.security.policy_file import Policies, read_layer
+
+_FLAGS = ("has_private_data", "has_sensitive_data", "is_security_task")
+_TEXTS = ("task_type", "agent_name", "kind", "principal", "project", "provider", "model")
+_GIVEN = ("content", "label", "inherited", "position", "max_tokens", "approved", *_FLAGS, *_TEXTS)
+#: What a case may expect: of lists, that these are among them; an empty list, that there are none.
+_EXPECTED = ("verdict", "label", "provider", "providers", "rules", "obligations", "warnings", "shadow", "approvals")
+#: The providers of a case that names none: one of each kind.
+PROVIDERS = {
+    "ollama": ProviderStatus(local=True, available=True, region="local"),
+    "openai": ProviderStatus(local=False, available=True, region="us"),
+    "azure": ProviderStatus(local=False, available=True, region="eu"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One case, with everything that its file says for all."""
+
+    source: str
+    name: str
+    given: Mapping[str, Any]
+    expect: Mapping[str, Any]
+    policy: str | None
+    providers: Mapping[str, ProviderStatus]
+    #: Scope → document.
+    documents: Mapping[str, Any]
+
+
+def load_cases(path: Path) -> list[Case]:
+    """Return the cases of a file, or of all files below a folder.
+
+    Raises:
+        SettingsError: a file cannot be used; says where.
+    """
+    files = sorted(path.rglob("*.yaml")) if path.is_dir() else [path]
+    return [case for file in files for case in _cases(file)]
+
+
+def run_case(case: Case, policies: Policies) -> list[str]:
+    """Return what was decided otherwise than expected; empty where the case holds.
+
+    Raises:
+        SettingsError: the case's own documents or routing policy cannot be used.
+    """
+    decision = decide_case(case, policies)
+    found: dict[str, Any] = {**decision.to_dict(), "provider": decision.provider_recommended,
+                             "providers": list(decision.providers_allowed)}  # fmt: skip
+    wrong = []
+    for name, wanted in case.expect.items():
+        value = found[name]
+        if name == "providers":
+            fits = value == wanted
+        elif isinstance(value, list):
+            fits = all(any(_matches(item, each) for each in value) for item in wanted) and (bool(wanted) or not value)
+        else:
+            fits = value == wanted
+        if not fits:
+            wrong.append(f"{name} is {value!r}, expected {wanted!r}")
+    if wrong:
+        wrong.append(f"because: {'; '.join(decision.reasons)}")
+    return wrong
+
+
+def decide_case(case: Case, policies: Policies) -> Decision:
+    """Return what is decided of a case."""
+    given = case.given
+    asked = Asked(
+        kind=given.get("kind", "llm.generate"), principal=given.get("principal", ""), project=given.get("project", ""),
+        task_type=given.get("task_type", ""), agent=given.get("agent_name", ""),
+        position=given.get("position", Position.USER.value), provider=given.get("provider", ""),
+        model=given.get("model", ""), max_tokens=given.get("max_tokens", 0),
+    )  # fmt: skip
+    return decide(
+        assess_case(case), policy=policies[case.policy] if case.policy else policies.default,
+        providers=case.providers, requested=given.get("provider"), asked=asked, layers=layers_of(case, policies),
+        approved=given.get("approved", ()),
+    )  # fmt: skip
+
+
+def assess_case(case: Case) -> Assessment:
+    """Return the assessment of what a case gives."""
+    given = case.given
+    context = Context(
+        task_type=given.get("task_type", ""), agent_name=given.get("agent_name", ""),
+        declared_label=Label.parse(given["label"]) if "label" in given else None,
+        inherited=tuple(Label.parse(label) for label in given.get("inherited", ())),
+        position=Position(given.get("position", "user")), has_private_data=bool(given.get("has_private_data")),
+        has_sensitive_data=bool(given.get("has_sensitive_data")), is_security_task=bool(given.get("is_security_task")),
+    )  # fmt: skip
+    return assess(given.get("content", "Paris is the capital of France."), context)
+
+
+def layers_of(case: Case, policies: Policies) -> Stack:
+    """Return the layers that hold for a case."""
+    custom = [read_layer(scope, scope, 1, document, policies, below=(scope,))
+              for scope, document in case.documents.items()]  # fmt: skip
+    return stack([policies.layer, *custom])
+
+
+def _matches(wanted: str, found: str) -> bool:
+    """A rule is found by its id alone too, and a warning by its rule."""
+    return found == wanted or found.startswith((f"{wanted}@", f"{wanted}:"))
+
+
+def _cases(file: Path) -> list[Case]:
+    try:
+        data, lines = parse_yaml(str(file), file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file}: cannot be read: {error}") from error
+    place = Place(str(file), lines)
+    top = place.mapping(data, ("cases",), ("policy", "providers", "organization", "project"))
+    providers = _providers(place / "providers", top["providers"]) if "providers" in top else PROVIDERS
+    documents: dict[str, Any] = {scope: top[scope] for scope in ("organization", "project") if scope in top}
+    if not isinstance(top["cases"], list) or not top["cases"]:
+        raise (place / "cases").wrong("give at least one case")
+    return [
+        _case(place / "cases" / index, item, top.get("policy"), providers, documents)
+        for index, item in enumerate(top["cases"])
+    ]
+
+
+def _case(
+    place: Place, value: Any, policy: str | None, providers: Mapping[str, ProviderStatus], documents: Mapping[str, Any]
+) -> Case:
+    item = place.mapping(value, ("name", "given", "expect"), ("policy",))
+    given = (place / "given").mapping(item["given"], (), _GIVEN)
+    expect = (place / "expect").mapping(item["expect"], (), _EXPECTED)
+    if not expect:
+        raise (place / "expect").wrong(f"expect something: {', '.join(_EXPECTED)}")
+    for name in _TEXTS:
+        if name in given:
+            (place / "given" / name).text(given[name])
+    try:
+        assess_case(Case("", "", given, {}, None, {}, {}))
+    except (InvalidInput, ValueError) as error:
+        raise (place / "given").wrong(str(error)) from error
+    name = (place / "name").text(item["name"])
+    return Case(place.source, name, given, expect, item.get("policy", policy), providers, documents)
+
+
+def _providers(place: Place, value: Any) -> dict[str, ProviderStatus]:
+    if not isinstance(value, dict):
+        raise place.refused(value, "give a mapping of providers")
+    found = {}
+    for name, item in value.items():
+        given = (place / name).mapping(item, ("class",), ("region", "available", "stopped"))
+        kind = (place / name / "class").one_of(given["class"], CLASSES)
+        found[str(name)] = ProviderStatus(
+            kind == "local", bool(given.get("available", True)), str(given.get("region", "")), given.get("stopped")
+        )
+    return found
+
+
+def failures(cases: Sequence[Case], policies: Policies) -> list[tuple[Case, list[str]]]:
+    """Return the cases that do not hold, with what is wrong."""
+    checked = [(case, run_case(case, policies)) for case in cases]
+    return [(case, wrong) for case, wrong in checked if wrong]
