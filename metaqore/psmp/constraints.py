@@ -89,7 +89,7 @@ def _solution(line: VersionLine, which: Sequence[int]) -> Solution:
     common = reduce(and_, line.accepted, -1)
     for position in line.preference:
         if common >> position & 1:
-            return Solution(True, witness=line.versions[position])
+            return Solution(True, witness=str(line.versions[position]))
     first = {each: position for position, each in reversed(list(enumerate(which)))}
     return Solution(False, core=tuple(sorted(first[each] for each in _core(line.accepted))))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -14,7 +14,8 @@ class VersionLine:
     intersected at once.
     """
 
-    versions: list[str]
+    #: Their text is their ``str``.
+    versions: Sequence[object]
     #: Positions in ``versions``, those that read best as an example first.
     preference: list[int]
     #: For each requirement, the versions that it accepts.

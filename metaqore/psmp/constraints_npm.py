@@ -106,7 +106,7 @@ def version_line(ranges: Sequence[Range]) -> VersionLine:
     for at, version in enumerate(versions):
         places[version.numbers if version.pre else None] |= 1 << at
     return VersionLine(
-        versions=list(map(str, versions)),
+        versions=versions,
         preference=sorted(range(len(versions)), key=lambda at: (ranks[versions[at]], at)),
         accepted=[
             reduce(or_, (_accepted(comparators, keys, places) for comparators in each.alternatives)) for each in ranges

@@ -5,9 +5,9 @@ Source: https://packaging.python.org/en/latest/specifications/version-specifiers
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from functools import reduce
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, reduce
 from operator import and_
 
 from packaging.specifiers import InvalidSpecifier, Specifier, SpecifierSet
@@ -54,17 +54,23 @@ def version_line(sets: Sequence[SpecifierSet], *, prereleases: bool) -> VersionL
     """
     clauses = list(dict.fromkeys(clause for each in sets for clause in each))
     spelled = sorted({clause.version for clause in clauses if clause.operator == "==="})
-    starts = _all_starts(clause for clause in clauses if clause.operator != "===")
+    cuts = _cuts([clause for clause in clauses if clause.operator != "==="])
     ranks = {_LEAST: 5, Version("0"): 1}
-    for version, rank in (each for found in starts.values() for each in found.items()):
-        ranks[version] = min(rank, ranks.get(version, rank))
+    for cut in cuts.values():
+        for version, rank in cut.ranks:
+            ranks[version] = min(rank, ranks.get(version, rank))
     ordered = sorted(ranks)
     places = {version: at for at, version in enumerate(ordered)}
-    accepted = {clause: _accepted(clause, found, ordered, places) for clause, found in starts.items()}
+    accepted = {
+        clause: sum(
+            bits_between(places[start], len(ordered) if end is None else places[end]) for start, end in cut.accepted
+        )
+        for clause, cut in cuts.items()
+    }
     counted = [at for version, at in places.items() if prereleases or not version.is_prerelease]
     everything = bits(counted)
     return VersionLine(
-        versions=[*map(str, ordered), *spelled],
+        versions=[*ordered, *spelled],
         preference=[
             *sorted(counted, key=lambda at: (ordered[at].is_prerelease, ranks[ordered[at]], at)),
             *range(len(ordered), len(ordered) + len(spelled)),
@@ -90,41 +96,61 @@ def _accepts_spelling(specifiers: SpecifierSet, text: str, *, prereleases: bool)
     return (prereleases or not is_prerelease) and specifiers.contains(text, prereleases=True)
 
 
-def _accepted(
-    clause: Specifier, starts: Iterable[Version], ordered: Sequence[Version], places: dict[Version, int]
-) -> int:
-    """Return which of the versions, all in order, the clause accepts.
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """The intervals into which a clause cuts the order of versions, within which it accepts all or nothing."""
 
-    Args:
-        clause: any clause but ``===``.
-        starts: the first versions of the intervals within which it accepts all or nothing.
-        ordered: all versions.
-        places: where each stands in ``ordered``.
-    """
-    bounds = sorted({places[_LEAST], *(places[version] for version in starts)})
-    return sum(
-        bits_between(start, end)
-        for start, end in pairwise([*bounds, len(ordered)])
-        if clause.contains(ordered[start], prereleases=True)
-    )
+    #: The first version of each, with its rank.
+    ranks: tuple[tuple[Version, int], ...]
+    #: Those that it accepts: the first version, and the first one after them; None at the end.
+    accepted: tuple[tuple[Version, Version | None], ...]
 
 
-def _all_starts(clauses: Iterable[Specifier]) -> dict[Specifier, dict[Version, int]]:
-    """Return the starts of the intervals of each clause, with their ranks."""
+def _cuts(clauses: Sequence[Specifier]) -> dict[Specifier, _Cut]:
+    """Return how each clause cuts; the clauses that go with it hardly matter, so that most are cut once for all."""
     named = {clause: _named(clause) for clause in clauses}
     every = [version for versions in named.values() for version in versions]
     depth = max((len(version.release) for version in every), default=0)
     labelled = [version for version in every if version.local]
-    found: dict[Specifier, dict[Version, int]] = {}
-    for clause, versions in named.items():
-        starts = [start for version in versions for start in _starts(version, depth)]
-        # A local label names a single version, right among the others of its kind.
-        starts += [(0, str(each)) for each in labelled if each.public == versions[0].public]
-        found[clause] = {Version(text): rank for rank, text in sorted(starts, reverse=True)}
-    return found
+    return {
+        clause: _cut(
+            str(clause),
+            depth,
+            # A local label names a single version, right among the others of its kind.
+            tuple(dict.fromkeys(str(each) for each in labelled if _same_but_label(each, versions[0]))),
+        )
+        for clause, versions in named.items()
+    }
+
+
+def _same_but_label(one: Version, other: Version) -> bool:
+    return Version(one.public) == Version(other.public)
+
+
+@lru_cache(maxsize=8192)
+def _cut(text: str, depth: int, labelled: tuple[str, ...]) -> _Cut:
+    """Cut the order of versions by a clause, any but ``===``.
+
+    Args:
+        text: the clause; clauses that are equal may be spelled in two ways, and the witness follows the spelling.
+        depth: the most release segments of any version named beside it.
+        labelled: versions with a local label that are named beside it and differ from its own in nothing else.
+    """
+    clause = Specifier(text)
+    starts = [start for version in _named(clause) for start in _starts(version, depth)]
+    starts += [(0, label) for label in labelled]
+    ranks = {Version(text): rank for rank, text in sorted(starts, reverse=True)}
+    bounds = sorted({_LEAST, *ranks})
+    accepted = tuple(
+        (start, end)
+        for start, end in zip(bounds, [*bounds[1:], None], strict=True)
+        if clause.contains(start, prereleases=True)
+    )
+    return _Cut(tuple(ranks.items()), accepted)
 
 
 def _named(clause: Specifier) -> list[Version]:
+    """Return the versions that a clause names."""
     version = Version(clause.version.removesuffix(".*"))
     if clause.operator != "~=":
         return [version]

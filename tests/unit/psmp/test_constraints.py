@@ -101,6 +101,7 @@ def test_packaging_agrees_on_what_is_satisfiable(requirements: list[str], prerel
         (["==2.0rc1"], Solution(False, core=(0,))),
         (["(>=1.2)", ""], Solution(True, witness="1.2")),
         (["==1.0", "==1.0+cu118"], Solution(True, witness="1.0+cu118")),
+        (["==1+local", "==1.0+1"], Solution(False, core=(0, 1))),
         (["===not-a-version"], Solution(True, witness="not-a-version")),
         ([], Solution(True, witness="0")),
     ],
