@@ -12,6 +12,7 @@ import metaqore
 from api import access, errors
 from api.bell import PublisherBell
 from api.door import EXTENSION, Door
+from api.failed_logins import FailedLogins
 from api.keyring import KeyRing
 from api.known_projects import KnownProjects
 from api.labels import Labelled
@@ -19,6 +20,7 @@ from api.later import Later
 from api.limits import RateLimit, Slots
 from api.readiness import Readiness
 from api.resources import (
+    audit,
     delivery,
     docs,
     health,
@@ -54,6 +56,7 @@ DOCUMENTED = (
     projects.blp, checkpoints.blp, artifacts.blp, aliases.blp, tasks.blp, conflicts.blp, intents.blp, proposals.blp,
     approvals.blp, requests.blp, security.blp, security_policies.policies, security_policies.decisions,
     security_stops.blp, llm.blp, hmcp.patterns, hmcp.specialists, delivery.events, delivery.webhooks, keys.blp,
+    audit.blp,
 )  # fmt: skip
 _DESCRIPTION = """Admission control and a merge queue for what AI agents produce.
 
@@ -103,8 +106,10 @@ def _door(settings: Settings) -> Door:
     views = engine.views
     announcements = Announcements(settings.redis_url, views.requests.finished)
     engine.executor.results = Later(engine.executor.results, announcements.tell)
+    failed_logins = FailedLogins(engine.store, settings.organization)
     return Door(
-        settings=settings, engine=engine, views=views, keys=KeyRing(views.security.principal),
+        settings=settings, engine=engine, views=views,
+        keys=KeyRing(views.security.principal, refused=failed_logins.note),
         stops=StopList(views.security.all_stops), announcements=announcements,
         readiness=Readiness(views.health, announcements, settings.redis_url, engine.policies),
         rate=RateLimit(settings.rate_limit_per_minute), projects=KnownProjects(views.psmp.existing_projects),

@@ -25,10 +25,17 @@ class KeyRing:
 
     Args:
         look_up: key id → what is stored, whatever the organization.
+        refused: told of each failed login: the key's organization and id (None where there is no such key), why.
     """
 
-    def __init__(self, look_up: Callable[[str], Found], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        look_up: Callable[[str], Found],
+        clock: Callable[[], float] = time.monotonic,
+        refused: Callable[[str | None, str | None, str], None] = lambda *_: None,
+    ) -> None:
         self._look_up = look_up
+        self._refused = refused
         self._clock = clock
         self._known: dict[str, tuple[float, Found]] = {}
 
@@ -42,15 +49,20 @@ class KeyRing:
         scheme, _, text = (header or "").partition(" ")
         key = parse(text.strip()) if scheme.lower() == "bearer" else None
         if key is None:
+            if header:
+                self._refused(None, None, "malformed")
             raise Unauthenticated
         found = self._find(key.id)
         stored = found[1] if found is not None else _NOBODY
         if not hmac.compare_digest(hash_secret(key.secret), stored) or found is None:
+            self._refused(*((found[0].organization, key.id, "wrong_secret") if found else (None, None, "unknown_key")))
             raise Unauthenticated
         principal, _, expires_at, revoked_at = found
         if revoked_at is not None:
+            self._refused(principal.organization, key.id, "revoked")
             raise Unauthenticated(f"this key was revoked at {to_rfc3339(revoked_at)}: use another one")
         if expires_at is not None and expires_at <= now_ms():
+            self._refused(principal.organization, key.id, "expired")
             raise Unauthenticated(f"this key expired at {to_rfc3339(expires_at)}: use another one")
         return principal
 

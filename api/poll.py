@@ -6,7 +6,7 @@ import time
 
 from flask import Response, request
 
-from api import answers
+from api import answers, evidence
 from api.door import caller, door
 from api.preconditions import tag
 from api.submit import check_key_again, preferred_wait
@@ -43,14 +43,15 @@ def _find(request_id: str) -> Shown:
     return found
 
 
-def _finished(request_id: str, document: bytes, seconds: int) -> Response:
-    return _labelled(answers.Whole(document), f"{request_id}-finished", seconds)
+def _finished(request_id: str, document: bytes, seconds: int | None) -> Response:
+    whole, word = evidence.with_evidence(document, request_id)
+    return _labelled(answers.Whole(whole), f"{request_id}-{word}", seconds)
 
 
 def _answer(found: Shown, seconds: int | None) -> Response:
-    answer: Response = answers.Whole(found.document)
     if found.is_finished:
-        return _labelled(answer, f"{found.id}-finished", seconds)
+        return _finished(found.id, found.document, seconds)
+    answer: Response = answers.Whole(found.document)
     answer.headers["Retry-After"] = answers.RETRY_AFTER_S
     return _labelled(answer, f"{found.id}-{found.state}-{found.attempt}", seconds)
 

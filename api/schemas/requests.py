@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields
 
+from api.schemas.audit import EvidenceSchema
 from api.schemas.problem import ProblemSchema
 from api.schemas.strict import Integer, PageQuery, choice
 from metaqore.messages import State, Verdict
@@ -39,6 +40,7 @@ class RequestSchema(Schema):
     attempt = Integer(required=True)
     created_at = fields.DateTime(required=True)
     finished_at = fields.DateTime(required=True, allow_none=True)
+    audit = fields.Nested(EvidenceSchema, metadata={"description": "Of a finished request that is read alone"})
 
 
 class RequestQuery(PageQuery):

@@ -130,6 +130,15 @@ def spans(numbers: Sequence[int]) -> str:
     return " ".join(str(first) if first == last else f"{first}-{last}" for first, last in found)
 
 
+def in_spans(number: int, text: str) -> bool:
+    """Tell whether a number is among those that ``spans`` wrote down."""
+    for part in text.split():
+        first, _, last = part.partition("-")
+        if int(first) <= number <= int(last or first):
+            return True
+    return False
+
+
 def commit_to(payload: bytes, salt: bytes) -> str:
     """Return the commitment to a payload kept outside the log: ``hmac-sha256:<64 hex digits>``.
 

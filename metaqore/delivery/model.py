@@ -72,6 +72,10 @@ class Delivery(msgspec.Struct, kw_only=True):
     created_at: int
     attempt: int
     fence: int
+    #: The audit entry that speaks of this event, its leaf hash as hex, and the first checkpoint over it.
+    audit_seq: int | None = None
+    leaf_hash: str | None = None
+    checkpoint: str | None = None
 
 
 class Attempted(msgspec.Struct, kw_only=True, frozen=True):
@@ -167,6 +171,7 @@ def body_of(delivery: Delivery) -> bytes:
         "project": delivery.project,
         "request": delivery.request_id,
         "sequence": delivery.event_seq,
+        "audit": None if delivery.audit_seq is None else {"seq": delivery.audit_seq, "leaf_hash": delivery.leaf_hash},
     }
     encoded = msgspec.json.encode(body)
     if len(encoded) >= MAX_BODY_BYTES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import random
 import re
 import time
@@ -17,6 +18,8 @@ from metaqore.delivery.model import MAX_RETRY_AFTER_S, Attempted, Delivery, body
 from metaqore.delivery.ports import Network, Reply, Unreachable
 from metaqore.errors import InvalidInput
 
+#: The signed checkpoint over the event's audit entry, base64; absent until that is sealed.
+CHECKPOINT_HEADER = "metaqore-checkpoint"
 #: Statuses with which a receiver asks for less (Standard Webhooks 1.0.0, "Retries").
 _THROTTLING = frozenset({429, 502, 503, 504})
 _GONE = 410
@@ -72,6 +75,9 @@ class Sender:
         # The event's id: one event has one id for each receiver, at every attempt and at every replay.
         signed = signing.headers(delivery.endpoint.secrets(now), delivery.event_id, now // 1000, body)
         headers = {"content-type": "application/json", "user-agent": f"MetaQore/{__version__}", **signed}
+        if delivery.checkpoint is not None:
+            # Not in the body, which is the same at each attempt: the first one may come before the seal.
+            headers[CHECKPOINT_HEADER] = base64.b64encode(delivery.checkpoint.encode()).decode()
         target, addresses = self._policy.admit(
             delivery.endpoint.url, lambda host, port: self._network.resolve(host, port, _left(deadline))
         )

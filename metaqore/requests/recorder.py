@@ -133,8 +133,8 @@ class Recorder:
         }
         first = tx.next_numbers(wanted)
         for organization, notes in self._audit.items():
-            audit, event = first[organization]
-            spoken = {at: spans([event + n for n in found]) for at, found in carried.get(organization, {}).items()}
+            audit, told = first[organization]
+            spoken = {at: spans([told + n for n in found]) for at, found in carried.get(organization, {}).items()}
             tx.append_audit(organization, self._entries(organization, notes, audit, spoken))
         rows = []
         for organization, events in self._events.items():

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from metaqore.audit.entry import in_spans
 from metaqore.delivery import model
 from metaqore.delivery.model import Attempted, Delivery, Endpoint
 from metaqore.ids import new_id
@@ -31,6 +32,17 @@ _endpoint = BulkInsert(
 _ENDPOINT = "p.id, p.organization, p.project, p.url, p.secret, p.previous_secret, p.previous_until, p.events, p.state"
 _FREE = "(lease_until IS NULL OR lease_until <= ?)"
 _DUE = f"state = 'pending' AND next_at <= ? AND {_FREE}"
+
+
+class _About(msgspec.Struct):
+    events: str | None = None
+
+
+class _Entry(msgspec.Struct):
+    about: _About
+
+
+_about = msgspec.json.Decoder(_Entry).decode
 #: Key of the advisory lock under which PostgreSQL's workers claim.
 _CLAIM_LOCK = 5060743
 
@@ -188,14 +200,35 @@ class DeliveryRows:
             f"WHERE d.id IN ({placeholders(len(leased))}) ORDER BY d.next_at, d.id",
             *(row[0] for row in leased),
         )
+        recorded = self._recorded(rows)
         return [
             Delivery(
                 id=r[9], organization=r[1], endpoint=_endpoint_of(r), event_id=r[10], event_seq=r[11],
                 event_type=r[12], subject=r[13], project=r[14], request_id=r[15], data=r[16], created_at=r[17],
-                attempt=r[18], fence=r[19],
+                attempt=r[18], fence=r[19], **recorded.get((r[1], r[11]), {}),
             )
             for r in rows
         ]  # fmt: skip
+
+    def _recorded(self, rows: Sequence[Any]) -> dict[tuple[str, int], dict[str, Any]]:
+        """Return (organization, event number) → the entry that speaks of it, and the first checkpoint over that."""
+        requests = sorted({(r[1], r[15]) for r in rows})
+        if not requests:
+            return {}
+        entries = self._all(
+            "SELECT a.organization, a.request_id, a.seq, a.leaf_hash, a.body, (SELECT k.note FROM audit_checkpoints k "
+            "WHERE k.organization = a.organization AND k.size >= a.seq ORDER BY k.size LIMIT 1) FROM audit_entries a "
+            f"WHERE a.tag NOT LIKE 'delivery:%' AND (a.organization, a.request_id) IN "
+            f"(VALUES {', '.join(['(?, ?)'] * len(requests))})",
+            *(part for pair in requests for part in pair),
+        )
+        spoken = [(row, _about(bytes(row[4])).about.events) for row in entries]
+        return {
+            (r[1], r[11]): {"audit_seq": row[2], "leaf_hash": bytes(row[3]).hex(), "checkpoint": row[5]}
+            for r in rows
+            for row, events in spoken
+            if events is not None and (row[0], row[1]) == (r[1], r[15]) and in_spans(r[11], events)
+        }
 
     def record(self, attempts: Sequence[Attempted]) -> set[str]:
         """Record attempts whose fence is still the present one; return the ids of their deliveries."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from metaqore.store.engine import Database
+from metaqore.store.views.audit import AuditViews
 from metaqore.store.views.delivery import DeliveryViews
 from metaqore.store.views.health import HealthViews
 from metaqore.store.views.hmcp import HmcpViews
@@ -30,6 +31,7 @@ class Views(msgspec.Struct, frozen=True):
     time: TimeViews
     holdings: HoldingViews
     aliases: AliasViews
+    audit: AuditViews
 
 
 def build(database: Database) -> Views:
@@ -37,7 +39,7 @@ def build(database: Database) -> Views:
     return Views(
         RequestViews(database), PsmpViews(database), SecurityViews(database), HmcpViews(database),
         DeliveryViews(database), HealthViews(database), ApprovalViews(database), TimeViews(database),
-        HoldingViews(database), AliasViews(database),
+        HoldingViews(database), AliasViews(database), AuditViews(database),
     )  # fmt: skip
 
 

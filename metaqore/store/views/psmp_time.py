@@ -11,6 +11,7 @@ import msgspec
 from metaqore.clock import now_ms
 from metaqore.psmp.checkpoints import Place, Point
 from metaqore.psmp.diff import Difference, compare
+from metaqore.psmp.replay import Recorded
 from metaqore.store.bulk import placeholders
 from metaqore.store.engine import Database
 from metaqore.store.repositories import psmp_past as past
@@ -50,6 +51,22 @@ class TimeViews(Lookup):
     def at(self, position: int) -> PastViews:
         """Return look-ups of projects as they were at a position of their history."""
         return PastViews(self._db, position)
+
+    def recorded(self, project: str, end: int, limit: int) -> list[Recorded]:
+        """Return the first ``limit`` decisions of a project up to position ``end``, in their order."""
+        rows = self.rows(
+            "SELECT first, requests FROM project_history WHERE project = ? AND first <= ? ORDER BY last LIMIT ?",
+            (project, min(end, limit), limit),
+        )
+        order = [(row["first"] + at, key) for row in rows for at, key in enumerate(_decode(row["requests"]))]
+        wanted = [key for position, key in order if position <= end][:limit]
+        found: dict[str, Row] = {}
+        for part in (wanted[i : i + 256] for i in range(0, len(wanted), 256)):
+            columns = "seq, id, organization, principal, kind, queue, payload, created_at, finished_at, verdict, result"
+            sql = f"SELECT {columns} FROM requests WHERE id IN ({placeholders(len(part))})"
+            found |= {row["id"]: row for row in self.rows(sql, part)}
+        positions = {key: position for position, key in order}
+        return [_recorded(found[key], positions[key]) for key in wanted if key in found]
 
     def checkpoints(self, organization: str, project: str, *, after: str | None, limit: int) -> Page:
         """Return the checkpoints of a project in the order of their creation."""
@@ -275,6 +292,15 @@ class PastViews(Lookup):
             by_class[row["class"]] += row["n"]
             by_severity[row["severity"]] += row["n"]
         return {"open": by_class.total(), "by_class": dict(by_class), "by_severity": dict(by_severity)}
+
+
+def _recorded(row: Row, position: int) -> Recorded:
+    return Recorded(
+        position=position, id=row["id"], seq=row["seq"], organization=row["organization"],
+        principal=row["principal"], kind=row["kind"], queue=row["queue"], payload=_decode(row["payload"]),
+        created_at=row["created_at"], at=row["finished_at"], verdict=row["verdict"],
+        result=_decode(row["result"] or "{}"),
+    )  # fmt: skip
 
 
 def _latest(table: str) -> str:

@@ -88,6 +88,7 @@ def test_the_body_names_what_happened_and_where_to_read_it() -> None:
         "data": {"state": "active"},
         "id": "evt_1",
         "subject": "art_1",
+        "audit": None,
         "project": "prj_1",
         "request": "req_1",
         "sequence": 7,
