@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -16,9 +17,20 @@ from metaqore.adapters.redis_results import RedisResults
 from metaqore.delivery.dispatch import Dispatcher
 from metaqore.delivery.webhooks import Sender
 from metaqore.errors import SettingsError
-from metaqore.kinds import control_kinds, egress, policy_source, psmp_kinds, psmp_policy, queue_kinds, secure_gate
+from metaqore.kinds import (
+    control_kinds,
+    egress,
+    history_kinds,
+    policy_source,
+    psmp_kinds,
+    psmp_policy,
+    queue_kinds,
+    secure_gate,
+)
 from metaqore.messages import Submission
 from metaqore.psmp.policy import Policy
+from metaqore.psmp.preview import Preview
+from metaqore.psmp.replay import Replays
 from metaqore.psmp.reports import ReportReads, Reports
 from metaqore.requests.attempts import Limits
 from metaqore.requests.catalogue import Catalogue
@@ -31,6 +43,7 @@ from metaqore.security.policy_source import PolicySource
 from metaqore.settings import Settings
 from metaqore.store import migrate, views
 from metaqore.store.engine import Database
+from metaqore.store.scratch import Scratch
 from metaqore.store.unit_of_work import SqlStore
 
 #: The name under which the embedded default's own key is known.
@@ -54,6 +67,9 @@ class Engine(msgspec.Struct, kw_only=True):
     policies: PolicySource
     #: What blocks a proposal and what to do about it, worked out when it is read.
     reports: Reports
+    #: What would be decided: now, and in the past.
+    preview: Preview
+    replays: Replays
     #: What PSMP decides by.
     psmp: Policy
 
@@ -71,7 +87,7 @@ def build(settings: Settings, bell: Callable[[Settings], Bell]) -> Engine:
         raise SettingsError("METAQORE_REDIS_URL is not set. `metaqore up` starts a broker and sets it")
     database = Database(settings.dsn)
     store = SqlStore(database)
-    policies = policy_source(settings)
+    policies, policy = policy_source(settings), psmp_policy(settings)
     gate = secure_gate(settings, policies)
     catalogue = Catalogue([*control_kinds(settings), *queue_kinds(settings, store, gate, policies)])
     ringer = bell(settings)
@@ -95,8 +111,10 @@ def build(settings: Settings, bell: Callable[[Settings], Bell]) -> Engine:
     return Engine(
         policies=policies,
         reports=Reports(partial(_reading, store), catalogue.__getitem__, executor.clock),
+        preview=Preview(partial(_snapshot, store), policy, executor.clock),
+        replays=Replays(Scratch, lambda chosen: history_kinds(settings, chosen).__getitem__, policy),
         settings=settings, database=database, store=store, catalogue=catalogue, intake=intake, executor=executor,
-        views=views.build(database), sender=sender, dispatcher=dispatcher, psmp=psmp_policy(settings),
+        views=views.build(database), sender=sender, dispatcher=dispatcher, psmp=policy,
     )  # fmt: skip
 
 
@@ -104,6 +122,13 @@ def build(settings: Settings, bell: Callable[[Settings], Bell]) -> Engine:
 def _reading(store: SqlStore) -> Iterator[ReportReads]:
     """Give PSMP's look-ups outside of any write transaction."""
     with store.read() as tx:
+        yield tx.reads("psmp")
+
+
+@contextlib.contextmanager
+def _snapshot(store: SqlStore) -> Iterator[Any]:
+    """Give PSMP's look-ups on one state of the database."""
+    with store.snapshot() as tx:
         yield tx.reads("psmp")
 
 

@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import yaml
+
 from metaqore.adapters.mock_provider import MockProvider
 from metaqore.adapters.openai_provider import OpenAIProvider
 from metaqore.adapters.secrets import from_environment
 from metaqore.clock import now_ms
 from metaqore.delivery.egress import EgressPolicy
 from metaqore.delivery.handlers import Handlers as DeliveryHandlers
+from metaqore.errors import InvalidInput, SettingsError
 from metaqore.hmcp import policy as hmcp_policy
 from metaqore.hmcp.artefact import Artefact
 from metaqore.hmcp.handlers import Discover, Train
@@ -39,7 +42,7 @@ from metaqore.psmp.history import recorded
 from metaqore.psmp.policy import Policy, with_bounds
 from metaqore.psmp.policy_file import load_policy
 from metaqore.requests.cancel import cancel
-from metaqore.requests.catalogue import Decide, Kind
+from metaqore.requests.catalogue import Catalogue, Decide, Kind
 from metaqore.security import key_handlers, policy_handlers
 from metaqore.security.gate import SecureGate
 from metaqore.security.handlers import Handlers as SecurityHandlers
@@ -59,11 +62,7 @@ def egress(settings: Settings) -> EgressPolicy:
 def control_kinds(settings: Settings) -> list[Kind]:
     """Return the kinds that are decided inside the API call."""
     webhooks = DeliveryHandlers(egress(settings))
-    policy = psmp_policy(settings)
-    save_project = recorded(partial(control.save_project, policy=policy, default_mode=settings.governance_mode))
     rows: list[tuple[str, str, str, Decide]] = [
-        ("project.save", "psmp", "projects:write", save_project),
-        ("task.save", "psmp", "tasks:write", recorded(partial(control.save_task, policy=policy))),
         ("checkpoint.create", "psmp", "projects:write", checkpoints.create),
         ("checkpoint.delete", "psmp", "projects:write", checkpoints.delete),
         ("request.cancel", "requests", "requests:cancel", cancel),
@@ -74,10 +73,21 @@ def control_kinds(settings: Settings) -> list[Kind]:
         ("endpoint.test", "delivery", "webhooks:manage", webhooks.test),
         ("delivery.replay", "delivery", "webhooks:manage", webhooks.replay),
     ]
-    return [
+    return saved_kinds(settings, psmp_policy(settings)) + [
         Kind(name=name, queue="control", feature=feature, scope=scope, decide=decide)
         for name, feature, scope, decide in rows
     ]
+
+
+def saved_kinds(settings: Settings, policy: Policy) -> list[Kind]:
+    """Return the kinds of PSMP that are decided inside the API call and are steps of a project's history."""
+    save_project = partial(control.save_project, policy=policy, default_mode=settings.governance_mode)
+    return [
+        Kind(name="project.save", queue="control", feature="psmp", scope="projects:write",
+             decide=recorded(save_project)),
+        Kind(name="task.save", queue="control", feature="psmp", scope="tasks:write",
+             decide=recorded(partial(control.save_task, policy=policy))),
+    ]  # fmt: skip
 
 
 def secure_gate(settings: Settings, policies: PolicySource) -> SecureGate:
@@ -125,7 +135,30 @@ def psmp_policy(settings: Settings) -> Policy:
     Raises:
         SettingsError: its policy file cannot be used.
     """
-    policy = load_policy(settings.config_path / "policies" / "psmp.yaml", scopes=SCOPES)
+    return _bounded(settings, load_policy(settings.config_path / "policies" / "psmp.yaml", scopes=SCOPES))
+
+
+def candidate_policy(settings: Settings, text: str) -> Policy:
+    """Return a policy that somebody wants to try, from its text; bounds of this installation hold for it too.
+
+    Raises:
+        InvalidInput: it cannot be used; says line and key.
+    """
+    try:
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+            raise SettingsError("policy: aliases (*name) are not read")
+        return _bounded(settings, load_policy(text, scopes=SCOPES))
+    except (SettingsError, yaml.YAMLError, RecursionError) as error:
+        detail = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise InvalidInput(detail, errors=[{"pointer": "/policy", "detail": detail}]) from error
+
+
+def history_kinds(settings: Settings, policy: Policy) -> Catalogue:
+    """Return every kind of which a project's history is made, decided by ``policy``."""
+    return Catalogue([*saved_kinds(settings, policy), *psmp_kinds(policy)])
+
+
+def _bounded(settings: Settings, policy: Policy) -> Policy:
     return with_bounds(
         policy, dependency_depth=settings.max_graph_depth, parallel_branches=settings.max_parallel_branches,
         conversation_turns=settings.max_conversation_turns,

@@ -115,11 +115,17 @@ class RestoreSchema(Schema):
         "exact", "keep", load_default="exact",
         metadata={"description": "exact: a restore that would lower a label is refused; keep: higher labels stay"},
     )  # fmt: skip
-    only = fields.List(
-        fields.String(validate=validate.Length(1, 64)), validate=validate.Length(max=1000), load_default=list,
-        metadata={"description": "Ids of artifacts and tasks to restore; empty: all"},
-    )  # fmt: skip
     reason = fields.String(load_default="", validate=validate.Length(max=2000))
+
+    class Meta:
+        """A schema's own ``only`` is something else, so the field is named here."""
+
+        include = {  # noqa: RUF012
+            "only": fields.List(
+                fields.String(validate=validate.Length(1, 64)), validate=validate.Length(max=1000), load_default=list,
+                metadata={"description": "Ids of artifacts and tasks to restore; empty: all"},
+            ),
+        }  # fmt: skip
 
 
 class TriedDeclarationSchema(DeclareSchema):

@@ -107,6 +107,29 @@ class Database:
             yield Connection(driver, is_sqlite=self.is_sqlite)
 
     @contextlib.contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Give a connection that sees one state of the database, whatever is committed meanwhile, and cannot write.
+
+        Raises:
+            Unavailable: the database cannot be reached.
+        """
+        with self._checked(), self._pooled(self._reader if self.is_sqlite else self.engine) as driver:
+            cursor = driver.cursor()
+            try:
+                if self.is_sqlite:
+                    cursor.execute("PRAGMA query_only = ON")
+                    cursor.execute("BEGIN")
+                else:
+                    cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                yield Connection(driver, is_sqlite=self.is_sqlite)
+            finally:
+                with contextlib.suppress(self._dbapi.Error):
+                    driver.rollback()
+                if self.is_sqlite:
+                    # It goes back to the pool that writers take theirs from.
+                    cursor.execute("PRAGMA query_only = OFF")
+
+    @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
         """Give a connection inside one write transaction; commit on success, roll back on any exception.
 

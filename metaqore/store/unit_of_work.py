@@ -122,6 +122,12 @@ class SqlStore:
             yield SqlTransaction(self.database, connection)
 
     @contextlib.contextmanager
+    def snapshot(self) -> Iterator[SqlTransaction]:
+        """Look-ups only, all on one state of the database."""
+        with self.database.snapshot() as connection:
+            yield SqlTransaction(self.database, connection)
+
+    @contextlib.contextmanager
     def write(self) -> Iterator[SqlTransaction]:
         """One write transaction."""
         with self.database.write() as connection:

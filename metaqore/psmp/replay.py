@@ -1,0 +1,330 @@
+"""What would have been decided in the past under another policy or mode, consequences included. Nothing is written.
+
+A project's recorded decisions are made again, in their order, in a world of their own: an empty store in memory with
+the same look-ups and effects as the real one. Up to ``start`` they are decided as they were, which builds the state of
+then; from there on by the candidate. Ids are made anew, so whatever later requests say of recorded things is
+translated by comparing recorded and new results.
+
+Every decision is deterministic (ids apart), so under the unchanged policy each verdict is reproduced; where one is not,
+the policy in force has changed since, and the report says so (``not_reproduced``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from metaqore.errors import MetaQoreError
+from metaqore.messages import Outcome, Request
+from metaqore.psmp.catalogue import Mode
+from metaqore.psmp.checkpoints import refuse
+from metaqore.psmp.policy import Policy
+from metaqore.psmp.preview import in_mode
+
+#: The longest history that is decided again inside one call; about a second for each three thousand.
+MAX_DECISIONS = 5000
+#: The most decisions that are shown one by one.
+MAX_SHOWN = 500
+_ID = re.compile(r"(?:art|prop|conf|tsk|prj|intent|appr)_[0-9a-f]{32}")
+
+
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision of a project's history, as it was recorded. ``at`` is when it was made, in milliseconds."""
+
+    position: int
+    id: str
+    seq: int
+    organization: str
+    principal: str
+    kind: str
+    queue: str
+    payload: dict[str, Any]
+    created_at: int
+    at: int
+    verdict: str | None
+    result: dict[str, Any]
+
+
+class KindLike(Protocol):
+    """What is needed of a kind of request: see ``requests.catalogue.Kind``."""
+
+    @property
+    def study(self) -> Callable[[Request], Any] | None:
+        """Work on the payload alone."""
+
+    @property
+    def decide(self) -> Callable[[Sequence[Request], Any, int], list[Outcome]] | None:
+        """The decision."""
+
+
+#: Name of a kind → the kind.
+Kinds = Callable[[str], KindLike]
+
+
+class World(Protocol):
+    """An empty store of one's own."""
+
+    def reads(self) -> Any:
+        """Return PSMP's look-ups."""
+
+    def apply(self, writes: list[Any]) -> None:
+        """Apply effects."""
+
+    def fork(self) -> World:
+        """Return another one that is as this is now."""
+
+    def accept(self, request: Request) -> None:
+        """Insert a request, which others may look up."""
+
+    def stand_at(self, project: str, position: int) -> None:
+        """Let the next step of a project be ``position`` + 1."""
+
+    def close(self) -> None:
+        """Forget everything."""
+
+
+class Changed(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision that comes out another way.
+
+    ``because`` of the ``policy`` by itself: it would decide otherwise in the world as it was, too. Or as a
+    ``consequence``: only since earlier decisions (``after``) come out another way.
+    """
+
+    request: str
+    position: int
+    kind: str
+    what: str
+    was: str | None
+    would_be: str | None
+    because: Literal["policy", "consequence"]
+    after: list[str]
+    conflicts: list[dict[str, Any]]
+
+
+class Replayed(msgspec.Struct, kw_only=True):
+    """What would have been decided after ``start``."""
+
+    decided: int = 0
+    same: int = 0
+    #: Decisions, from the beginning on, that the policy in force does not reproduce: it was another one then.
+    not_reproduced: int = 0
+    counts: dict[str, int] = {}
+    changed: list[Changed] = []
+
+
+def replay(
+    recorded: Sequence[Recorded], start: int, world: World, *, then: Kinds, candidate: Kinds, mode: Mode | None = None
+) -> Replayed:
+    """Decide ``recorded`` again.
+
+    Args:
+        recorded: a project's decisions from its first one on, by position.
+        start: the position after which ``candidate`` decides; until then, ``then``.
+        mode: the mode that the project is taken to be in after ``start``; None leaves it as it was.
+    """
+    with closing(world):
+        return _Replay(world, then, candidate, mode).run(recorded, start)
+
+
+class Replays:
+    """Replays recorded decisions.
+
+    Args:
+        world: makes an empty store.
+        kinds: the kinds as a policy decides them.
+        policy: the one in force.
+    """
+
+    def __init__(self, world: Callable[[], World], kinds: Callable[[Policy], Kinds], policy: Policy) -> None:
+        self._world = world
+        self._kinds = kinds
+        self._policy = policy
+
+    def of(
+        self, recorded: Sequence[Recorded], start: int, *, mode: Mode | None = None, policy: Policy | None = None
+    ) -> Replayed:
+        """Return what would have been decided after ``start``; see ``replay``.
+
+        Raises:
+            InvalidInput: the history is too long, or begins before positions were recorded.
+        """
+        if len(recorded) > MAX_DECISIONS:
+            refuse("to", f"a replay goes over at most {MAX_DECISIONS} decisions from the project's beginning")
+        if recorded and recorded[0].kind != "project.save":
+            refuse("from", "this project is older than its recorded history: it cannot be replayed")
+        then = self._kinds(self._policy)
+        candidate = then if policy is None else self._kinds(policy)
+        return replay(recorded, start, self._world(), then=then, candidate=candidate, mode=mode)
+
+
+class Lane:
+    """One course of a history: a world, and which of its things are the recorded ones."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        #: Recorded id → the id that its thing has in this world.
+        self.names: dict[str, str] = {}
+        self.project: str | None = None
+
+    def fork(self) -> Lane:
+        """Return another lane that goes on from here."""
+        other = Lane(self.world.fork())
+        other.names, other.project = dict(self.names), self.project
+        return other
+
+    def go(self, each: Recorded, kinds: Kinds, mode: Mode | None = None) -> Outcome:
+        """Decide, and let the world go on."""
+        request = self._request(each)
+        self.world.accept(request)
+        if self.project is not None:
+            self.world.stand_at(self.project, each.position - 1)
+        outcome = self._decide(request, each.at, kinds, mode)
+        self.world.apply(outcome.writes)
+        if each.kind == "project.save" and self.project is None:
+            self.project = str(outcome.result["id"])
+        self._pair(each.result, outcome.result)
+        return outcome
+
+    def look(self, each: Recorded, kinds: Kinds, mode: Mode | None) -> Outcome:
+        """Decide, and leave the world as it is."""
+        return self._decide(self._request(each), each.at, kinds, mode)
+
+    def _request(self, each: Recorded) -> Request:
+        return Request(
+            seq=each.seq, id=each.id, organization=each.organization, project=self.project, principal=each.principal,
+            kind=each.kind, queue=each.queue, ordering_key=self.project, payload=self._translated(each.payload),
+            attempt=0, fence=0, created_at=each.created_at,
+        )  # fmt: skip
+
+    def _decide(self, request: Request, now: int, kinds: Kinds, mode: Mode | None) -> Outcome:
+        """Return the outcome; what a handler refuses by raising is one with an error."""
+        kind = kinds(request.kind)
+        if kind.decide is None:
+            raise TypeError(f"{request.kind} is no decision of a project's history")
+        try:
+            request.studied = kind.study(request) if kind.study is not None else None
+            return kind.decide([request], in_mode(self.world.reads(), mode), now)[0]
+        except MetaQoreError as error:
+            return Outcome(error={"code": error.code, "message": error.message})
+
+    def _translated(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self.names.get(value, value)
+        if isinstance(value, dict):
+            return {name: self._translated(member) for name, member in value.items()}
+        return [self._translated(member) for member in value] if isinstance(value, list) else value
+
+    def _pair(self, old: Any, new: Any) -> None:
+        """Find out which things of this world are the recorded ones, by comparing two results."""
+        if isinstance(old, str) and isinstance(new, str):
+            if old != new and _ID.fullmatch(old) and _ID.fullmatch(new):
+                self.names[old] = new
+        elif isinstance(old, dict) and isinstance(new, Mapping):
+            for name in old.keys() & new.keys():
+                self._pair(old[name], new[name])
+        elif isinstance(old, list) and isinstance(new, Sequence) and not isinstance(new, str):
+            for before, after in zip(_in_order(old), _in_order(new), strict=False):
+                self._pair(before, after)
+
+
+class _Replay:
+    """Two lanes from ``start`` on: what was (decided by ``then``), and what would have been."""
+
+    def __init__(self, world: World, then: Kinds, candidate: Kinds, mode: Mode | None) -> None:
+        self.was = Lane(world)
+        self.would_be = self.was
+        self.then = then
+        self.candidate = candidate
+        self.mode = mode
+        #: What a decision that comes out another way is about → that decision.
+        self.touched: dict[str, str] = {}
+        self.counts: Counter[str] = Counter()
+
+    def run(self, recorded: Sequence[Recorded], start: int) -> Replayed:
+        """Decide everything again."""
+        done = Replayed()
+        before = [each for each in recorded if each.position <= start]
+        for each in before:
+            done.not_reproduced += _verdict(self.was.go(each, self.then)) != each.verdict
+        self.would_be = self.was.fork()
+        with closing(self.would_be.world):
+            for each in recorded[len(before) :]:
+                self._step(each, done)
+        done.counts = dict(self.counts)
+        return done
+
+    def _step(self, each: Recorded, done: Replayed) -> None:
+        outcome = self.would_be.go(each, self.candidate, self.mode)
+        verdict = _verdict(outcome)
+        done.decided += 1
+        if verdict == each.verdict:
+            done.same += 1
+        else:
+            self.counts[f"{each.verdict} → {verdict}"] += 1
+            alone = _verdict(self.was.look(each, self.candidate, self.mode))
+            if len(done.changed) < MAX_SHOWN:
+                done.changed.append(self._changed(each, outcome, alone=alone != each.verdict))
+            for subject in _subjects(each):
+                self.touched[subject] = each.id
+        done.not_reproduced += _verdict(self.was.go(each, self.then)) != each.verdict
+
+    def _changed(self, each: Recorded, outcome: Outcome, *, alone: bool) -> Changed:
+        report = outcome.result.get("blocking_report", outcome.result)
+        after = [self.touched[subject] for subject in _subjects(each) if subject in self.touched]
+        conflicts = [
+            {name: conflict.get(name) for name in ("class", "severity", "message")}
+            for conflict in report.get("conflicts", ())
+        ]
+        return Changed(
+            request=each.id, position=each.position, kind=each.kind, what=_what(each), was=each.verdict,
+            would_be=_verdict(outcome), because="policy" if alone else "consequence",
+            after=[] if alone else list(dict.fromkeys(after)), conflicts=conflicts,
+        )  # fmt: skip
+
+
+def _in_order(items: Sequence[Any]) -> Sequence[Any]:
+    """Return conflicts by class and place, so that those of two worlds are told apart; other lists as they are."""
+    if not all(isinstance(item, Mapping) and "class" in item for item in items):
+        return items
+    return sorted(items, key=lambda item: (item["class"], str(item.get("evidence", {}).get("pointer"))))
+
+
+def _verdict(outcome: Outcome) -> str | None:
+    if outcome.error is not None:
+        return f"failed: {outcome.error['code']}"
+    return outcome.verdict.value if outcome.verdict is not None else None
+
+
+def _what(each: Recorded) -> str:
+    """Return what a request was about, for people."""
+    payload = each.payload
+    if each.kind == "artifact.declare":
+        return f"{payload.get('type')}/{payload.get('name')}"
+    named = (payload.get(name) for name in ("artifact", "conflict", "proposal", "approval", "id", "to", "purpose"))
+    return str(next((name for name in named if name is not None), each.kind))
+
+
+def _subjects(each: Recorded) -> list[str]:
+    """Return the names and ids of what a decision is about, or rests on."""
+    references = [*_list(each.payload, "depends_on"), *_list(each.payload, "read_set")]
+    found = [_what(each)] + [
+        str(reference.get("artifact") or f"{reference.get('type')}/{reference.get('name')}")
+        for reference in references if isinstance(reference, Mapping)
+    ]  # fmt: skip
+    artifact = each.result.get("artifact")
+    if isinstance(artifact, Mapping):
+        found += [str(artifact.get("id"))]
+    report = each.result.get("blocking_report")
+    if isinstance(report, Mapping):
+        found += [str(report.get("proposal")), *(str(c.get("id")) for c in report.get("conflicts", ()))]
+    return found
+
+
+def _list(payload: Mapping[str, Any], name: str) -> Sequence[Any]:
+    value = payload.get(name)
+    return value if isinstance(value, list) else ()

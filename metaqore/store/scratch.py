@@ -1,0 +1,82 @@
+"""A database in memory, for decisions that are only tried: the real tables, look-ups and writers, and nobody else."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from metaqore.messages import Request
+from metaqore.requests.recorder import encode_payload
+from metaqore.store.bulk import placeholders
+from metaqore.store.connection import Connection
+from metaqore.store.engine import Database, sqlite_module
+from metaqore.store.tables import metadata
+from metaqore.store.unit_of_work import SqlTransaction
+
+
+class _InMemory(Database):
+    """What transactions ask of a database, without a file, a pool or a lock."""
+
+    def __init__(self) -> None:
+        self.dsn = ""
+        self.is_sqlite = True
+        self._placeholders = {}
+
+
+class Scratch:
+    """One transaction that is never committed anywhere. See ``metaqore.psmp.replay.World``."""
+
+    def __init__(self) -> None:
+        self._open()
+        self._driver.executescript(_schema())
+
+    def _open(self) -> None:
+        self._driver: Any = sqlite_module().connect(":memory:", isolation_level=None, check_same_thread=False)
+        self._connection = Connection(self._driver, is_sqlite=True)
+        self._transaction = SqlTransaction(_InMemory(), self._connection)
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._driver.close()
+
+    def reads(self) -> Any:
+        """Return PSMP's look-ups."""
+        return self._transaction.reads("psmp")
+
+    def apply(self, writes: list[Any]) -> None:
+        """Apply effects."""
+        self._transaction.apply(writes)
+
+    def fork(self) -> Scratch:
+        """Return another one that is as this is now."""
+        other = Scratch.__new__(Scratch)
+        other._open()
+        self._driver.backup(other._driver)
+        return other
+
+    def accept(self, request: Request) -> None:
+        """Insert a request, which others may look up."""
+        row = (request.seq, request.id, request.organization, request.project, request.principal, request.kind,
+               request.queue, request.ordering_key, encode_payload(request.payload), "succeeded", request.created_at,
+               request.created_at)  # fmt: skip
+        self._driver.execute(
+            "INSERT INTO requests (seq, id, organization, project, principal, kind, queue, ordering_key, payload, "
+            f"state, available_at, created_at) VALUES ({placeholders(len(row))})", row,
+        )  # fmt: skip
+
+    def stand_at(self, project: str, position: int) -> None:
+        """Let the next step of a project be ``position`` + 1, so that positions are those that were recorded."""
+        self._driver.execute("UPDATE projects SET position = ? WHERE id = ?", (position, project))
+
+
+@cache
+def _schema() -> str:
+    dialect = sqlite.dialect()
+    statements = []
+    for table in metadata.sorted_tables:
+        statements.append(str(CreateTable(table).compile(dialect=dialect)))
+        statements += [str(CreateIndex(index).compile(dialect=dialect)) for index in table.indexes]
+    return ";\n".join(statements) + ";"
