@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument("--postgres", action="store_true", help="on an embedded PostgreSQL server, crashed as well")
     options = parser.parse_args()
     with contextlib.ExitStack() as stack:
-        place = stack.enter_context(tempfile.TemporaryDirectory(prefix="mq-chaos-"))
+        place = tempfile.mkdtemp(prefix="mq-chaos-")
         postgres = _postgres(stack) if options.postgres else None
         print(f"chaos for {options.minutes} minutes, {options.agents} agents, seed {options.seed}", flush=True)
         found, done = run(
@@ -40,10 +40,17 @@ def main() -> int:
         for name, count in sorted(done.items()):
             print(f"  {name:24} {count:6}")
         for name, value in asdict(found).items():
-            print(f"{name:26} {value:10.2f}" if isinstance(value, float) else f"{name:26} {value:10}")
+            if name != "open_requests":
+                print(f"{name:26} {value:10.2f}" if isinstance(value, float) else f"{name:26} {value:10}")
         control, _ = run(Path(place) / "control", seconds=5, control=True)
         print(f"control run, sweep and drain off: lost {control.lost} of {control.acknowledged}")
+        for line in found.open_requests:
+            print(f"  open at the end: {line}")
     good = found.is_clean and found.deliveries_per_request > 1.0 and control.lost > 0
+    if good:
+        shutil.rmtree(place, ignore_errors=True)
+    else:
+        print(f"logs and database are kept in {place}")
     print("nothing lost, doubled or out of order" if good else "THE CHECK FAILED")
     return 0 if good else 1
 

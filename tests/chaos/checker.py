@@ -42,6 +42,8 @@ class Findings:
     cancelled: int
     requests: int
     deliveries_per_request: float
+    #: What was promised and is not at its end, or not there, said in words.
+    open_requests: tuple[str, ...] = ()
 
     @property
     def is_clean(self) -> bool:
@@ -75,6 +77,12 @@ class Stored:
         """Return the rows of a query."""
         with self._database.read() as connection:
             return list(connection.exec_driver_sql(sql).fetchall())
+
+    def described(self, requests: Sequence[str]) -> tuple[str, ...]:
+        """Say of each request where it stands."""
+        columns = "id, kind, state, attempt, fence, available_at, lease_until, created_at"
+        found = {row[0]: row for row in self.rows(f"SELECT {columns} FROM requests WHERE state NOT IN {TERMINAL}")}
+        return tuple(str(found.get(request, f"{request} is not in the database")) for request in requests[:20])
 
     def _counted(self, source: str) -> Counter[str]:
         return Counter({row[0]: row[1] for row in self.rows(f"SELECT request_id, count(*) FROM {source} GROUP BY 1")})
@@ -118,6 +126,7 @@ def check(database: Database, agents: Sequence[Agent], taken: Sequence[str]) -> 
         cancelled=len(cancelled),
         requests=len(stored.state),
         deliveries_per_request=len(taken) / max(1, len(set(taken))),
+        open_requests=stored.described([r for r in promised if stored.state.get(r) not in TERMINAL]),
     )
 
 

@@ -42,16 +42,23 @@ def run(
             Agent(n, ROLES[n % len(ROLES)], made.url, made.key(f"agent-{n}"), projects[n % 2], pause_s=0.15)
             for n in range(agents)
         ]
-        stop_load, stop_faults = threading.Event(), threading.Event()
+        stop_load, stop_faults, calm, over = (threading.Event() for _ in range(4))
         nemesis = Nemesis(made, seed)
         threads = [threading.Thread(target=agent.run, args=(stop_load,)) for agent in team]
-        faults = threading.Thread(target=nemesis.run, args=(stop_faults,))
+
+        def hurt() -> None:
+            nemesis.run(stop_faults)
+            calm.set()
+            # What this thread has started is ended by the kernel when it ends (PR_SET_PDEATHSIG).
+            over.wait()
+
+        faults = threading.Thread(target=hurt, daemon=True)
         for thread in [*threads, *([] if control else [faults])]:
             thread.start()
         time.sleep(seconds)
         stop_faults.set()
         if not control:
-            faults.join()
+            calm.wait()
         stop_load.set()
         for thread in threads:
             thread.join()
@@ -62,6 +69,7 @@ def run(
             return check(database, team, made.taken()), nemesis.done
         finally:
             database.close()
+            over.set()
 
 
 def _answers(made: Cluster) -> bool:
