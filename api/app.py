@@ -38,6 +38,7 @@ from api.resources.psmp import (
     artifacts,
     checkpoints,
     conflicts,
+    decisions,
     intents,
     projects,
     proposals,
@@ -53,8 +54,8 @@ from metaqore.settings import Settings, load
 HELD_THREADS, STREAMS = 1016, 128
 
 DOCUMENTED = (
-    projects.blp, checkpoints.blp, artifacts.blp, aliases.blp, tasks.blp, conflicts.blp, intents.blp, proposals.blp,
-    approvals.blp, requests.blp, security.blp, security_policies.policies, security_policies.decisions,
+    projects.blp, checkpoints.blp, artifacts.blp, aliases.blp, tasks.blp, conflicts.blp, decisions.blp, intents.blp,
+    proposals.blp, approvals.blp, requests.blp, security.blp, security_policies.policies, security_policies.decisions,
     security_stops.blp, llm.blp, hmcp.patterns, hmcp.specialists, delivery.events, delivery.webhooks, keys.blp,
     audit.blp,
 )  # fmt: skip

@@ -218,6 +218,9 @@ class ReplayedSchema(Schema):
     policy_digest = fields.String(required=True)
     decided = Integer(required=True, metadata={"description": "How many decisions were made again"})
     same = Integer(required=True)
+    not_reproduced = Integer(
+        required=True, metadata={"description": "Decisions, from the beginning on, of another policy than the present"}
+    )
     counts = objects(required=True, metadata={"description": "How many went from one verdict to another"})
     changed = fields.List(fields.Nested(ReplayedDecisionSchema), required=True)
 

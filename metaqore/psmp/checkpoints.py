@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Literal, NoReturn, Protocol
+from typing import Literal, NoReturn, Protocol
 
 import msgspec
 
 from metaqore.audit.tags import Tag
-from metaqore.clock import from_rfc3339, to_rfc3339
+from metaqore.clock import from_rfc3339
 from metaqore.errors import Conflict, InvalidInput, NotFound
 from metaqore.ids import new_id
 from metaqore.messages import AuditNote, EventNote, Outcome, Request, Verdict, Write
@@ -154,7 +154,7 @@ def _create(request: Request, reads: PointReads, now: int) -> Outcome:
     return Outcome(
         verdict=Verdict.APPROVED, result=result, writes=[write],
         audit=[AuditNote(tag=Tag.CHECKPOINT_CREATED, subject=write.id, outcome="approved",
-                         details={"position": place.position, "name": name})],
+                         details={"position": place.position})],
         events=[EventNote("checkpoint.created", write.id, {"name": name, "position": place.position})],
     )  # fmt: skip
 
@@ -182,11 +182,10 @@ def prune(batch: Sequence[Request], reads: PointReads, now: int) -> list[Outcome
 
 
 def _deleted(found: Sequence[Checkpoint], why: str, now: int) -> Outcome:
-    details: dict[str, Any] = {"why": why, "at": to_rfc3339(now)}
     return Outcome(
         verdict=Verdict.APPROVED, result={"deleted": [c.id for c in found]},
         writes=[DeleteCheckpoint(c.id, now) for c in found],
         audit=[AuditNote(tag=Tag.CHECKPOINT_DELETED, subject=c.id, outcome=why,
-                         details={"position": c.position, "name": c.name, **details}) for c in found],
+                         details={"position": c.position}) for c in found],
         events=[EventNote("checkpoint.deleted", c.id, {"name": c.name, "position": c.position}) for c in found],
     )  # fmt: skip

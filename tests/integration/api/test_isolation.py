@@ -23,6 +23,8 @@ BODIES: dict[str, Any] = {
     "announceIntent": {"purpose": "p", "expires_in_s": 60, "claims": {"resources": ["r"]}},
     "listCheckpoints": None, "createCheckpoint": {"name": "n"}, "getCheckpoint": None, "deleteCheckpoint": None,
     "diffProject": None, "restoreProject": {"to": 1},
+    "previewDecisions": {"project": "{project}", "declarations": [{"type": "code", "name": "n", "content": 1}]},
+    "replayDecisions": {"project": "{project}"},
     "listTasks": None, "createTask": {"project": "{project}", "title": "t"}, "getTask": None,
     "changeTask": {"title": "u"}, "listConflicts": None, "getConflict": None,
     "resolveConflict": {"strategy": "escalate"}, "getProposal": None, "withdrawProposal": {}, "listApprovals": None,

@@ -110,3 +110,36 @@ def test_a_project_goes_back_and_forth(mq: Running, history: dict[str, str]) -> 
     assert mq.get(f"/projects/{p}/diff?from=4&to={back['position']}").json["items"] == []
     assert mq.post(f"/projects/{p}/restore", {"to": "nobody"}).status == 422
     assert mq.post(f"/projects/{p}/restore", {"to": 1}, key=mq.make_key(["projects:write"])).status == 403
+
+
+def test_a_preview_decides_as_a_worker_would_and_leaves_no_trace(mq: Running, history: dict[str, str]) -> None:
+    p = history["project"]
+    declarations = [
+        {"type": "doc", "name": "x", "content": "other\n", "base_version": 1},
+        {"type": "doc", "name": "new", "content": 1, "depends_on": [{"type": "doc", "name": "y"}]},
+    ]
+
+    strict = mq.post("/decisions/preview", {"project": p, "declarations": declarations})
+    playground = mq.post("/decisions/preview", {"project": p, "declarations": declarations, "mode": "playground"})
+
+    assert strict.status == 200, strict.body
+    assert [item["verdict"] for item in strict.json["items"]] == ["blocked", "approved"]
+    assert [item["verdict"] for item in playground.json["items"]] == ["approved", "approved"]
+    assert mq.get(f"/projects/{p}").json["position"] == strict.json["position"] == 4
+    reader = mq.make_key(["artifacts:read"])
+    assert mq.post("/decisions/preview", {"project": p, "declarations": declarations}, key=reader).status == 200
+    bad = mq.post("/decisions/preview", {"project": p, "declarations": declarations, "policy": "version: 1"})
+    assert (bad.status, bad.json["errors"][0]["pointer"]) == (422, "/policy")
+
+
+def test_a_replay_says_what_another_mode_would_have_made_of_it(mq: Running, history: dict[str, str]) -> None:
+    p = history["project"]
+    declare(mq, p, "z", 1, depends_on=[{"type": "doc", "name": "nowhere"}])
+
+    same = mq.post("/decisions/replay", {"project": p})
+    playground = mq.post("/decisions/replay", {"project": p, "from": 2, "mode": "playground"}).json
+
+    assert (same.json["decided"], same.json["same"], same.json["not_reproduced"]) == (5, 5, 0), same.body
+    assert (playground["from"], playground["decided"]) == (2, 3)
+    assert [(c["what"], c["was"], c["would_be"]) for c in playground["changed"]] == [("doc/z", "blocked", "approved")]
+    assert mq.post("/decisions/replay", {"project": p, "from": 3, "to": 2}).status == 422

@@ -1,0 +1,39 @@
+"""What would be decided: now, or in the past, by this or another policy. Nothing is written; no worker is needed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask.views import MethodView
+
+from api import what_if
+from api.blueprint import Blueprint
+from api.schemas import psmp_time as schemas
+
+blp = Blueprint("what-if", __name__, url_prefix="/api/v1/decisions", description="What would be decided, and why")
+
+
+@blp.route("/preview")
+class Preview(MethodView):
+    """Decisions about declarations, now."""
+
+    @blp.operation("previewDecisions", "artifacts:read")
+    @blp.arguments(schemas.PreviewSchema)
+    @blp.response(200, schemas.PreviewedSchema)
+    @blp.problems(404, 422)
+    def post(self, body: dict[str, Any]) -> Any:
+        """Try declarations, by the policy in force, another one, or in another mode"""
+        return what_if.preview(body)
+
+
+@blp.route("/replay")
+class Replay(MethodView):
+    """Decisions of the past."""
+
+    @blp.operation("replayDecisions", "artifacts:read")
+    @blp.arguments(schemas.ReplaySchema)
+    @blp.response(200, schemas.ReplayedSchema)
+    @blp.problems(404, 422)
+    def post(self, body: dict[str, Any]) -> Any:
+        """Decide a range of a project's history again, by another policy or in another mode, consequences included"""
+        return what_if.replay(body)
