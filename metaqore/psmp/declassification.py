@@ -92,8 +92,11 @@ def _lowered(request: Request, asked: Declassify, head: Head, reads: PsmpReads, 
             SetEdges(head.id, tuple(sorted(below for _, below, _ in reads.down([head.id]))), fresh=False),
         ],
         audit=[
+            AuditNote(tag=Tag.ARTIFACT_ADMITTED, subject=head.id, outcome="approved",
+                      details={"version": version, "content": head.content_hash}, policy_digest=policy.digest),
             AuditNote(tag=Tag.ARTIFACT_DECLASSIFIED, subject=head.id, outcome="approved", details=details,
                       policy_digest=policy.digest)
         ],
-        events=[EventNote("artifact.declassified", head.id, {"label": asked.label, "version": version})],
+        events=[EventNote("artifact.updated", head.id, {"type": head.type, "name": head.name, "version": version}),
+                EventNote("artifact.declassified", head.id, {"label": asked.label, "version": version})],
     )  # fmt: skip

@@ -135,8 +135,12 @@ class LongWork:
 class Pipeline:
     """Both doors over one database."""
 
-    def __init__(self, database: Database, clock: Clock | None = None, limits: Limits | None = None) -> None:
-        settings = load({"storage_dsn": database.dsn, "redis_url": "redis://127.0.0.1:1/0"}, environ={})
+    def __init__(
+        self, database: Database, clock: Clock | None = None, limits: Limits | None = None, **overrides: Any
+    ) -> None:
+        """Args: overrides: settings, e.g. ``config_dir``."""
+        given = {"storage_dsn": database.dsn, "redis_url": "redis://127.0.0.1:1/0", **overrides}
+        settings = load(given, environ={})
         self.database = database
         self.store = SqlStore(database)
         self.bell, self.results, self.long = Bell(), Results(), LongWork()

@@ -1,0 +1,382 @@
+"""Lifecycles, deletion, aliases, labels and bounds, on both databases."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metaqore.errors import Forbidden, MetaQoreError
+from metaqore.messages import Submission
+from metaqore.store.engine import Database
+from tests.contract.pipeline import ORGANIZATION, Pipeline
+from tests.contract.test_psmp_matrix import Scene, on
+
+POLICY = Path(__file__).resolve().parents[2] / "config" / "policies" / "psmp.yaml"
+
+
+def answer(pipeline: Pipeline, request: str) -> tuple[str | None, dict[str, Any]]:
+    """Return the verdict and the result, or the error, of a request."""
+    row = pipeline.row(request)
+    return row["verdict"], json.loads(row["result"] or row["error"])
+
+
+def state(scene: Scene, name: str) -> str:
+    rows = scene.pipeline.sql("SELECT state FROM artifacts WHERE project = ? AND name = ?", scene.project, name)
+    return str(rows[0][0])
+
+
+@pytest.fixture
+def scene(pipeline: Pipeline) -> Scene:
+    """A strict project in which y is, and x depends on it."""
+    made = Scene(pipeline, "strict")
+    made.declare("y")
+    made.declare("x", depends_on=on("y"))
+    return made
+
+
+def with_policy(database: Database, folder: Path, *changes: tuple[str, str], **overrides: Any) -> Pipeline:
+    """Return a pipeline whose policy is the shipped one with parts of it replaced."""
+    text = POLICY.read_text("utf-8")
+    for old, new in changes:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    (folder / "policies").mkdir(parents=True)
+    for file in POLICY.parent.parent.rglob("*.yaml"):
+        target = folder / file.relative_to(POLICY.parent.parent)
+        target.write_text(file.read_text("utf-8"), "utf-8")
+    (folder / "policies" / "psmp.yaml").write_text(text, "utf-8")
+    return Pipeline(database, config_dir=str(folder), **overrides)
+
+
+# --- moves ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_illegal_move_is_a_conflict_that_names_the_legal_ones(scene: Scene) -> None:
+    scene.move("x", "deprecated")
+    verdict, result = answer(scene.pipeline, scene.move("x", "active"))
+
+    conflict = result["blocking_report"]["conflicts"][0]
+    assert (verdict, conflict["class"], conflict["rule_id"]) == (
+        "blocked", "illegal_transition", "psmp.illegal_transition.v1")  # fmt: skip
+    assert conflict["evidence"]["legal"] == ["deleted"]
+    rows = scene.pipeline.sql("SELECT id, state, resolution, artifact, proposal FROM conflicts")
+    assert rows == [(conflict["id"], "recorded", "refused", scene.id("x"), None)]
+
+
+def test_a_move_that_needs_authority_is_refused_without_it(scene: Scene) -> None:
+    scene.move("x", "quarantined")
+    payload = {"artifact": scene.id("x"), "to": "active"}
+    for by, authority, expected in (
+        ("ann", ["artifacts:write"], "forbidden"), ("ann", ["conflicts:override"], None), ("agent", [], None),
+    ):  # fmt: skip
+        scene.pipeline.change("UPDATE artifacts SET state = 'quarantined' WHERE id = ?", scene.id("x"))
+        request = scene.ask("artifact.transition", {**payload, "authority": authority}, by)
+        found = answer(scene.pipeline, request)[1]
+        assert found.get("code") == expected, (by, authority, found)
+    assert state(scene, "x") == "active"
+
+
+def test_what_is_deprecated_or_quarantined_holds_no_claims(pipeline: Pipeline) -> None:
+    scene = Scene(pipeline, "strict")
+    for name, to in (("a", "quarantined"), ("b", "deprecated")):
+        scene.declare(name, claims=["src/*"])
+        assert answer(pipeline, scene.declare(f"{name}2", by="bob", claims=["src/x"]))[0] == "blocked"
+        scene.move(name, to)
+    assert answer(pipeline, scene.declare("d", by="bob", claims=["src/x"]))[0] == "approved"
+
+
+def test_a_move_may_ask_for_checks(database: Database, tmp_path: Path) -> None:
+    pipeline = with_policy(
+        database, tmp_path,
+        ("- {from: proposed, to: active}", "- {from: proposed, to: active, checks: [dependencies_sound]}"),
+        ("- {from: pending, to: [in_progress, blocked, cancelled]}",
+         "- {from: pending, to: in_progress, checks: [dependencies_done]}\n      - {from: pending, to: blocked}"),
+        ("- {from: in_progress, to: [completed, blocked, failed, archived]}",
+         "- {from: in_progress, to: completed, who: [owner], checks: [tasks_final, no_open_conflicts]}\n"
+         "      - {from: in_progress, to: [blocked, failed, archived]}"),
+    )  # fmt: skip
+    scene = Scene(pipeline, "strict")
+    scene.declare("y")
+    scene.declare("x", depends_on=on("y"))
+    scene.move("y", "deprecated")
+    verdict, result = answer(pipeline, scene.move("x", "active"))
+    assert verdict == "blocked"
+    assert result["blocking_report"]["conflicts"][0]["evidence"]["check"] == "dependencies_sound"
+
+    def run(kind: str, by: str = "agent", **payload: Any) -> Any:
+        asked = Submission(organization=ORGANIZATION, project=scene.project, principal=by, kind=kind, payload=payload)
+        return pipeline.executor.run_now(asked).result
+
+    first = run("task.save", title="first")
+    second = run("task.save", title="second", depends_on=[first["id"]])
+    with pytest.raises(MetaQoreError, match="dependencies_done") as refused:
+        run("task.save", id=second["id"], state="in_progress")
+    assert refused.value.details["check"] == "dependencies_done"
+    run("project.save", id=scene.project, state="in_progress")
+    with pytest.raises(MetaQoreError, match="tasks_final"):
+        run("project.save", id=scene.project, state="completed")
+    with pytest.raises(Forbidden, match="only owner may move it"):
+        run("project.save", "eve", id=scene.project, state="completed")
+    for task in (first, second):
+        pipeline.change("UPDATE tasks SET state = 'completed' WHERE id = ?", task["id"])
+    assert run("project.save", id=scene.project, state="completed")["state"] == "completed"
+
+
+def test_a_project_that_the_policy_calls_closed_admits_nothing(database: Database, tmp_path: Path) -> None:
+    pipeline = with_policy(database, tmp_path, ("      planning: {}", "      planning: {closed: true}"))
+    scene = Scene(pipeline, "playground")
+    pipeline.executor.run_now(pipeline.submission("project.save", None, id=scene.project, state="planning"))
+
+    assert answer(pipeline, scene.declare("x"))[1]["code"] == "project_closed"
+
+
+def test_a_rule_with_a_mode_of_its_own_overrules_the_project(database: Database, tmp_path: Path) -> None:
+    pipeline = with_policy(
+        database, tmp_path,
+        ("missing_dependency: {severity: high, strategy: retry, adaptive: block}",
+         "missing_dependency: {severity: low, strategy: override, mode: playground}"),
+        ("superseded_dependency: {severity: low, strategy: retry, adaptive: record}",
+         "superseded_dependency: {severity: critical, mode: strict}"),
+    )  # fmt: skip
+    strict, free = Scene(pipeline, "strict"), Scene(pipeline, "playground")
+    request = strict.declare("x", depends_on=on("gone"))
+    assert answer(pipeline, request)[0] == "approved"
+    row = pipeline.sql("SELECT severity, strategy, state FROM conflicts WHERE request_id = ?", request)
+    assert row == [("low", "override", "recorded")]
+    free.declare("y")
+    free.declare("y", 2, 1)
+    assert answer(pipeline, free.declare("x", depends_on=on("y", version=1)))[0] == "blocked"
+
+
+# --- deletion ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_others_depend_on_is_not_deleted_unless_told_what_becomes_of_them(scene: Scene) -> None:
+    verdict, result = answer(scene.pipeline, scene.ask("artifact.delete", {"artifact": scene.id("y")}))
+
+    report = result["blocking_report"]
+    assert (verdict, report["conflicts"][0]["class"]) == ("blocked", "dependants_remain")
+    assert report["conflicts"][0]["evidence"]["dependants"] == [{"id": scene.id("x"), "type": "doc", "name": "x"}]
+    assert [way["url"].split("?")[1] for way in report["ways"]] == ["cascade=true", "deprecate=true"]
+    assert state(scene, "y") == "proposed"
+
+
+def test_a_cascade_deletes_all_that_depends_on_it_directly_or_not(scene: Scene) -> None:
+    scene.declare("w", depends_on=on("x"))
+    scene.declare("apart")
+    asked = {"artifact": scene.id("y"), "cascade": True}
+    verdict, result = answer(scene.pipeline, scene.ask("artifact.delete", asked))
+
+    assert verdict == "approved"
+    assert {each["name"] for each in result["cascaded"]} == {"x", "w"}
+    assert [state(scene, name) for name in ("y", "x", "w", "apart")] == ["deleted"] * 3 + ["proposed"]
+    events = scene.pipeline.sql("SELECT subject FROM events WHERE type = 'artifact.deleted'")
+    assert {row[0] for row in events} == {scene.id(name) for name in ("y", "x", "w")}
+    assert scene.pipeline.sql("SELECT count(*) FROM artifact_versions") == [(4,)]
+
+
+def test_deprecating_instead_leaves_everything_in_place(scene: Scene) -> None:
+    asked = {"artifact": scene.id("y"), "deprecate": True}
+    assert answer(scene.pipeline, scene.ask("artifact.delete", asked))[0] == "approved"
+
+    assert [state(scene, name) for name in ("y", "x")] == ["deprecated", "proposed"]
+
+
+def test_a_deleted_artifact_is_a_tombstone(scene: Scene) -> None:
+    scene.ask("artifact.delete", {"artifact": scene.id("x")})
+    again = answer(scene.pipeline, scene.ask("artifact.delete", {"artifact": scene.id("x")}))
+    assert (again[0], again[1]["already"]) == ("approved", True)
+
+    _, result = answer(scene.pipeline, scene.declare("x", 2, 1))
+    assert [c["class"] for c in result["blocking_report"]["conflicts"]] == ["illegal_transition"]
+    _, result = answer(scene.pipeline, scene.declare("z", depends_on=on("x")))
+    assert [c["class"] for c in result["blocking_report"]["conflicts"]] == ["missing_dependency"]
+    # What was deleted depends on nothing that counts.
+    assert answer(scene.pipeline, scene.ask("artifact.delete", {"artifact": scene.id("y")}))[0] == "approved"
+
+
+def test_a_deletion_for_another_version_than_the_head_is_refused(scene: Scene) -> None:
+    asked = {"artifact": scene.id("x"), "if_match": 2}
+    assert answer(scene.pipeline, scene.ask("artifact.delete", asked))[1]["code"] == "precondition_failed"
+    assert state(scene, "x") == "proposed"
+
+
+def test_two_ways_at_once_are_none(scene: Scene) -> None:
+    asked = {"artifact": scene.id("y"), "cascade": True, "deprecate": True}
+    assert answer(scene.pipeline, scene.ask("artifact.delete", asked))[1]["code"] == "invalid_input"
+
+
+# --- aliases ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_alias_follows_where_it_is_put_and_remembers_where_it_was(scene: Scene) -> None:
+    from metaqore.store import views
+
+    scene.declare("y", 2, 1)
+    y, pipeline = scene.id("y"), scene.pipeline
+    for version in (1, 2, None):
+        request = scene.ask("artifact.alias", {"artifact": y, "alias": "released", "version": version})
+        assert answer(pipeline, request)[0] == "approved"
+    rows = pipeline.sql("SELECT position, version FROM artifact_aliases ORDER BY position")
+    assert [row[1] for row in rows] == [1, 2, None]
+    look = views.build(pipeline.database).aliases.aliases
+    for position, version in rows:
+        seen = [(row["alias"], row["version"]) for row in look(ORGANIZATION, y, at=position)]
+        assert seen == ([("released", version)] if version else [])
+    assert look(ORGANIZATION, y) == look("other", y, at=rows[0][0]) == []
+
+
+@pytest.mark.parametrize(
+    ("alias", "version", "code"),
+    [("latest", 1, "invalid_input"), ("7", 1, "invalid_input"), ("released", 9, "not_found"),
+     ("released", None, "not_found")],
+)  # fmt: skip
+def test_an_alias_that_cannot_be_is_refused(scene: Scene, alias: str, version: int | None, code: str) -> None:
+    request = scene.ask("artifact.alias", {"artifact": scene.id("y"), "alias": alias, "version": version})
+    assert answer(scene.pipeline, request)[1]["code"] == code
+
+
+# --- labels -----------------------------------------------------------------------------------------------------------
+
+
+def label_of(scene: Scene, name: str) -> str:
+    rows = scene.pipeline.sql("SELECT label FROM artifacts WHERE project = ? AND name = ?", scene.project, name)
+    return str(rows[0][0])
+
+
+@pytest.mark.parametrize("how", ["depends_on", "read_set"])
+def test_an_undeclared_label_is_the_highest_of_the_inputs(pipeline: Pipeline, how: str) -> None:
+    scene = Scene(pipeline, "strict")
+    scene.declare("low", label="PUBLIC")
+    scene.declare("high", label="CRITICAL")
+    version = {} if how == "depends_on" else {"version": 1}
+    made_from: dict[str, Any] = {how: [*on("low", **version), *on("high", **version)]}
+    scene.declare("x", **made_from)
+    scene.declare("plain")
+
+    assert [label_of(scene, name) for name in ("x", "plain", "low")] == ["CRITICAL", "INTERNAL", "PUBLIC"]
+    assert answer(pipeline, scene.declare("z", label="CRITICAL", **made_from))[0] == "approved"
+
+
+def test_no_mode_and_no_override_takes_over_a_lower_label(pipeline: Pipeline) -> None:
+    for mode in ("adaptive", "playground"):
+        scene = Scene(pipeline, mode)
+        scene.declare("y", label="SENSITIVE")
+        verdict, result = answer(pipeline, scene.declare("y", 2, 1, label="PUBLIC"))
+        assert (verdict, result["artifact"]["label"]) == ("approved", "SENSITIVE")
+    scene = Scene(pipeline, "strict")
+    scene.declare("y", label="SENSITIVE")
+    _, result = answer(pipeline, scene.declare("y", 2, 1, label="PUBLIC"))
+    conflict = result["blocking_report"]["conflicts"][0]
+    assert conflict["evidence"]["sources"] == ["doc/y"]
+    asked = {"conflict": conflict["id"], "strategy": "override", "reason": "r", "authority": ["conflicts:override"]}
+    verdict, result = answer(pipeline, scene.ask("conflict.resolve", asked, "eve"))
+    assert (verdict, result["artifact"]["label"]) == ("approved", "SENSITIVE")
+
+
+def test_declassifying_appends_the_same_content_under_a_lower_label(pipeline: Pipeline) -> None:
+    scene = Scene(pipeline, "strict")
+    scene.declare("w")
+    scene.declare("y", {"a": 1}, label="SENSITIVE", depends_on=on("w"))
+    asked: dict[str, Any] = {"artifact": scene.id("y"), "label": "PUBLIC", "reason": "names are removed"}
+    assert answer(pipeline, scene.ask("artifact.declassify", asked))[1]["code"] == "forbidden"
+    asked["authority"] = ["labels:declassify"]
+    verdict, result = answer(pipeline, scene.ask("artifact.declassify", asked, "eve"))
+
+    assert (verdict, result["artifact"]["version"], result["previous_label"]) == ("approved", 2, "SENSITIVE")
+    rows = pipeline.sql("SELECT content, content_hash, label, created_by, body, edges FROM artifact_versions "
+                        "WHERE artifact = ? ORDER BY version", scene.id("y"))  # fmt: skip
+    assert rows[0][:2] == rows[1][:2]
+    assert [(row[2], row[3]) for row in rows] == [("SENSITIVE", "ann"), ("PUBLIC", "eve")]
+    assert json.loads(rows[1][4])["provenance"]["declassified"]["reason"] == "names are removed"
+    assert rows[1][5] == rows[0][5]
+    assert label_of(scene, "y") == "PUBLIC"
+    notes = pipeline.sql("SELECT body FROM audit_entries WHERE tag = 'psmp:artifact:declassified'")
+    assert "names are removed" in bytes(notes[0][0]).decode()
+    asked["label"] = "SENSITIVE"
+    assert answer(pipeline, scene.ask("artifact.declassify", asked))[1]["code"] == "invalid_input"
+
+
+# --- bounds -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_chain_of_dependencies_that_is_too_long_is_a_conflict(database: Database) -> None:
+    pipeline = Pipeline(database, max_graph_depth=3)
+    scene = Scene(pipeline, "strict")
+    names = ["a", "b", "c", "d", "e"]
+    verdicts = [
+        answer(pipeline, scene.declare(name, depends_on=on(names[i - 1]) if i else []))
+        for i, name in enumerate(names[:5])
+    ]
+    assert [verdict for verdict, _ in verdicts] == ["approved"] * 4 + ["blocked"]
+    conflict = verdicts[4][1]["blocking_report"]["conflicts"][0]
+    evidence = {name: conflict["evidence"][name] for name in ("bound", "limit", "reached")}
+    assert evidence == {"bound": "dependency_depth", "limit": 3, "reached": 4}
+    # b gives up its dependency: what looked too deep is not, and the true depth is looked up.
+    assert answer(pipeline, scene.declare("b", 2, 1))[0] == "approved"
+    assert answer(pipeline, scene.declare("e", depends_on=on("d")))[0] == "approved"
+
+
+def test_dependants_get_deeper_with_what_is_below_them(database: Database) -> None:
+    pipeline = Pipeline(database, max_graph_depth=3)
+    scene = Scene(pipeline, "strict")
+    for name, needs in (("a", []), ("b", []), ("c", on("b")), ("d", on("c"))):
+        scene.declare(name, depends_on=needs)
+    assert answer(pipeline, scene.declare("b", 2, 1, depends_on=on("a")))[0] == "approved"
+    depths = pipeline.sql("SELECT name, depth FROM artifacts ORDER BY name")
+    assert depths == [("a", 0), ("b", 1), ("c", 2), ("d", 3)]
+    scene.declare("z")
+    verdict, result = answer(pipeline, scene.declare("a", 2, 1, depends_on=on("z")))
+    assert (verdict, result["blocking_report"]["conflicts"][0]["class"]) == ("blocked", "bound_exceeded")
+
+
+def test_depth_is_the_same_whether_declared_together_or_one_by_one(pipeline: Pipeline) -> None:
+    scene = Scene(pipeline, "strict")
+    asked = [
+        Submission(organization=ORGANIZATION, project=scene.project, principal="ann", kind="artifact.declare",
+                   payload={"type": "doc", "name": name, "content": version + 1, "base_version": version,
+                            "depends_on": needs})
+        for name, version, needs in (
+            ("a", 0, []), ("b", 0, []), ("c", 0, on("b")), ("b", 1, on("a")), ("d", 0, on("c")), ("y", 0, []),
+            ("a", 1, on("y")),
+        )
+    ]  # fmt: skip
+    pipeline.intake.submit(asked)
+    pipeline.executor.drain("psmp")
+    depths = pipeline.sql("SELECT name, depth FROM artifacts ORDER BY name")
+    assert depths == [("a", 1), ("b", 2), ("c", 3), ("d", 4), ("y", 0)]
+
+
+def test_a_project_keeps_no_more_blocked_proposals_than_the_policy_allows(database: Database) -> None:
+    pipeline = Pipeline(database, max_parallel_branches=2)
+    scene = Scene(pipeline, "strict")
+    found = [answer(pipeline, scene.declare(f"x{i}", depends_on=on("gone"))) for i in range(3)]
+    assert [verdict for verdict, _ in found] == ["blocked"] * 3
+    report = found[2][1]["blocking_report"]
+    assert report["proposal"] is None
+    assert [c["class"] for c in report["conflicts"]] == ["missing_dependency", "bound_exceeded"]
+    assert pipeline.sql("SELECT count(*) FROM proposals") == [(2,)]
+    states = pipeline.sql("SELECT state, count(*) FROM conflicts GROUP BY state ORDER BY state")
+    assert states == [("open", 2), ("recorded", 2)]
+
+
+def test_a_conversation_has_no_more_turns_than_the_policy_allows(database: Database) -> None:
+    pipeline = Pipeline(database, max_conversation_turns=3)
+    scene = Scene(pipeline, "strict")
+    talk = {"conversation": "c-1"}
+    task = Submission(organization=ORGANIZATION, project=scene.project, principal="ann", kind="task.save",
+                      payload={"title": "t", "metadata": talk})  # fmt: skip
+    pipeline.executor.run_now(task)
+    asked = [
+        Submission(organization=ORGANIZATION, project=scene.project, principal="ann", kind="artifact.declare",
+                   payload={"type": "doc", "name": f"x{i}", "content": i, "metadata": talk}) for i in range(3)
+    ]  # fmt: skip
+    ids = pipeline.intake.submit(asked).ids
+    pipeline.executor.drain("psmp")
+    assert [pipeline.row(request)["verdict"] for request in ids] == ["approved", "approved", "blocked"]
+    with pytest.raises(MetaQoreError, match="conversation turns would be 4; the policy allows 3"):
+        pipeline.executor.run_now(task)
+    assert answer(pipeline, scene.declare("other", metadata={"conversation": "c-2"}))[0] == "approved"
