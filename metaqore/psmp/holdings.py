@@ -89,6 +89,13 @@ class Release(Write, frozen=True):
     artifact: str
 
 
+class SetHolds(Write, frozen=True):
+    """Effect: an artifact holds something again: which side tables have rows of it."""
+
+    artifact: str
+    holds: int
+
+
 class NewIntent(Write, frozen=True):
     """Effect: an intent is announced. JSON text in ``body`` and ``remaining``."""
 

@@ -12,7 +12,7 @@ from metaqore.messages import AuditNote, EventNote, Outcome, Request, Verdict, W
 from metaqore.psmp.catalogue import ILLEGAL_TRANSITION, Mode
 from metaqore.psmp.effects import SetArtifactState
 from metaqore.psmp.gates import artifact_gate
-from metaqore.psmp.holdings import Release
+from metaqore.psmp.holdings import released
 from metaqore.psmp.model import Conflict, Head, conflict_of
 from metaqore.psmp.moves import Refused, ask, roles
 from metaqore.psmp.outcomes import conflict_row
@@ -84,10 +84,7 @@ def may_move(head: Head, to: str, held: set[str], reads: PsmpReads, policy: Poli
 
 def state_effects(head: Head, to: str, principal: str, now: int, policy: Policy) -> list[Write]:
     """Return the effects of a move: what nobody should depend on holds nothing any more."""
-    writes: list[Write] = [SetArtifactState(head.id, to, principal, now)]
-    if head.holds and policy.artifact.state(to).as_dependency != "sound":
-        writes.append(Release(head.id))
-    return writes
+    return [SetArtifactState(head.id, to, principal, now), *released(policy, head, to)]
 
 
 def _moved(request: Request, head: Head, to: str, now: int, policy: Policy) -> Outcome:

@@ -34,6 +34,7 @@ from metaqore.psmp.model import Conflict, Declaration, Head, conflict_of
 from metaqore.psmp.outcomes import admit
 from metaqore.psmp.policy import Policy
 from metaqore.psmp.ports import PsmpReads
+from metaqore.psmp.regain import regained
 from metaqore.psmp.workspace import Workspace
 
 MAX_MEMBERS = 1000
@@ -249,7 +250,13 @@ def _restore_rest(work: Work, difference: Difference) -> None:
     elif before is not None:
         state = work.heads[before.id].state
         if state != before.state:
+            head = work.heads[before.id]
             _move(work, before.id, before.state)
+            # What it required and claimed then, it does again.
+            again = regained(
+                work.policy, head, before.state, lambda: work.reads.body(before.id, before.version), work.request
+            )
+            work.outcome.writes += again
             work.note(difference, "moved", state=before.state, was=state)
 
 
@@ -332,8 +339,6 @@ def _done(work: Work, unchanged: int) -> Outcome:
         "built_since": _built_since(work),
     }  # fmt: skip
     details: dict[str, Any] = {"position": place.position, "before": place.present, **counts}
-    if work.asked.reason:
-        details["reason"] = work.asked.reason
     outcome.audit.insert(0, AuditNote(tag=Tag.CHECKPOINT_RESTORED, subject=work.request.project, outcome="approved",
                                       details=details))  # fmt: skip
     data = {"position": place.position, "before": place.present, "counts": counts}

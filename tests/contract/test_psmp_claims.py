@@ -76,6 +76,20 @@ def test_a_deprecated_artifact_claims_nothing(pipeline: Pipeline) -> None:
     assert pipeline.sql("SELECT count(*) FROM artifact_requirements") == [(0,)]
 
 
+def test_an_artifact_that_is_restored_holds_again_what_it_held(pipeline: Pipeline) -> None:
+    p = pipeline.project()
+    made = decide_one(pipeline, declared(p, "a", claims=["src/**"], requires=[{"name": "x", "specifier": "==1"}]))
+    artifact = made.result["artifact"]["id"]
+    (then,) = pipeline.sql("SELECT position FROM projects WHERE id = ?", p)[0]
+    decide_one(pipeline, asked(p, "artifact.transition", artifact=artifact, to="deprecated"))
+    assert decide_one(pipeline, asked(p, "project.restore", to=str(then))).verdict == "approved"
+    late = declared(p, "b", claims=["src/b"], requires=[{"name": "x", "specifier": "==2"}], by="bob")
+    assert decide_one(pipeline, late).classes == ["claim_collision", "constraint_conflict"]
+    (head,) = pipeline.sql("SELECT head FROM artifacts WHERE id = ?", artifact)[0]
+    assert decide_one(pipeline, declared(p, "a", 2, base_version=head)).seen == ("approved", [])
+    assert decide_one(pipeline, late).seen == ("approved", [])
+
+
 def test_claims_of_another_project_do_not_matter(pipeline: Pipeline) -> None:
     p, q = pipeline.project(name="p"), pipeline.project(name="q")
     verdicts = decide(pipeline, [declared(p, "a", claims=["src/**"]), declared(q, "b", claims=["src/**"])])

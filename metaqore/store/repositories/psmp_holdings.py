@@ -233,6 +233,11 @@ def _release(db: Database, connection: Connection, writes: Sequence[holdings.Rel
         connection.exec_driver_sql(db.sql(sql), tuple(part))
 
 
+def _set_holds(db: Database, connection: Connection, writes: Sequence[holdings.SetHolds]) -> None:
+    for w in writes:
+        connection.exec_driver_sql(db.sql("UPDATE artifacts SET holds = ? WHERE id = ?"), (w.holds, w.artifact))
+
+
 def _new_intents(db: Database, connection: Connection, writes: Sequence[holdings.NewIntent]) -> None:
     for project, now in {w.project: w.at for w in writes}.items():
         # What has expired binds nobody, whether it is swept or not; this keeps the tables short.
@@ -260,6 +265,7 @@ WRITERS: dict[type[Write], Callable[[Database, Connection, Sequence[Any]], None]
     holdings.SetClaims: _set_claims,
     holdings.SetFields: _set_fields,
     holdings.Release: _release,
+    holdings.SetHolds: _set_holds,
     holdings.NewIntent: _new_intents,
     holdings.ChangeIntent: _change_intents,
 }
