@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from metaqore.errors import Forbidden
 from metaqore.security.keys import Principal
 from metaqore.security.ports import Stop
+from metaqore.security.stops import whose
 
 #: Seconds for which a look-up is believed.
 _BELIEVED_S = 0.5
@@ -46,7 +47,9 @@ class StopList:
             self._until = now + _BELIEVED_S
         if not self._stopped:
             return
-        wanted = [("principal", who.name)] if project is None else [("principal", who.name), ("project", project)]
+        wanted = [("principal", name) for name in whose(who.name)]
+        if project is not None:
+            wanted.append(("project", project))
         for kind, subject in wanted:
             stop = self._stopped.get((who.organization, kind, subject))
             if stop is not None:

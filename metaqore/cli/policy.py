@@ -14,9 +14,9 @@ from metaqore.security.facts import VOCABULARY, Asked, facts_of
 from metaqore.security.layers import Stack
 from metaqore.security.model import Decision, Label, Position
 from metaqore.security.places import Place, parse_yaml
-from metaqore.security.policy import provider_class
 from metaqore.security.policy_file import Policies, load_policies, read_layer
 from metaqore.security.policy_trace import Traced, trace
+from metaqore.security.routes import provider_class
 from metaqore.settings import load
 
 _EXISTING = click.Path(exists=True, path_type=Path)

@@ -78,8 +78,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 def facts_of(asked: Asked, assessment: Assessment, label: Label) -> Facts:
     """Return the facts of a request whose payload was assessed; ``label`` is the one in force."""
+    findings, threats = assessment.findings, assessment.threats
     return {
-        **NOTHING,
         "request.kind": asked.kind,
         "request.principal": asked.principal,
         "request.project": asked.project,
@@ -89,12 +89,15 @@ def facts_of(asked: Asked, assessment: Assessment, label: Label) -> Facts:
         "task_type": asked.task_type,
         "agent": asked.agent,
         "position": asked.position,
-        "findings": tuple(dict.fromkeys(finding.type for finding in assessment.findings))[:MAX_ITEMS],
-        "threats": tuple(dict.fromkeys(threat.family for threat in assessment.threats))[:MAX_ITEMS],
+        "findings": tuple(dict.fromkeys([f.type for f in findings]))[:MAX_ITEMS] if findings else (),
+        "threats": tuple(dict.fromkeys([t.family for t in threats]))[:MAX_ITEMS] if threats else (),
         "payload.size": assessment.size,
         "requested.provider": asked.provider,
         "requested.model": asked.model,
         "requested.max_tokens": asked.max_tokens,
+        "provider.name": "",
+        "provider.class": "",
+        "provider.region": "",
     }
 
 

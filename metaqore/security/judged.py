@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -41,7 +40,7 @@ class Judged(msgspec.Struct, kw_only=True):
 
     def without(self, reason: tuple[str, str], now: int) -> Judged:
         """Return the same as a veto, with one more (rule, reason)."""
-        decision = replace(
+        decision = msgspec.structs.replace(
             self.decision, verdict=Verdict.VETOED, reasons=(reason[1],), rules=(reason[0],), obligations=(), duties={}
         )
         return judged(self.request, self.assessment, decision, now)

@@ -71,6 +71,10 @@ class Stack:
     has_raising: bool = False
     has_late: bool = False
     has_early: bool = False
+    #: The documents, as decisions name them.
+    shown: tuple[dict[str, Any], ...] = ()
+    #: Worked out before, by label. See ``routes.routes``.
+    routes: dict[Label, tuple[Any, Any, Any]] = field(default_factory=dict)
 
 
 def stack(layers: Sequence[Layer]) -> Stack:
@@ -83,6 +87,7 @@ def stack(layers: Sequence[Layer]) -> Stack:
         any(layer.rules.raising.size for layer in layers),
         any(layer.rules.late.size for layer in layers),
         any(layer.rules.early.size for layer in layers),
+        tuple(layer.to_dict() for layer in layers),
     )
 
 

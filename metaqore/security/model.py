@@ -7,9 +7,11 @@ Values only; nothing here reads a file or a clock. ``assessment.py`` makes an :c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Any
+
+import msgspec
 
 from metaqore.errors import InvalidInput
 
@@ -171,6 +173,8 @@ class Duties:
 
     def join(self, other: Duties) -> Duties:
         """Return the stricter of both, each part by itself."""
+        if self == other:
+            return self
         redact = [label for label in (self.redact, other.redact) if label is not None]
         tokens = [most for most in (self.max_tokens, other.max_tokens) if most is not None]
         return Duties(min(redact, default=None), min(tokens, default=None))
@@ -181,8 +185,7 @@ class Duties:
         return (*redact, *(() if self.max_tokens is None else (f"limit_tokens:{self.max_tokens}",)))
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """May this payload go to a provider, and to which."""
 
     verdict: Verdict
@@ -207,13 +210,13 @@ class Decision:
     #: Scopes that have to approve before this can be allowed; nothing else stands in the way.
     approvals: tuple[str, ...] = ()
     #: Duties by allowed provider; who has none is left out.
-    duties: Mapping[str, Duties] = field(default_factory=dict)
+    duties: Mapping[str, Duties] = {}
     #: The documents that were asked.
     layers: tuple[dict[str, Any], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return {name: _plain(getattr(self, name)) for name in self.__slots__}
+        return {name: _plain(getattr(self, name)) for name in self.__struct_fields__}
 
 
 def _plain(value: Any) -> Any:

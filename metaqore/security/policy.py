@@ -13,6 +13,7 @@ from time import perf_counter
 from metaqore.security.facts import Asked, Facts, facts_of
 from metaqore.security.layers import NO_LAYERS, Layer, Policy, Stack
 from metaqore.security.model import Assessment, Decision, Duties, Label, ProviderStatus, Threat, Verdict
+from metaqore.security.routes import Route, routes
 from metaqore.security.rule import Effect, Rule, RuleMode
 from metaqore.security.rule_index import PolicyDeadline
 
@@ -22,18 +23,21 @@ DEADLINE_S = 0.05
 _NO_DUTIES = Duties()
 
 
-@dataclass(slots=True)
 class _Found:
     """What was found so far."""
 
-    #: (rule, reason) for each objection.
-    against: list[tuple[str, str]] = field(default_factory=list)
-    #: Rules that had a say without objecting.
-    for_it: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    shadow: list[str] = field(default_factory=list)
-    approvals: list[tuple[str, str, str]] = field(default_factory=list)
-    duties: Duties = _NO_DUTIES
+    __slots__ = ("against", "approvals", "duties", "for_it", "shadow", "warnings")
+
+    def __init__(self) -> None:
+        #: (rule, reason) for each objection.
+        self.against: list[tuple[str, str]] = []
+        #: Rules that had a say without objecting.
+        self.for_it: list[str] = []
+        self.warnings: list[str] = []
+        self.shadow: list[str] = []
+        #: (rule, scope, reason) for each approval that is needed.
+        self.approvals: list[tuple[str, str, str]] = []
+        self.duties = _NO_DUTIES
 
     def note(self, rule: Rule) -> bool:
         """Note a match; return whether the rule acts."""
@@ -144,7 +148,7 @@ class _Case:
     def ask(self, layer: Layer, facts: Facts) -> None:
         """Ask the rules of a layer about the request and its payload."""
         rules = layer.rules
-        matched = rules.plain.matching(facts, self.deadline)
+        matched = rules.plain.matching(facts, self.deadline) if rules.plain.size else []
         for rule in matched:
             self.found.apply(rule)
         if rules.otherwise == "deny" and not any(
@@ -159,43 +163,37 @@ class _Case:
         if self.requested is not None and self.requested not in self.providers:
             known = ", ".join(sorted(self.providers)) or "none"
             self.found.against.append(("provider.unknown", f"Provider {self.requested!r} is unknown. Known: {known}"))
-        for name in _ordered(self.policy, self.providers):
-            objections, duties = self._objections(name, label, facts)
+        here = {**facts} if self.layers.has_late else facts
+        for route in routes(self.policy, self.layers, self.providers, label):
+            objections, duties = route.objections, self.found.duties
+            wanted = route.name == self.requested
+            if self.layers.has_late and (wanted or not objections):
+                objections, duties = self._ask_about(route, here, wanted=wanted)
             if not objections:
-                allowed[name] = duties
-            elif name == self.requested:
+                allowed[route.name] = duties
+            elif wanted:
                 self.found.against += objections
         return allowed
 
-    def _objections(self, name: str, label: Label, facts: Facts) -> tuple[list[tuple[str, str]], Duties]:
-        status = self.providers[name]
-        kind = provider_class(self.policy, name, status)
-        objections: list[tuple[str, str]] = []
-        for policy in (self.policy, *self.layers.narrowing):
-            if not policy.admits(label, kind, status.region):
-                where = " or ".join(policy.routing[label]) or "no provider"
-                what = f"Provider {name!r} ({kind}) disallowed for {label.name} payloads by {policy.name}: {where} only"
-                objections.append((f"routing.{label.name.lower()}.{kind}", what))
-        if status.stopped is not None:
-            objections.append(("provider.stopped", f"Provider {name!r} is stopped: {status.stopped}"))
-        elif not status.available:
-            objections.append(("provider.unavailable", f"Provider {name!r} is unavailable"))
-        duties = self.found.duties
-        if self.layers.has_late and (not objections or name == self.requested):
-            late = _Found()
-            here = {**facts, "provider.name": name, "provider.class": kind, "provider.region": status.region}
-            for layer in self.layers.layers:
-                for rule in layer.rules.late.matching(here, self.deadline):
-                    late.apply(rule)
-            objections += late.against
-            if name == self.requested:
-                self.found.approvals += late.approvals
-            else:
-                # Without a wish there is no need to wait for an approval: another provider may do.
-                objections += [_needs(item) for item in late.approvals if item[1] not in self.approved]
-            if not objections:
-                self._take(late)
-                duties = duties.join(late.duties)
+    def _ask_about(self, route: Route, here: Facts, *, wanted: bool) -> tuple[tuple[tuple[str, str], ...], Duties]:
+        """Ask the rules about one provider; return all objections to it, and the duties that come with it."""
+        here["provider.name"], here["provider.class"], here["provider.region"] = route.name, route.kind, route.region
+        objections, duties, late = route.objections, self.found.duties, None
+        for layer in self.layers.layers:
+            for rule in layer.rules.late.matching(here, self.deadline) if layer.rules.late.size else ():
+                late = late or _Found()
+                late.apply(rule)
+        if late is None:
+            return objections, duties
+        objections += tuple(late.against)
+        if wanted:
+            self.found.approvals += late.approvals
+        else:
+            # Without a wish there is no need to wait for an approval: another provider may do.
+            objections += tuple(_needs(item) for item in late.approvals if item[1] not in self.approved)
+        if not objections:
+            self._take(late)
+            duties = duties.join(late.duties)
         return objections, duties
 
     def _take(self, late: _Found) -> None:
@@ -218,9 +216,12 @@ class _Case:
     def decision(self, label: Label | None, allowed: Mapping[str, Duties]) -> Decision:
         """Return what was decided."""
         found, policy = self.found, self.policy
-        missing = [item for item in found.approvals if item[1] not in self.approved]
-        needed = () if found.against else tuple(dict.fromkeys(scope for _, scope, _ in missing))
-        against = [*found.against, *map(_needs, missing)]
+        against = found.against
+        needed: tuple[str, ...] = ()
+        if found.approvals:
+            missing = [item for item in found.approvals if item[1] not in self.approved]
+            needed = () if against else tuple(dict.fromkeys([scope for _, scope, _ in missing]))
+            against = [*against, *map(_needs, missing)]
         names = tuple(allowed)
         recommended = self.requested if self.requested in allowed else (names[0] if names else None)
         owed: tuple[str, ...] = ()
@@ -229,15 +230,15 @@ class _Case:
             owed += ("review_threats",) if self.flagged else ()
             reasons: tuple[str, ...] = (f"{label.name} may go to {recommended} by {policy.name}",)
         else:
-            reasons = tuple(reason for _, reason in against)
-        rules = tuple(rule for rule, _ in against) or ("routing.allowed", *found.for_it, *self.flagged)
+            reasons = tuple([reason for _, reason in against])
+        rules = tuple([rule for rule, _ in against]) or ("routing.allowed", *found.for_it, *self.flagged)
         return Decision(
             verdict=Verdict.VETOED if against else Verdict.APPROVED, reasons=reasons, rules=rules,
             policy=policy.name, policy_version=policy.version, policy_digest=self.layers.digest or policy.digest,
             label=label, providers_allowed=names, provider_recommended=recommended, obligations=owed,
             warnings=tuple(found.warnings), shadow=tuple(found.shadow), approvals=needed,
-            duties={name: duties for name, duties in allowed.items() if duties != _NO_DUTIES},
-            layers=tuple(layer.to_dict() for layer in self.layers.layers),
+            duties={name: duties for name, duties in allowed.items() if duties is not _NO_DUTIES},
+            layers=self.layers.shown,
         )  # fmt: skip
 
 
@@ -263,22 +264,6 @@ def with_label(assessment: Assessment, inherited: Label) -> Assessment:
         assessment, inherited=inherited, label=Label.join(assessment.label, inherited),
         reasons=(*assessment.reasons, reason),
     )  # fmt: skip
-
-
-def _ordered(policy: Policy, providers: Mapping[str, ProviderStatus]) -> list[str]:
-    """Return the known providers, local first, then in the order of the file, then by name."""
-    preference = {name: place for place, name in enumerate(policy.classes)}
-    last = len(preference)
-
-    def rank(name: str) -> tuple[bool, int, str]:
-        return provider_class(policy, name, providers[name]) != "local", preference.get(name, last), name
-
-    return sorted(providers, key=rank)
-
-
-def provider_class(policy: Policy, name: str, status: ProviderStatus) -> str:
-    """Return the class of a provider: local only where the file does not say otherwise and it runs locally."""
-    return "local" if status.local and policy.classes.get(name, "local") == "local" else "cloud"
 
 
 def _needs(approval: tuple[str, str, str]) -> tuple[str, str]:

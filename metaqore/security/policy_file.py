@@ -90,6 +90,7 @@ def read_layer(
     *,
     below: tuple[str, ...] = (),
     at: Place | None = None,
+    most: int = MAX_CUSTOM_RULES,
 ) -> Layer:
     """Return the policy of an organization or a project.
 
@@ -97,6 +98,7 @@ def read_layer(
         document: ``{"policy": name of a routing policy, "otherwise": "allow" or "deny", "rules": […]}``, all optional.
         below: where the document stands in the body that it came in.
         at: the place of a document that is a file of its own.
+        most: how many rules it may have.
 
     Raises:
         SettingsError: it cannot be used; ``details["pointer"]`` says where.
@@ -106,7 +108,7 @@ def read_layer(
     routing = given.get("policy")
     if routing is not None and routing not in policies:
         raise (at / "policy").refused(routing, f"use one of {', '.join(policies)}")
-    rules = read_rules(at / "rules", given.get("rules", []), most=MAX_CUSTOM_RULES)
+    rules = read_rules(at / "rules", given.get("rules", []), most=most)
     otherwise = (at / "otherwise").one_of(given.get("otherwise", "allow"), ("allow", "deny"))
     return Layer(
         scope, name, version, content_hash(document), ruleset(rules, "deny" if otherwise == "deny" else "allow"),

@@ -81,7 +81,8 @@ def study_stop(request: Request) -> Stop:
     payload = request.payload
     if payload.get("kind") not in stops.KINDS:
         raise InvalidInput(f"kind {payload.get('kind')!r}: one of {', '.join(stops.KINDS)}")
-    if request.kind == "stop.set" and (payload["kind"], payload["subject"]) == ("principal", request.principal):
+    itself = payload["kind"] == "principal" and payload["subject"] in stops.whose(request.principal)
+    if request.kind == "stop.set" and itself:
         raise InvalidInput(f"{request.principal} would stop itself and could not lift it: let somebody else do it")
     return Stop(
         request.organization, payload["kind"], payload["subject"], payload.get("reason") or "", request.principal, 0

@@ -71,11 +71,11 @@ class RuleIndex:
             found.sort(key=_position)
         return found
 
-    def candidates(self, facts: Facts) -> list[Rule]:
+    def candidates(self, facts: Facts) -> Sequence[Rule]:
         """Return the rules whose demands do not speak against a match, each once."""
         root = self._root
         if isinstance(root, tuple):
-            return list(root)
+            return root
         found: list[Rule] = []
         open_: list[_Node] = [root]
         while open_:

@@ -12,12 +12,18 @@ from metaqore.security.ports import Stop
 KINDS = ("principal", "project", "provider")
 
 
+def whose(principal: str) -> tuple[str, ...]:
+    """Return the names under which a principal can be stopped: its own, and that of whom it acts for (``owner/…``)."""
+    owner, delegated, _ = principal.partition("/")
+    return (principal, owner) if delegated else (principal,)
+
+
 def against(request: Request, stops: Sequence[Stop]) -> list[tuple[str, str]]:
     """Return (rule, reason) for each stop that holds a request up."""
     return [
         (f"stop.{stop.kind}", f"{stop.kind} {stop.subject} is stopped: {stop.reason}")
         for stop in stops
-        if (stop.kind == "principal" and stop.subject == request.principal)
+        if (stop.kind == "principal" and stop.subject in whose(request.principal))
         or (stop.kind == "project" and stop.subject == request.project)
     ]
 

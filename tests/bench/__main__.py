@@ -201,6 +201,7 @@ def main() -> int:
     parser.add_argument("--scale", type=float, default=1.0, help="smaller is quicker and noisier")
     parser.add_argument("--large", type=int, default=100_000, help="artifacts of the large project")
     parser.add_argument("--no-postgres", action="store_true")
+    parser.add_argument("--agt", type=Path, help="folder with agent-governance-toolkit-core, to compare decisions with")
     options = parser.parse_args()
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="mq-bench-") as place:
@@ -222,6 +223,8 @@ def main() -> int:
             finally:
                 bench.close()
     numbers |= psmp_numbers.measure()
+    print("decisions in process", flush=True)
+    numbers |= policy_numbers.numbers(options.agt)
     print(f"\n{'number':34} {'median':>12}")
     for name, value in sorted(numbers.items()):
         print(f"{name:34} {value:12.2f}")

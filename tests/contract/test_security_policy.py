@@ -176,6 +176,13 @@ def test_a_stopped_principal_does_nothing_even_with_what_was_accepted_before(gov
     assert governed.do("payload.assess", "bob", content="Paris.")["verdict"] == "approved"
 
 
+def test_whoever_acts_for_a_stopped_principal_is_stopped_too(governed: Governed) -> None:
+    governed.stop("principal", "bob")
+
+    assert governed.do("payload.assess", "bob/crawler", content="Paris.")["verdict"] == "vetoed"
+    assert governed.do("payload.assess", "bobby/crawler", content="Paris.")["verdict"] == "approved"
+
+
 def test_a_stopped_project_holds_up_everybody_in_it_and_nobody_else(governed: Governed) -> None:
     governed.stop("project", governed.project, "incident")
 
