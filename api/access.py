@@ -44,7 +44,7 @@ def needed_scopes(app: Flask) -> dict[tuple[str, str], str]:
     found: dict[tuple[str, str], str] = {}
     for endpoint, view in app.view_functions.items():
         methods: Any = getattr(view, "view_class", None)
-        for method in ("GET", "POST", "PATCH", "DELETE"):
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
             function = getattr(methods, method.lower(), None) if methods is not None else view
             scope = getattr(function, SCOPE, None)
             if scope is not None:

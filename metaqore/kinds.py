@@ -34,6 +34,7 @@ from metaqore.psmp import (
     intents,
     lifecycle,
     proposals,
+    quarantine,
     resolution,
     restore,
 )
@@ -185,10 +186,13 @@ def psmp_kinds(policy: Policy) -> list[Kind]:
         ("approval.answer", "approvals:answer", partial(approvals.answer, policy=policy), approvals.study_answer),
         ("approval.expire", "approvals:answer", approvals.expire, approvals.study_expire),
     ]  # fmt: skip
+    aside = Kind(name="artifact.quarantine", queue="psmp", feature="psmp", scope="security:stop",
+                 decide=partial(quarantine.quarantine, policy=policy), study=quarantine.study)  # fmt: skip
     # What expires in every project of an organization at once is no step of any project's history.
     prune = Kind(name="checkpoint.prune", queue="psmp", feature="psmp", scope="projects:write",
                  decide=checkpoints.prune)  # fmt: skip
     return [
+        aside,
         prune,
         *(Kind(name=name, queue="psmp", feature="psmp", scope=scope, decide=recorded(decide), study=study,
              ordered_by_project=True, together=name == "artifact.declare")

@@ -51,4 +51,4 @@ class DeclassifySchema(Schema):
     """To which label, and why."""
 
     label = choice(*LABELS, required=True)
-    reason = text(MAX_REASON, required=True, metadata={"description": "Kept in the audit log"})
+    reason = text(MAX_REASON, required=True, metadata={"description": "Kept with the version"})

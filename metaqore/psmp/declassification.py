@@ -48,7 +48,7 @@ def study(request: Request) -> Declassify:
     if asked.label not in LABELS:
         raise InvalidInput(f"label {asked.label!r}: one of {', '.join(LABELS)}")
     if not asked.reason.strip() or len(asked.reason) > MAX_REASON:
-        raise InvalidInput(f"reason: 1 to {MAX_REASON} characters; it is kept in the audit log")
+        raise InvalidInput(f"reason: 1 to {MAX_REASON} characters; it is kept with the version")
     return asked
 
 
@@ -77,7 +77,8 @@ def _lowered(request: Request, asked: Declassify, head: Head, reads: PsmpReads, 
                                    "reason": asked.reason, "version": head.head}}  # fmt: skip
     body = with_provenance(msgspec.json.encode(reads.body(head.id, head.head)).decode(), provenance)
     content = reads.content_text(head.id, head.head)
-    details = {"from": head.label, "to": asked.label, "version": version, "reason": asked.reason}
+    # The reason stays with the version: audit entries hold no free text.
+    details = {"from": head.label, "to": asked.label, "version": version}
     return Outcome(
         verdict=Verdict.APPROVED,
         result={

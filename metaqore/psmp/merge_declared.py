@@ -58,6 +58,8 @@ def _entries(
 ) -> tuple[Entry, ...]:
     """Merge lists of entries by what each is about; ours come first, in their order."""
     field = pointer[1:]
+    if base.get(field) == head.get(field):
+        return tuple(ours)
     before = {key(entry): entry for entry in (msgspec.convert(each, kind) for each in base.get(field, ()))}
     there = {key(entry): entry for entry in (msgspec.convert(each, kind) for each in head.get(field, ()))}
     here = {key(entry): entry for entry in ours}
@@ -73,6 +75,8 @@ def _entries(
 
 
 def _claims(base: Mapping[str, Any], head: Mapping[str, Any], ours: Declaration) -> tuple[str, ...] | Claims:
+    if base.get("claims") == head.get("claims"):
+        return ours.claims
     before, there = _claimed(base), _claimed(head)
     here = ours.claimed
     paths, resources = (
@@ -92,6 +96,8 @@ def _claimed(body: Mapping[str, Any]) -> Claims:
 
 
 def _metadata(base: dict[str, Any], head: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
+    if base == head:
+        return ours
     result = merge_json(base, head, ours)
     if not result.clean:
         raise Collision("/metadata" + result.conflicts[0].pointer)

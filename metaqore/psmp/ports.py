@@ -66,6 +66,9 @@ class PsmpReads(HoldingReads, Protocol):
     def aliases(self, artifact: str) -> Mapping[str, int]:
         """Return the aliases of an artifact that were set, with their versions."""
 
+    def heads_after(self, organization: str, after: str, limit: int) -> Sequence[tuple[Head, int]]:
+        """Return up to ``limit`` artifacts of an organization by rising id, each with when it was last changed."""
+
     def turns(self, conversations: Collection[tuple[str, str]]) -> Iterable[tuple[str, str, str, int]]:
         """Return (project, conversation, principal, turns) of conversations given as (project, conversation)."""
 

@@ -79,13 +79,14 @@ def test_a_move_that_needs_authority_is_refused_without_it(scene: Scene) -> None
     assert state(scene, "x") == "active"
 
 
-def test_what_is_deprecated_or_quarantined_holds_no_claims(pipeline: Pipeline) -> None:
+def test_what_is_deprecated_or_deleted_holds_no_claims_and_what_is_quarantined_does(pipeline: Pipeline) -> None:
     scene = Scene(pipeline, "strict")
-    for name, to in (("a", "quarantined"), ("b", "deprecated")):
-        scene.declare(name, claims=["src/*"])
-        assert answer(pipeline, scene.declare(f"{name}2", by="bob", claims=["src/x"]))[0] == "blocked"
-        scene.move(name, to)
-    assert answer(pipeline, scene.declare("d", by="bob", claims=["src/x"]))[0] == "approved"
+    for number, (leave, after) in enumerate((("quarantined", "blocked"), ("deprecated", "approved"), ("", "approved"))):
+        name, claims = f"a{number}", [f"src{number}/*"]
+        scene.declare(name, claims=claims)
+        assert answer(pipeline, scene.declare(f"b{number}", by="bob", claims=claims))[0] == "blocked"
+        scene.move(name, leave) if leave else scene.ask("artifact.delete", {"artifact": scene.id(name)})
+        assert answer(pipeline, scene.declare(f"c{number}", by="bob", claims=claims))[0] == after, leave
 
 
 def test_a_move_may_ask_for_checks(database: Database, tmp_path: Path) -> None:
@@ -295,7 +296,7 @@ def test_declassifying_appends_the_same_content_under_a_lower_label(pipeline: Pi
     assert rows[1][5] == rows[0][5]
     assert label_of(scene, "y") == "PUBLIC"
     notes = pipeline.sql("SELECT body FROM audit_entries WHERE tag = 'psmp:artifact:declassified'")
-    assert "names are removed" in bytes(notes[0][0]).decode()
+    assert json.loads(bytes(notes[0][0]))["about"]["details"] == {"from": "SENSITIVE", "to": "PUBLIC", "version": 2}
     asked["label"] = "SENSITIVE"
     assert answer(pipeline, scene.ask("artifact.declassify", asked))[1]["code"] == "invalid_input"
 
@@ -380,3 +381,33 @@ def test_a_conversation_has_no_more_turns_than_the_policy_allows(database: Datab
     with pytest.raises(MetaQoreError, match="conversation turns would be 4; the policy allows 3"):
         pipeline.executor.run_now(task)
     assert answer(pipeline, scene.declare("other", metadata={"conversation": "c-2"}))[0] == "approved"
+
+
+# --- quarantine -------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_principal_has_made_since_a_moment_is_set_aside_in_every_project(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from metaqore.psmp import quarantine
+
+    monkeypatch.setattr(quarantine, "PAGE", 2)
+    one, two = Scene(pipeline, "strict"), Scene(pipeline, "playground")
+    one.declare("before", by="eve")
+    pipeline.clock.advance(60)
+    since = pipeline.clock.now
+    for scene in (one, two):
+        scene.declare("hers", by="eve")
+        scene.declare("his", by="bob")
+    one.declare("hers too", by="eve")
+    one.move("hers too", "deprecated")
+    asked = pipeline.submission("artifact.quarantine", None, principal="eve", since=since)
+    pipeline.intake.submit([asked])
+    pipeline.settle_all()
+    states = {(s.project, n): state(s, n) for s in (one, two) for n in ("hers", "his")}
+    assert {key for key, its in states.items() if its == "quarantined"} == {
+        (one.project, "hers"),
+        (two.project, "hers"),
+    }
+    assert [state(one, name) for name in ("before", "hers too")] == ["proposed", "deprecated"]
+    assert answer(pipeline, one.declare("x", depends_on=on("hers")))[0] == "blocked"

@@ -21,6 +21,7 @@ from metaqore.store.repositories.psmp_holdings import HoldingRows
 from metaqore.store.repositories.psmp_rules import RuleRows
 from metaqore.store.repositories.psmp_time import PastRows
 from metaqore.store.rows import one
+from metaqore.store.sealed import open_payload
 from metaqore.store.tables import psmp as t
 
 _artifact = BulkInsert(
@@ -109,13 +110,15 @@ class PsmpRows(ApprovalRows, HoldingRows, RuleRows, PastRows):
         keys = sorted(ids)
         for part in (keys[i : i + 512] for i in range(0, len(keys), 512)):
             rows += self._all(f"SELECT {_HEAD_COLUMNS} FROM artifacts WHERE id IN ({placeholders(len(part))})", part)
-        return [
-            Head(
-                id=r[0], project=r[1], type=r[2], name=r[3], state=r[4], head=r[5], content_hash=r[6], label=r[7],
-                rank=r[8], created_by=r[9], updated_by=r[10], holds=r[11], depth=r[12],
-            )
-            for r in rows
-        ]  # fmt: skip
+        return [_as_head(row) for row in rows]
+
+    def heads_after(self, organization: str, after: str, limit: int) -> list[tuple[Head, int]]:
+        """Return artifacts of an organization by rising id, each with when it was last changed."""
+        rows = self._all(
+            f"SELECT {_HEAD_COLUMNS}, updated_at FROM artifacts WHERE organization = ? AND id > ? ORDER BY id LIMIT ?",
+            (organization, after, limit),
+        )
+        return [(_as_head(row), row[13]) for row in rows]
 
     def movers(self, artifact: str, after: int) -> list[str]:
         """Return who made the versions after ``after``."""
@@ -174,7 +177,7 @@ class PsmpRows(ApprovalRows, HoldingRows, RuleRows, PastRows):
             return None
         names = ("project", "proposal", "state", "resolution", "created_by", "payload")
         found = dict(zip(names, rows[0], strict=True))
-        found["payload"] = msgspec.json.decode(found["payload"])
+        found["payload"] = open_payload(self._db, self._connection, found["payload"])
         return found
 
     def open_conflicts(self, proposal: str) -> list[str]:
@@ -204,6 +207,13 @@ class PsmpRows(ApprovalRows, HoldingRows, RuleRows, PastRows):
             f"SELECT id FROM tasks WHERE project = ? AND id IN ({placeholders(len(ids))})", [project, *ids]
         )
         return {r[0] for r in rows}
+
+
+def _as_head(r: Sequence[Any]) -> Head:
+    return Head(
+        id=r[0], project=r[1], type=r[2], name=r[3], state=r[4], head=r[5], content_hash=r[6], label=r[7],
+        rank=r[8], created_by=r[9], updated_by=r[10], holds=r[11], depth=r[12],
+    )  # fmt: skip
 
 
 def _new_artifacts(_db: Database, connection: Connection, writes: Sequence[effects.NewArtifact]) -> None:
