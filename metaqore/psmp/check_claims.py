@@ -22,13 +22,14 @@ def find(case: Case, workspace: Workspace) -> Iterable[Conflict]:
     index = workspace.memory(ClaimIndex)
     if not case.declaration.claims or index is None:
         return ()
-    found = []
+    found, compared = [], 0
     for pointer, kind, pattern in _claimed(case):
-        overlapping = index.overlapping(case.project.id, kind, pattern)
-        if overlapping is None:
+        near = index.near(case.project.id, kind, pattern)
+        compared += len(near)
+        if compared > claims.MAX_NEAR:
             found.append(_too_broad(case, pointer, pattern))
-            continue
-        rivals = claims.rivals(overlapping, case.request.principal, case.artifact, case.now)
+            break
+        rivals = claims.rivals(claims.overlapping(near, pattern), case.request.principal, case.artifact, case.now)
         if rivals:
             found.append(_collision(case, pointer, kind, pattern, rivals))
     return found
@@ -55,7 +56,7 @@ def _collision(case: Case, pointer: str, kind: str, pattern: str, rivals: list[C
 
 
 def _too_broad(case: Case, pointer: str, pattern: str) -> Conflict:
-    message = f"{case.where} claims {pattern}, under which more than {claims.MAX_NEAR} claims lie: name a narrower path"
+    message = f"{case.where} claims {pattern}, with more than {claims.MAX_NEAR} claims near what it claims: narrow it"
     return case.found(CLAIM_COLLISION, message, pointer, kind="path", claim=pattern, too_broad=True)
 
 

@@ -113,8 +113,8 @@ def _announced(case: Case, workspace: Workspace) -> Iterable[Conflict]:
     if index is None:
         return
     for kind, pattern, pointer in (("write", case.where, "/name"), ("content", case.studied.content_hash, "/content")):
-        overlapping = index.overlapping(case.project.id, kind, pattern) or []
-        rivals = claims.rivals(overlapping, case.request.principal, case.artifact, case.now)
+        near = index.near(case.project.id, kind, pattern)
+        rivals = claims.rivals(claims.overlapping(near, pattern), case.request.principal, case.artifact, case.now)
         if rivals:
             first = rivals[0]
             yield case.found(

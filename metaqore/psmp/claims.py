@@ -1,12 +1,13 @@
 """Claims of heads and open intents, found by what they overlap with. Pure but for the look-ups it is given.
 
 Cost: a claim is looked up by its literal prefix, so that it meets only what may overlap with it, whatever else the
-project holds. A pattern that begins with a wildcard has the whole project below it; where more than ``MAX_NEAR``
-claims lie below a pattern it is refused as too broad, instead of looking at them all.
+project holds. A pattern that begins with a wildcard has the whole project below it; where the patterns of one
+declaration have more than ``MAX_NEAR`` claims near them, they are refused as too broad instead of compared with all.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -16,7 +17,7 @@ from metaqore.psmp.holdings import Claim, HoldingReads
 from metaqore.psmp.model import Claims, Declaration
 from metaqore.psmp.workspace import Workspace
 
-#: Claims that one pattern is compared with at most.
+#: Claims that the patterns of one declaration are compared with at most.
 MAX_NEAR = 4096
 
 
@@ -58,11 +59,16 @@ class ClaimIndex:
     def __init__(self, wanted: Wanted, reads: HoldingReads) -> None:
         self._rows: defaultdict[tuple[str, str, str], dict[tuple[str, str], Claim]] = defaultdict(dict)
         self._held: defaultdict[str, list[Claim]] = defaultdict(list)
+        #: Project → the literal prefixes of its paths, in order.
+        self._prefixes: defaultdict[str, list[str]] = defaultdict(list)
         for claim in reads.claims(wanted.keys, wanted.between, MAX_NEAR + 1):
             self._add(claim)
 
     def _add(self, claim: Claim) -> None:
-        self._rows[claim.project, claim.kind, claim.prefix][claim.pattern, claim.holder] = claim
+        place = (claim.project, claim.kind, claim.prefix)
+        if claim.kind == "path" and place not in self._rows:
+            insort(self._prefixes[claim.project], claim.prefix)
+        self._rows[place][claim.pattern, claim.holder] = claim
         self._held[claim.holder].append(claim)
 
     def put(self, holder: str, claims: Iterable[Claim]) -> None:
@@ -72,23 +78,29 @@ class ClaimIndex:
         for claim in claims:
             self._add(claim)
 
-    def overlapping(self, project: str, kind: str, pattern: str) -> list[Claim] | None:
-        """Return the claims that overlap with one, in the order in which they were made; None where it is too broad."""
+    def near(self, project: str, kind: str, pattern: str) -> list[Claim]:
+        """Return the claims that may overlap with one: those that do are ``overlapping`` with it."""
         if kind != "path":
-            return sorted(self._rows.get((project, kind, pattern), {}).values(), key=_age)
+            return list(self._rows.get((project, kind, pattern), {}).values())
         prefixes, below = globs.neighbours(pattern)
-        near = [claim for prefix in prefixes for claim in self._rows.get((project, kind, prefix), {}).values()]
         if below is not None:
-            low, high = below
-            near += [
-                claim
-                for (where, what, prefix), claims in self._rows.items()
-                if where == project and what == kind and low < prefix < high
-                for claim in claims.values()
-            ]
-        if len(near) > MAX_NEAR:
-            return None
-        return sorted((claim for claim in near if globs.overlap(claim.pattern, pattern)), key=_age)
+            known = self._prefixes.get(project, [])
+            prefixes += known[bisect_right(known, below[0]) : bisect_left(known, below[1])]
+        near: list[Claim] = []
+        for prefix in prefixes:
+            near += self._rows.get((project, kind, prefix), {}).values()
+            if len(near) > MAX_NEAR:
+                break
+        return near
+
+
+def overlapping(near: Iterable[Claim], pattern: str) -> list[Claim]:
+    """Return the claims that overlap with a pattern, in the order in which they were made."""
+    return sorted((claim for claim in near if _meets(claim, pattern)), key=_age)
+
+
+def _meets(claim: Claim, pattern: str) -> bool:
+    return globs.overlap(claim.pattern, pattern) if claim.kind == "path" else claim.pattern == pattern
 
 
 def _age(claim: Claim) -> tuple[int, str, str]:

@@ -149,7 +149,7 @@ class HoldingReads(Protocol):
         Args:
             keys: (project, kind, prefix)
             between: (project, low, high) for paths with ``low < prefix < high``.
-            limit: the most that are returned for each of ``between``, and for every 256 of ``keys``.
+            limit: the most that are returned for each of ``keys`` and of ``between``.
         """
 
     def fields(self, artifacts: Collection[str]) -> Mapping[str, Sequence[Field]]:

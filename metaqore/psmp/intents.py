@@ -206,7 +206,7 @@ class _Announced:
         index = ClaimIndex(wanted, reads)
         own = {head.id for name, _ in self.writes if (head := self.head(name)) is not None}
         for kind, other, pattern in pairs:
-            for claim in index.overlapping(self.project, other, pattern) or ():
+            for claim in claims.overlapping(index.near(self.project, other, pattern)[: claims.MAX_NEAR], pattern):
                 mine = (
                     claim.principal == self.request.principal if claim.expires_at is not None else claim.holder in own
                 )

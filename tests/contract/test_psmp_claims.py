@@ -113,6 +113,10 @@ def test_a_pattern_with_too_much_below_it_is_refused_instead_of_tried(
     decide(pipeline, [declared(p, f"n{i}", claims=[f"src/{i}.js"]) for i in range(8)], batched=True)
     assert decide_one(pipeline, declared(p, "x", claims=["**/*.py"])).evidence["too_broad"]
     assert decide_one(pipeline, declared(p, "y", claims=["docs/**"])).verdict == "approved"
+    many = [declared(p, f"r{i}", claims={"resources": [f"r{i}"]}) for i in range(8)]
+    assert {v.verdict for v in decide(pipeline, many, batched=True)} == {"approved"}
+    again = [declared(p, f"s{i}", claims={"resources": [f"r{i}"]}) for i in range(8)]
+    assert [v.classes for v in decide(pipeline, again, batched=True)] == [["claim_collision"]] * 8
 
 
 @pytest.mark.parametrize(

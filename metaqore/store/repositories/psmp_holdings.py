@@ -103,11 +103,10 @@ class HoldingRows:
         """Return claims under prefixes, and below prefixes."""
         found: dict[tuple[str, str, str, str, str], Claim] = {}
         for part in _parts(sorted(keys)):
-            rows = self._rows(
-                f"SELECT {_CLAIM_COLUMNS} FROM claims WHERE (project, kind, prefix) IN "
-                f"(VALUES {', '.join(['(?, ?, ?)'] * len(part))}) ORDER BY {_CLAIM_COLUMNS} LIMIT ?",
-                [*(value for key in part for value in key), limit],
-            )
+            rows = self._claims_under(part, limit)
+            if len(rows) == limit and len(part) > 1:
+                # One of them has very many; the others are not to lose theirs for it.
+                rows = [row for key in part for row in self._claims_under([key], limit)]
             found.update((row[:5], Claim(*row)) for row in rows)
         for project, low, high in sorted(between):
             rows = self._rows(
@@ -117,6 +116,13 @@ class HoldingRows:
             )
             found.update((row[:5], Claim(*row)) for row in rows)
         return [found[key] for key in sorted(found)]
+
+    def _claims_under(self, keys: Sequence[tuple[str, str, str]], limit: int) -> Sequence[Any]:
+        return self._rows(
+            f"SELECT {_CLAIM_COLUMNS} FROM claims WHERE (project, kind, prefix) IN "
+            f"(VALUES {', '.join(['(?, ?, ?)'] * len(keys))}) ORDER BY {_CLAIM_COLUMNS} LIMIT ?",
+            [*(value for key in keys for value in key), limit],
+        )
 
     def fields(self, artifacts: Collection[str]) -> dict[str, list[Field]]:
         """Return who manages what, by artifact."""
