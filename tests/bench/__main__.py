@@ -22,7 +22,7 @@ from pathlib import Path
 import psutil
 
 from metaqore.store.engine import Database
-from tests.bench import governed, peers, psmp_numbers
+from tests.bench import governed, peers, policy_numbers, psmp_numbers
 from tests.running import Running, free_port, running, wait_until
 
 Numbers = dict[str, list[float]]
