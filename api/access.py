@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Flask
 
+from api import bounds
 from api.door import CALLER, current_request, door
 from metaqore.errors import Forbidden
 
@@ -37,6 +38,8 @@ def register(app: Flask) -> None:
         scope = scopes.get((endpoint or "", asked.method))
         if scope is None or not who.may(scope):
             raise Forbidden(f"this key needs the scope {scope}" if scope else "nobody may do this", scope=scope)
+        if who.project is not None:
+            bounds.check_path(asked, who)
 
 
 def needed_scopes(app: Flask) -> dict[tuple[str, str], str]:

@@ -13,7 +13,7 @@ from api import access, errors
 from api.bell import PublisherBell
 from api.door import EXTENSION, Door
 from api.failed_logins import FailedLogins
-from api.keyring import KeyRing
+from api.identity import key_ring
 from api.known_projects import KnownProjects
 from api.labels import Labelled
 from api.later import Later
@@ -31,6 +31,7 @@ from api.resources import (
     security,
     security_policies,
     security_stops,
+    tokens,
 )
 from api.resources.psmp import (
     aliases,
@@ -58,6 +59,7 @@ DOCUMENTED = (
     proposals.blp, approvals.blp, requests.blp, security.blp, security_policies.policies, security_policies.decisions,
     security_stops.blp, llm.blp, hmcp.patterns, hmcp.specialists, delivery.events, delivery.webhooks, keys.blp,
     audit.blp,
+    tokens.blp,
 )  # fmt: skip
 _DESCRIPTION = """Admission control and a merge queue for what AI agents produce.
 
@@ -109,8 +111,7 @@ def _door(settings: Settings) -> Door:
     engine.executor.results = Later(engine.executor.results, announcements.tell)
     failed_logins = FailedLogins(engine.store, settings.organization)
     return Door(
-        settings=settings, engine=engine, views=views,
-        keys=KeyRing(views.security.principal, refused=failed_logins.note),
+        settings=settings, engine=engine, views=views, keys=key_ring(settings, engine, failed_logins.note),
         stops=StopList(views.security.all_stops), announcements=announcements,
         readiness=Readiness(views.health, announcements, settings.redis_url, engine.policies),
         rate=RateLimit(settings.rate_limit_per_minute), projects=KnownProjects(views.psmp.existing_projects),

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from flask import Response
+from flask import Response, request
 
-from api import answers
+from api import answers, bounds
 from api.door import caller, door, header
 from api.idempotency import idempotency
 from metaqore.messages import Submission
@@ -35,6 +35,8 @@ def submission(kind: str, project: str | None, payload: Mapping[str, Any], who: 
     """
     who = who or caller()
     door().stops.check(who, project)
+    if who.project is not None:
+        bounds.check_submission(request.environ, project, who)
     return Submission(
         organization=who.organization, project=project, principal=who.name, kind=kind, payload=payload
     )  # fmt: skip

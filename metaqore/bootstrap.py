@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -146,23 +146,39 @@ class _NoResults:
         """Do nothing."""
 
 
-def create_key(settings: Settings, *, principal: str, name: str, scopes: list[str], environment: str = "live") -> str:
+def create_key(
+    settings: Settings,
+    *,
+    principal: str,
+    name: str,
+    scopes: list[str],
+    environment: str = "live",
+    kind: str | None = None,
+    expires_at: int | None = None,
+) -> str:
     """Create an API key in ``settings.organization`` and return its text, which is shown this once."""
     text, key = keys.mint(environment)
+    payload = {"id": key.id, "secret_hash": keys.hash_secret(key.secret), "principal": principal, "kind": kind,
+               "name": name, "scopes": scopes, "expires_at": expires_at}  # fmt: skip
+    run_control(settings, "key.create", payload)
+    return text
+
+
+def run_control(settings: Settings, kind: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Run a control-plane request of whoever looks after this installation; return its result.
+
+    Raises:
+        MetaQoreError: it was refused; nothing is stored then.
+    """
     database = Database(settings.dsn)
     try:
         executor = Executor(SqlStore(database), Catalogue(control_kinds(settings)), _NoResults(), _NoBell())
-        payload = {"id": key.id, "secret_hash": keys.hash_secret(key.secret), "principal": principal, "name": name,
-                   "scopes": scopes}  # fmt: skip
-        executor.run_now(
-            Submission(
-                organization=settings.organization, project=None, principal="metaqore", kind="key.create",
-                payload=payload,
-            )
-        )  # fmt: skip
+        asked = Submission(
+            organization=settings.organization, project=None, principal="metaqore", kind=kind, payload=payload
+        )
+        return executor.run_now(asked).result
     finally:
         database.close()
-    return text
 
 
 @contextlib.contextmanager
@@ -196,7 +212,12 @@ def development_key(settings: Settings) -> str:
             key = keys.parse(text)
             with SqlStore(database).read() as tx:
                 found = tx.reads("security").principal(key.id) if key is not None else None
-            if found is not None and key is not None and keys.matches(key, found[1]) and found[3] is None:
+            if (
+                found is not None
+                and key is not None
+                and keys.matches(key, found.secret_hash)
+                and found.revoked_at is None
+            ):
                 return text
     finally:
         database.close()

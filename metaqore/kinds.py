@@ -44,7 +44,7 @@ from metaqore.psmp.policy import Policy, with_bounds
 from metaqore.psmp.policy_file import load_policy
 from metaqore.requests.cancel import cancel
 from metaqore.requests.catalogue import Catalogue, Decide, Kind
-from metaqore.security import key_handlers, policy_handlers
+from metaqore.security import key_handlers, policy_handlers, token_handlers
 from metaqore.security.gate import SecureGate
 from metaqore.security.handlers import Handlers as SecurityHandlers
 from metaqore.security.keys import SCOPES
@@ -68,6 +68,9 @@ def control_kinds(settings: Settings) -> list[Kind]:
         ("checkpoint.delete", "psmp", "projects:write", checkpoints.delete),
         ("request.cancel", "requests", "requests:cancel", cancel),
         ("key.create", "security", "keys:manage", key_handlers.create_key),
+        ("key.rotate", "security", "keys:manage", key_handlers.rotate_key),
+        ("token.create", "security", "tokens:delegate", token_handlers.create_token),
+        ("token.revoke", "security", "tokens:delegate", token_handlers.revoke_token),
         ("key.revoke", "security", "keys:manage", key_handlers.revoke_key),
         ("endpoint.save", "delivery", "webhooks:manage", webhooks.save),
         ("endpoint.delete", "delivery", "webhooks:manage", webhooks.delete),

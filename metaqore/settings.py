@@ -72,6 +72,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     discover_every_s: Annotated[float, msgspec.Meta(ge=1)] = 300.0
     webhook_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=30)] = 15.0
     webhook_allow_private: bool = False
+    token_secret: Annotated[str, msgspec.Meta(pattern=r"^$|^[0-9a-f]{64,}$")] = ""
+    oidc_issuer: str = ""
+    oidc_audience: str = "metaqore"
+    oidc_jwks_url: str = ""
+    oidc_algorithms: str = "RS256,PS256,ES256,EdDSA"
+    oidc_leeway_s: Annotated[int, msgspec.Meta(ge=0, le=300)] = 30
+    oidc_principal_claim: str = "sub"
+    oidc_principal_prefix: str = "oidc:"
+    oidc_organization_claim: str = ""
+    oidc_scopes_claim: str = "scope"
+    oidc_kind_claim: str = ""
     rate_limit_per_minute: Annotated[int, msgspec.Meta(ge=0)] = 0
     audit_log_name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$")] = "metaqore"
     audit_key_file: str = ""

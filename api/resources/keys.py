@@ -9,7 +9,7 @@ from flask.views import MethodView
 from api import paging
 from api.blueprint import Blueprint
 from api.door import caller, door
-from api.new_key import new_key
+from api.new_key import new_key, rotate
 from api.schemas import security as schemas
 from api.schemas.strict import PageQuery, page_of
 from api.submit import run
@@ -48,3 +48,16 @@ class Key(MethodView):
     def delete(self, key_id: str) -> None:
         """Revoke an API key; it stops working within a second"""
         run("key.revoke", {"id": key_id}, body={})
+
+
+@blp.route("/<key_id>/rotate")
+class Rotation(MethodView):
+    """A new secret for a key."""
+
+    @blp.operation("rotateKey", "keys:manage", "Idempotency-Key")
+    @blp.arguments(schemas.RotateKeySchema)
+    @blp.response(200, schemas.RotatedKeySchema)
+    @blp.problems(403, 404, 409)
+    def post(self, body: dict[str, Any], key_id: str) -> Any:
+        """Rotate an API key; the secret that it had works on for overlap_s"""
+        return rotate(key_id, body)

@@ -64,7 +64,10 @@ class Tag(StrEnum):
     KEY_CREATED = "security:key:created"
     KEY_ROTATED = "security:key:rotated"
     KEY_REVOKED = "security:key:revoked"
+    TOKEN_CREATED = "security:token:created"
+    TOKEN_REVOKED = "security:token:revoked"
     LOGIN_FAILED = "security:login:failed"
+    MESSAGE_REFUSED = "security:message:refused"
 
     CALL_PREPARED = "llm:call:prepared"
     CALL_SETTLED = "llm:call:settled"

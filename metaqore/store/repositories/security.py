@@ -12,8 +12,9 @@ from metaqore.security import effects, keys
 from metaqore.store.bulk import BulkInsert, BulkUpdate
 from metaqore.store.connection import Connection
 from metaqore.store.engine import Database
-from metaqore.store.repositories import security_gate
+from metaqore.store.repositories import security_gate, tokens
 from metaqore.store.repositories.security_gate import GateRows
+from metaqore.store.repositories.tokens import TokenRows
 from metaqore.store.rows import one
 from metaqore.store.tables.security import api_keys, decisions
 
@@ -23,25 +24,41 @@ _decision = BulkInsert(
     "id organization project request_id principal verdict label policy policy_digest provider body created_at",
 )
 _revoke = BulkUpdate(api_keys, "revoked_at", "id organization")
+_rotate = BulkUpdate(api_keys, "secret_hash previous_hash previous_until rotated_at", "id organization")
 
 
-class SecurityRows(GateRows):
-    """Look-ups of keys, decisions, custom policies and stops."""
+class SecurityRows(GateRows, TokenRows):
+    """Look-ups of keys, tokens, decisions, custom policies and stops."""
 
     def key_row(self, organization: str, key: str) -> Mapping[str, Any] | None:
         """Return a key's row."""
         sql = "SELECT * FROM api_keys WHERE id = ? AND organization = ?"
         return one(self._db, self._connection, sql, (key, organization))
 
-    def principal(self, key_id: str) -> tuple[keys.Principal, str, int | None, int | None] | None:
-        """Return (principal, secret hash, expires_at, revoked_at) of a key, whatever its organization."""
-        sql = "SELECT organization, principal, scopes, secret_hash, expires_at, revoked_at FROM api_keys WHERE id = ?"
+    def principal_kind(self, organization: str, name: str) -> str | None:
+        """Return what kind of principal somebody is, or None where there was no key for them yet."""
+        sql = self._db.sql("SELECT kind FROM principals WHERE organization = ? AND name = ?")
+        kind: str | None = self._connection.exec_driver_sql(sql, (organization, name)).scalar()
+        return kind
+
+    def principal(self, key_id: str) -> keys.StoredKey | None:
+        """Return what is stored of a key, whatever its organization."""
+        sql = (
+            "SELECT k.organization, k.principal, k.scopes, k.secret_hash, k.expires_at, k.revoked_at, "
+            "k.previous_hash, k.previous_until, p.kind FROM api_keys k LEFT JOIN principals p "
+            "ON p.organization = k.organization AND p.name = k.principal WHERE k.id = ?"
+        )
         row = self._connection.exec_driver_sql(self._db.sql(sql), (key_id,)).one_or_none()
         if row is None:
             return None
-        scopes = frozenset(msgspec.json.decode(row[2], type=list[str]))
-        found = keys.Principal(organization=row[0], name=row[1], key_id=key_id, scopes=scopes)
-        return found, row[3], row[4], row[5]
+        who = keys.Principal(
+            organization=row[0], name=row[1], key_id=key_id, kind=keys.PrincipalKind(row[8] or "agent"),
+            scopes=frozenset(msgspec.json.decode(row[2], type=list[str])),
+        )  # fmt: skip
+        return keys.StoredKey(
+            principal=who, secret_hash=row[3], expires_at=row[4], revoked_at=row[5], previous_hash=row[6],
+            previous_until=row[7],
+        )  # fmt: skip
 
 
 def _save_keys(_db: Database, connection: Connection, writes: Sequence[keys.SaveKey]) -> None:
@@ -51,6 +68,22 @@ def _save_keys(_db: Database, connection: Connection, writes: Sequence[keys.Save
             (w.id, w.organization, w.principal, w.name, w.secret_hash, w.scopes, w.created_by, w.at, w.expires_at)
             for w in writes
         ],
+    )
+
+
+def _save_principals(db: Database, connection: Connection, writes: Sequence[keys.SavePrincipal]) -> None:
+    sql = db.sql(
+        "INSERT INTO principals (organization, name, kind, created_by, created_at) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT DO NOTHING"
+    )
+    for w in writes:
+        connection.exec_driver_sql(sql, (w.organization, w.name, w.kind, w.created_by, w.at))
+
+
+def _rotate_keys(_db: Database, connection: Connection, writes: Sequence[keys.RotateKey]) -> None:
+    _rotate(
+        connection,
+        [(w.secret_hash, w.previous_hash, w.previous_until, w.at, w.id, w.organization) for w in writes],
     )
 
 
@@ -70,8 +103,11 @@ def _new_decisions(_db: Database, connection: Connection, writes: Sequence[effec
 
 
 WRITERS: dict[type[Write], Callable[[Database, Connection, Sequence[Any]], None]] = {
+    keys.SavePrincipal: _save_principals,
     keys.SaveKey: _save_keys,
+    keys.RotateKey: _rotate_keys,
     keys.RevokeKey: _revoke_keys,
     effects.NewDecision: _new_decisions,
+    **tokens.WRITERS,
     **security_gate.WRITERS,
 }

@@ -39,3 +39,38 @@ llm_calls = Table(
     UniqueConstraint("request_id"),
 )
 Index("ix_llm_calls_organization", llm_calls.c.organization, llm_calls.c.settled_at)
+
+budgets = Table(
+    "budgets",
+    metadata,
+    key("organization"),
+    #: organization, project or principal.
+    key("scope"),
+    #: The project, the principal; "" for the organization itself.
+    key("subject"),
+    #: calls, tokens, or money in millionths of the currency of the price list.
+    key("unit"),
+    #: total, day or month (UTC): when ``spent`` begins anew.
+    text("period"),
+    number("amount"),
+    number("spent", default=0),
+    number("reserved", default=0),
+    number("window_start"),
+    text("set_by"),
+    number("set_at"),
+    sqlite_with_rowid=False,
+)
+
+#: What a request that is not settled holds of a budget. What is held and what is ``budgets.reserved`` is the same.
+reservations = Table(
+    "reservations",
+    metadata,
+    key("request_id"),
+    key("scope"),
+    key("subject"),
+    key("unit"),
+    text("organization"),
+    number("amount"),
+    number("at"),
+    sqlite_with_rowid=False,
+)

@@ -8,6 +8,18 @@ from metaqore.store.tables.base import key, metadata, number, number_key, text
 
 organizations = Table("organizations", metadata, key(), text("name"), number("created_at"))
 
+principals = Table(
+    "principals",
+    metadata,
+    key("organization"),
+    key("name"),
+    #: person, agent or service.
+    text("kind"),
+    text("created_by"),
+    number("created_at"),
+    sqlite_with_rowid=False,
+)
+
 api_keys = Table(
     "api_keys",
     metadata,
@@ -22,8 +34,31 @@ api_keys = Table(
     number("created_at"),
     number("expires_at", null=True),
     number("revoked_at", null=True),
+    number("rotated_at", null=True),
+    #: The secret before the last rotation, which holds until then.
+    text("previous_hash", null=True),
+    number("previous_until", null=True),
 )
 Index("ix_api_keys_organization", api_keys.c.organization, api_keys.c.id)
+
+delegated_tokens = Table(
+    "delegated_tokens",
+    metadata,
+    key(),
+    text("organization"),
+    text("principal"),
+    text("delegator"),
+    #: The delegator's key, with which the token ends; null where they came with a JWT.
+    text("key_id", null=True),
+    text("project"),
+    text("task", null=True),
+    #: JSON list.
+    text("scopes"),
+    number("created_at"),
+    number("expires_at"),
+    number("revoked_at", null=True),
+)
+Index("ix_delegated_tokens_organization", delegated_tokens.c.organization, delegated_tokens.c.id)
 
 decisions = Table(
     "decisions",

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import msgspec
 
-from metaqore.security.keys import Principal
+from metaqore.security.keys import StoredKey
 from metaqore.security.ports import Stop
+from metaqore.security.tokens import StoredToken
 from metaqore.store.repositories.security import SecurityRows
 from metaqore.store.repositories.security_gate import all_stops
 from metaqore.store.views.lookup import Lookup, Page, Row
 
-_KEY = "id, principal, name, scopes, created_by, created_at, expires_at, revoked_at"
+_TOKEN = "id, principal, delegator, project, task, scopes, created_at, expires_at, revoked_at"
+_KEY = "id, principal, name, scopes, created_by, created_at, expires_at, revoked_at, rotated_at, previous_until"
 
 
 class SecurityViews(Lookup):
     """Look-ups of keys, decisions, policies and stops."""
 
-    def principal(self, key_id: str) -> tuple[Principal, str, int | None, int | None] | None:
-        """Return (principal, secret hash, expires_at, revoked_at) of a key, whatever its organization."""
+    def principal(self, key_id: str) -> StoredKey | None:
+        """Return what is stored of a key, whatever its organization."""
         with self._db.read() as connection:
             return SecurityRows(self._db, connection).principal(key_id)
 
@@ -46,6 +48,27 @@ class SecurityViews(Lookup):
         """Return a decision's row, its body decoded."""
         row = self.row("SELECT * FROM decisions WHERE id = ? AND organization = ?", (decision, organization))
         return None if row is None else {**row, "body": msgspec.json.decode(row["body"])}
+
+    def token(self, token: str) -> StoredToken | None:
+        """Return what is stored of a delegated token, whatever its organization."""
+        with self._db.read() as connection:
+            return SecurityRows(self._db, connection).stored_token(token)
+
+    def tokens(self, organization: str, *, delegator: str | None, after: str | None, limit: int) -> Page:
+        """Return the delegated tokens of an organization, or of one delegator."""
+        where = {"organization": organization, "delegator": delegator}
+        found = self.page(_TOKEN, "delegated_tokens", where, key="id", after=after, limit=limit)
+        return Page([{**row, "scopes": msgspec.json.decode(row["scopes"])} for row in found.items], found.last)
+
+    def key(self, organization: str, key: str) -> Row | None:
+        """Return one key; never its secret, nor its hash."""
+        row = self.row(f"SELECT {_KEY} FROM api_keys WHERE id = ? AND organization = ?", (key, organization))
+        return None if row is None else {**row, "scopes": msgspec.json.decode(row["scopes"])}
+
+    def project_of(self, table: str, organization: str, thing: str) -> str | None:
+        """Return the project of a thing; ``table`` is one of ours, never what somebody sent."""
+        row = self.row(f"SELECT project FROM {table} WHERE id = ? AND organization = ?", (thing, organization))
+        return None if row is None else row["project"]
 
     def keys(self, organization: str, *, after: str | None, limit: int) -> Page:
         """Return the keys of an organization; never a secret, nor its hash."""

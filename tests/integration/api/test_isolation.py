@@ -38,7 +38,9 @@ BODIES: dict[str, Any] = {
     "verifyAuditReceipt": {"receipt": {"format": "metaqore-audit-receipt/1", "seq": 1, "leaf_hash": "00", "proof": [],
     "checkpoint": "none"}},
     "replayDeliveries": {}, "replayDelivery": None, "listKeys": None, "createKey": {"name": "n", "principal": "p",
-    "scopes": ["projects:read"]}, "revokeKey": None, "listPolicies": None, "getDecision": None, "listStops": None,
+    "scopes": ["projects:read"]}, "revokeKey": None, "rotateKey": {}, "listTokens": None, "revokeToken": None,
+    "createToken": {"agent": "a", "project": "{project}", "scopes": ["artifacts:read"]},
+    "listPolicies": None, "getDecision": None, "listStops": None,
     "savePolicy": {"project": "{project}", "document": {}, "reason": "r"},
     "setStop": {"kind": "principal", "subject": "nobody", "reason": "r"},
     "liftStop": {"kind": "principal", "subject": "nobody"},
@@ -88,6 +90,9 @@ def things(mq: Running) -> dict[str, str]:
         "seq": "987654321987",
         "decision": mq.post("/security/assess", {"content": "x", "agent_name": "classified-4711"}, prefer="wait=20")
         .json["result"]["decision"]["id"],
+        "token": mq.post(
+            "/tokens", {"agent": "classified-4711", "project": project, "scopes": ["artifacts:read"]}
+        ).json["id"],
         "key_id": mq.post("/keys", {"name": "n", "principal": "classified-4711", "scopes": ["audit:read"]}).json["id"],
     }
 

@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from flask import Flask
 from hypothesis import given
@@ -12,14 +13,14 @@ from hypothesis import strategies as st
 
 from api import errors, paging
 from api.idempotency import idempotency
-from api.keyring import Found, KeyRing
+from api.keyring import KeyRing
 from api.known_projects import KnownProjects
 from api.limits import RateLimit, Slots
 from api.merge_patch import merge_patch, merged
 from api.preconditions import expected_version
 from metaqore.errors import InvalidInput, Malformed, MetaQoreError, NotFound, PreconditionFailed, RateLimited
 from metaqore.errors import Unauthenticated as Refused
-from metaqore.security.keys import Principal, hash_secret, mint
+from metaqore.security.keys import Principal, StoredKey, hash_secret, mint
 
 app = Flask(__name__)
 
@@ -42,19 +43,17 @@ class Ring:
     def __init__(self) -> None:
         self.text, self.key = mint()
         who = Principal(organization="o", name="n", key_id=self.key.id, scopes=frozenset())
-        self.stored: dict[str, Found] = {self.key.id: (who, hash_secret(self.key.secret), None, None)}
+        self.stored = {self.key.id: StoredKey(principal=who, secret_hash=hash_secret(self.key.secret))}
         self.asked: list[str] = []
         self.clock = Clock()
         self.ring = KeyRing(self._look_up, self.clock)
 
-    def _look_up(self, key_id: str) -> Found:
+    def _look_up(self, key_id: str) -> StoredKey | None:
         self.asked.append(key_id)
         return self.stored.get(key_id)
 
-    def revoke(self) -> None:
-        found = self.stored[self.key.id]
-        assert found is not None
-        self.stored[self.key.id] = (found[0], found[1], None, 1)
+    def change(self, **values: Any) -> None:
+        self.stored[self.key.id] = msgspec.structs.replace(self.stored[self.key.id], **values)
 
 
 def test_a_key_is_looked_up_once_and_believed_for_less_than_a_second() -> None:
@@ -63,7 +62,7 @@ def test_a_key_is_looked_up_once_and_believed_for_less_than_a_second() -> None:
         assert ring.ring.authenticate(f"Bearer {ring.text}").name == "n"
     assert ring.asked == [ring.key.id]
 
-    ring.revoke()
+    ring.change(revoked_at=1)
     ring.clock.now += 0.95
 
     with pytest.raises(Refused, match="revoked"):
@@ -95,11 +94,25 @@ def test_an_unknown_key_costs_one_look_up_like_a_known_one() -> None:
 
 def test_an_expired_key_is_refused() -> None:
     ring = Ring()
-    found = ring.stored[ring.key.id]
-    assert found is not None
-    ring.stored[ring.key.id] = (found[0], found[1], 1, None)
+    ring.change(expires_at=1)
 
     with pytest.raises(Refused, match="expired"):
+        ring.ring.authenticate(f"Bearer {ring.text}")
+
+
+def test_the_secret_before_a_rotation_works_until_its_time_has_come() -> None:
+    ring = Ring()
+    text, new = mint(key_id=ring.key.id)
+    before = hash_secret(ring.key.secret)
+    ring.change(secret_hash=hash_secret(new.secret), previous_hash=before, previous_until=2**50)
+    for header in (f"Bearer {text}", f"Bearer {ring.text}"):
+        assert ring.ring.authenticate(header).name == "n"
+
+    ring.change(previous_until=1)
+    ring.clock.now += 1
+
+    assert ring.ring.authenticate(f"Bearer {text}").name == "n"
+    with pytest.raises(Refused):
         ring.ring.authenticate(f"Bearer {ring.text}")
 
 
