@@ -30,7 +30,7 @@ from metaqore.psmp.diff import Difference, Member, compare
 from metaqore.psmp.effects import SaveTask
 from metaqore.psmp.handlers import open_case
 from metaqore.psmp.lifecycle import state_effects
-from metaqore.psmp.model import Conflict, Declaration, Head, conflict_of
+from metaqore.psmp.model import Case, Conflict, Declaration, Head, conflict_of
 from metaqore.psmp.outcomes import admit
 from metaqore.psmp.policy import Policy
 from metaqore.psmp.ports import PsmpReads
@@ -74,7 +74,7 @@ class PastReads(PointReads, PsmpReads, Protocol):
         """Return how many characters of content these versions have together."""
 
     def declarations(self, versions: Collection[tuple[str, int]]) -> Mapping[str, Mapping[str, Any]]:
-        """Return artifact → type, name, content, label and body of one version each."""
+        """Return artifact → type, name, content, label, body and edges (None: unknown) of one version each."""
 
 
 class Work(msgspec.Struct, kw_only=True):
@@ -188,7 +188,8 @@ def _restore_versions(work: Work, versions: Sequence[Difference]) -> None:
         # What was built since may depend the other way round: all that is restored lets go first.
         workspace.set_edges(artifact, ())
     for difference, request in zip(versions, requests, strict=True):
-        _restore_version(work, workspace, difference, request)
+        if difference.before is not None:
+            _restore_version(work, workspace, difference, request, rows[difference.before.id]["edges"])
 
 
 def _declared(work: Work, row: Mapping[str, Any], head: Head) -> Request:
@@ -207,7 +208,9 @@ def _label(work: Work, then: str, now: str) -> str:
     return max(then, now, key=LABELS.index) if work.asked.labels == "keep" else then
 
 
-def _restore_version(work: Work, workspace: Workspace, difference: Difference, request: Request) -> None:
+def _restore_version(
+    work: Work, workspace: Workspace, difference: Difference, request: Request, edges: Sequence[str] | None
+) -> None:
     member = difference.before
     if member is None:
         return
@@ -223,7 +226,10 @@ def _restore_version(work: Work, workspace: Workspace, difference: Difference, r
             'with labels: "keep", or declassify it first', "/labels", artifact=member.id, label=head.label,
             then=member.label,
         )]  # fmt: skip
-    refused = [c for c in case.conflicts if c.rule.conflict_class in REFUSED]
+    if edges is not None:
+        # What was missing then, or let through though it closes a cycle, was no edge and becomes none.
+        case.dependencies = [head for head in case.dependencies if head.id in edges]
+    refused = [c for c in case.conflicts if c.rule.conflict_class in REFUSED and not _was_no_edge(case, c, edges)]
     if refused and work.mode != "playground":
         work.conflicts += refused
         return
@@ -235,6 +241,14 @@ def _restore_version(work: Work, workspace: Workspace, difference: Difference, r
     let_through = sorted({conflict.rule.conflict_class for conflict in case.conflicts})
     more = {"conflicts": let_through} if let_through else {}
     work.note(difference, "restored", from_version=member.version, version=head.head + 1, **more)
+
+
+def _was_no_edge(case: Case, conflict: Conflict, edges: Sequence[str] | None) -> bool:
+    """True for a cycle over a dependency that was not kept as an edge then either."""
+    if edges is None or conflict.rule.conflict_class != CIRCULAR_DEPENDENCY.conflict_class:
+        return False
+    target = case.targets[int(str(conflict.evidence["pointer"]).rsplit("/", 1)[1])]
+    return target is None or target.id not in edges
 
 
 def _restore_rest(work: Work, difference: Difference) -> None:

@@ -86,3 +86,15 @@ class Schedules:
         with self._executor.store.write() as tx:
             gone = tx.purge(keys_before=now - self._keep_ms, fires_before=now - _DAY_MS)
         log.info("purged", idempotency_keys=gone)
+        self._prune(now)
+
+    def _prune(self, now: int) -> None:
+        """Ask for the end of checkpoints whose time is over; doing so twice finds nothing the second time."""
+        if "checkpoint.prune" not in self._executor.catalogue.all():
+            return
+        with self._executor.store.read() as tx:
+            due = tx.reads("psmp").organizations_with_due_checkpoints(now)
+        for organization in due:
+            asked = Submission(organization=organization, project=None, principal="metaqore",
+                               kind="checkpoint.prune", payload={})  # fmt: skip
+            self._intake.submit([asked])

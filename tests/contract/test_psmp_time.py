@@ -16,6 +16,7 @@ from metaqore.store.views.psmp import PsmpViews
 from metaqore.store.views.psmp_time import TimeViews
 from tests.contract.pipeline import ORGANIZATION, START, Pipeline
 from tests.contract.test_psmp_modes import declared
+from tests.contract.test_sweep import schedules
 
 ANY: dict[str, Any] = {"type": None, "name": None, "state": None, "after": None, "limit": 200}
 
@@ -262,16 +263,13 @@ def test_a_checkpoint_in_use_is_neither_deleted_nor_pruned(pipeline: Pipeline, p
 
     with pytest.raises(Conflict, match=restore):
         pipeline.executor.run_now(request("checkpoint.delete", project, checkpoint=made["id"]))
-    prune = Submission(
-        organization=ORGANIZATION, project=None, principal="metaqore", kind="checkpoint.prune", payload={}
-    )
     with pipeline.store.write() as tx:
         due = tx.reads("psmp").due_checkpoints(ORGANIZATION, pipeline.clock.now, 10)
     assert [found.id for found in due] == [other["id"]]
 
     pipeline.executor.drain("psmp")
-    _, result = decide(pipeline, prune)[0]
-    assert sorted(result["deleted"]) == sorted([made["id"], other["id"]])
+    schedules(pipeline).fire("purge", 3600.0)
+    pipeline.executor.drain("psmp")
     left = TimeViews(pipeline.database).checkpoints(ORGANIZATION, project, after=None, limit=10).items
     assert [row["id"] for row in left] == [kept["id"]]
 

@@ -112,13 +112,13 @@ def due_checkpoints(query: Query, organization: str, now: int, limit: int) -> li
     return [_as_checkpoint(row) for row in rows]
 
 
-def restores_open(query: Query, project: str) -> list[tuple[str, Any]]:
-    """Return (id, payload) of the unfinished requests that go back to an earlier moment of a project."""
+def restores_open(query: Query, project: str) -> list[tuple[str, str]]:
+    """Return (id, stored payload) of the unfinished requests that go back to an earlier moment of a project."""
     rows = query(
         "SELECT id, payload FROM requests WHERE state IN ('accepted', 'running') AND queue = 'psmp' "
         "AND ordering_key = ? AND kind = 'project.restore' ORDER BY seq", (project,),
     )  # fmt: skip
-    return [(row[0], _decode(row[1])) for row in rows]
+    return [(row[0], row[1]) for row in rows]
 
 
 #: Members whose last change in (low, high] is a version, and those whose last change is a kept state. A version counts
@@ -229,14 +229,20 @@ def version_sizes(query: Query, versions: Collection[tuple[str, int]]) -> int:
 
 
 def declarations(query: Query, versions: Collection[tuple[str, int]]) -> dict[str, dict[str, Any]]:
-    """Return artifact → type, name, content, label and body of one version each."""
+    """Return artifact → type, name, content, label, body and edges of one version each.
+
+    ``edges`` are the ids of what it depended on; None where that was not recorded yet.
+    """
     found: dict[str, dict[str, Any]] = {}
     for where, values in _of(versions):
         rows = query(
-            "SELECT v.artifact, a.type, a.name, v.content, v.label, v.body FROM artifact_versions v "
+            "SELECT v.artifact, a.type, a.name, v.content, v.label, v.body, v.edges, v.position "
+            "FROM artifact_versions v "
             f"JOIN artifacts a ON a.id = v.artifact WHERE {where}", values,
         )  # fmt: skip
-        for artifact, kind, name, content, label, body in rows:
-            found[artifact] = {"type": kind, "name": name, "content": _decode(content), "label": label,
-                               "body": _decode(body)}  # fmt: skip
+        for artifact, kind, name, content, label, body, edges, position in rows:
+            found[artifact] = {
+                "type": kind, "name": name, "content": _decode(content), "label": label, "body": _decode(body),
+                "edges": _decode(edges) if edges else [] if position else None,
+            }  # fmt: skip
     return found

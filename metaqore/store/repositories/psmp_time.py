@@ -17,6 +17,7 @@ from metaqore.store.bulk import BulkInsert, BulkUpdate, placeholders
 from metaqore.store.connection import Connection
 from metaqore.store.engine import Database
 from metaqore.store.repositories import psmp_past as past
+from metaqore.store.sealed import open_payload
 from metaqore.store.tables import psmp_time as t
 
 _encode = msgspec.json.Encoder().encode
@@ -200,13 +201,18 @@ class PastRows:
         """Return the unfinished requests that go back to a checkpoint."""
         return [
             request for request, payload in past.restores_open(self._query, project)
-            if payload.get("checkpoint") == checkpoint
+            if open_payload(self._db, self._connection, payload).get("checkpoint") == checkpoint
         ]  # fmt: skip
 
     def due_checkpoints(self, organization: str, now: int, limit: int) -> list[Checkpoint]:
         """Return checkpoints whose time is over and that no unfinished request goes back to."""
         due = past.due_checkpoints(self._query, organization, now, limit)
         return [found for found in due if not self.checkpoint_users(found.project, found.id)]
+
+    def organizations_with_due_checkpoints(self, now: int) -> list[str]:
+        """Return the organizations that have a checkpoint whose time is over."""
+        sql = "SELECT DISTINCT organization FROM checkpoints WHERE expires_at <= ? AND deleted_at IS NULL"
+        return sorted(row[0] for row in self._query(sql, (now,)))
 
     def changed_since(self, project: str, position: int, limit: int) -> list[tuple[int, str, str]]:
         """Return (position, id, kind) of the members that changed after a position."""
