@@ -59,8 +59,7 @@ class PolicyHandlers:
             request.organization, project, version + 1, layer.digest, document, request.payload.get("reason") or "",
             request.principal, request.id, now,
         )  # fmt: skip
-        details = {"version": version + 1, "before": present.digest if present is not None else "",
-                   "reason": write.reason}  # fmt: skip
+        details = {"version": version + 1, "before": present.digest if present is not None else ""}
         return Outcome(
             verdict=Verdict.APPROVED,
             result={**shown, "version": version + 1, "changed": True},
@@ -148,6 +147,5 @@ def _shown(stop: Stop) -> dict[str, str]:
 
 
 def _note(tag: Tag, stop: Stop) -> AuditNote:
-    return AuditNote(
-        tag=tag, subject=stop.subject, outcome="approved", details={"kind": stop.kind, "reason": stop.reason}
-    )
+    # Not the reason: it is free text, and what stands in the log can never be taken out of it.
+    return AuditNote(tag=tag, subject=stop.subject, outcome="approved", details={"kind": stop.kind})

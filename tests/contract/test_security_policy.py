@@ -176,6 +176,19 @@ def test_a_stopped_principal_does_nothing_even_with_what_was_accepted_before(gov
     assert governed.do("payload.assess", "bob", content="Paris.")["verdict"] == "approved"
 
 
+def test_what_a_stopped_principal_made_lately_can_be_put_into_quarantine(governed: Governed) -> None:
+    for principal, name in (("bob", "a"), ("ann", "b")):
+        governed.do("artifact.declare", principal, governed.project, type="doc", name=name, content=f"text of {name}")
+
+    governed.stop("principal", "bob", quarantine_since=0)
+    for _ in range(3):
+        governed.executor.drain("psmp")
+
+    states = dict(governed.sql("SELECT name, state FROM artifacts"))
+    assert states["a"] == "quarantined"
+    assert states["b"] != "quarantined"
+
+
 def test_whoever_acts_for_a_stopped_principal_is_stopped_too(governed: Governed) -> None:
     governed.stop("principal", "bob")
 
