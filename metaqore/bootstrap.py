@@ -14,6 +14,8 @@ import msgspec
 
 from metaqore.adapters.egress_http import SocketNetwork
 from metaqore.adapters.redis_results import RedisResults
+from metaqore.audit import sealer
+from metaqore.audit.vault import Vault
 from metaqore.delivery.dispatch import Dispatcher
 from metaqore.delivery.webhooks import Sender
 from metaqore.errors import SettingsError
@@ -85,7 +87,7 @@ def build(settings: Settings, bell: Callable[[Settings], Bell]) -> Engine:
     """
     if not settings.redis_url:
         raise SettingsError("METAQORE_REDIS_URL is not set. `metaqore up` starts a broker and sets it")
-    database = Database(settings.dsn)
+    database = open_database(settings)
     store = SqlStore(database)
     policies, policy = policy_source(settings), psmp_policy(settings)
     gate = secure_gate(settings, policies)
@@ -120,8 +122,8 @@ def build(settings: Settings, bell: Callable[[Settings], Bell]) -> Engine:
 
 @contextlib.contextmanager
 def _reading(store: SqlStore) -> Iterator[ReportReads]:
-    """Give PSMP's look-ups outside of any write transaction."""
-    with store.read() as tx:
+    """Give PSMP's look-ups on one state of the database, outside of any write transaction."""
+    with store.snapshot() as tx:
         yield tx.reads("psmp")
 
 
@@ -130,6 +132,13 @@ def _snapshot(store: SqlStore) -> Iterator[Any]:
     """Give PSMP's look-ups on one state of the database."""
     with store.snapshot() as tx:
         yield tx.reads("psmp")
+
+
+def open_database(settings: Settings) -> Database:
+    """Return the database of the settings; request payloads in it are sealed for their data subjects."""
+    database = Database(settings.dsn)
+    database.vault = Vault(settings.privacy_key_path)
+    return database
 
 
 class _NoBell:
@@ -170,7 +179,7 @@ def run_control(settings: Settings, kind: str, payload: Mapping[str, Any]) -> Ma
     Raises:
         MetaQoreError: it was refused; nothing is stored then.
     """
-    database = Database(settings.dsn)
+    database = open_database(settings)
     try:
         executor = Executor(SqlStore(database), Catalogue(control_kinds(settings)), _NoResults(), _NoBell())
         asked = Submission(
@@ -188,7 +197,7 @@ def one_off(settings: Settings) -> Iterator[tuple[SqlStore, Intake, Executor]]:
     Raises:
         SettingsError: a policy file cannot be used.
     """
-    database = Database(settings.dsn)
+    database = open_database(settings)
     try:
         store = SqlStore(database)
         catalogue = Catalogue([*control_kinds(settings), *psmp_kinds(psmp_policy(settings))])
@@ -205,7 +214,7 @@ def development_key(settings: Settings) -> str:
     The file is for people who try MetaQore on their own machine; it is only made by ``metaqore up`` and the demo.
     """
     path = Path(settings.data_path) / "development.key"
-    database = Database(settings.dsn)
+    database = open_database(settings)
     try:
         if path.exists():
             text = path.read_text(encoding="ascii").strip()
@@ -233,3 +242,12 @@ def development_key(settings: Settings) -> str:
 def migrated(settings: Settings) -> str:
     """Migrate the database of ``settings`` and return its revision."""
     return migrate.upgrade(settings.dsn)
+
+
+def seal_now(settings: Settings) -> int:
+    """Seal what is not sealed yet, where no worker does it; return how many entries."""
+    database = open_database(settings)
+    try:
+        return sealer.build(settings, SqlStore(database), f"{socket.gethostname()}:{os.getpid()}").run()
+    finally:
+        database.close()

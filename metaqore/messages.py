@@ -72,6 +72,8 @@ class Submission(msgspec.Struct, kw_only=True, frozen=True):
     principal: str
     kind: str
     payload: Mapping[str, Any]
+    #: Whose data the payload is, where it is not the principal's own.
+    subject: str | None = None
 
 
 class AuditNote(msgspec.Struct, frozen=True):
@@ -82,6 +84,8 @@ class AuditNote(msgspec.Struct, frozen=True):
     outcome: str | None = None
     details: Mapping[str, Any] = {}
     policy_digest: str | None = None
+    #: To what is kept outside of the log, see ``metaqore.audit.entry.commit_to``.
+    commitment: str | None = None
 
 
 class EventNote(msgspec.Struct, frozen=True):

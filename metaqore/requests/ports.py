@@ -31,8 +31,8 @@ class RequestRows(Protocol):
         """Return those of ``batch`` that nobody else has claimed since; they stay ours until the commit."""
 
     def insert(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Insert accepted requests: (id, organization, project, principal, kind, queue, ordering_key, payload,
-        created_at)."""
+        """Insert accepted requests: (id, organization, project, principal, kind, queue, ordering_key, payload, state,
+        available_at, created_at, data subject or None for the principal, salt of the payload's commitment)."""
 
     def lease(self, batch: Sequence[Request], owner: str, until: int) -> None:
         """Mark as running under a lease, with the attempt and fence that ``batch`` already carries."""

@@ -6,6 +6,7 @@ time as can be; it is held until the commit, which makes numbers gapless and vis
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,8 +14,9 @@ from typing import Any
 
 import msgspec
 
-from metaqore.audit.entry import make_entry, spans
+from metaqore.audit.entry import commit_to, make_entry, spans
 from metaqore.audit.tags import Tag
+from metaqore.audit.vault import SALT_BYTES
 from metaqore.canonical import canonical_json
 from metaqore.errors import InvalidInput
 from metaqore.ids import new_id
@@ -70,13 +72,17 @@ class Recorder:
             created_at=self._now,
         )
         payload = encoded if encoded is not None else encode_payload(submission.payload)
+        # Whoever holds payload and salt can show that this is what was asked; nobody else can even guess at it.
+        salt = os.urandom(SALT_BYTES)
+        commitment = commit_to(payload.encode(), salt)
         self._rows.append(
             (request.id, request.organization, request.project, request.principal, request.kind, request.queue,
-             request.ordering_key, payload, "accepted", self._now, self._now)
+             request.ordering_key, payload, "accepted", self._now, self._now, submission.subject, salt)
         )  # fmt: skip
         self._note(
             request,
-            AuditNote(tag=Tag.REQUEST_ACCEPTED, subject=request.id, outcome="accepted", details={"kind": kind.name}),
+            AuditNote(tag=Tag.REQUEST_ACCEPTED, subject=request.id, outcome="accepted", details={"kind": kind.name},
+                      commitment=commitment),
         )
         if kind.queue != "control":
             self.rings[kind.queue].append(request.id)
@@ -179,6 +185,7 @@ class Recorder:
                     organization=organization, seq=first + offset, tag=note.tag, actor=actor, ts_ms=now,
                     project=project, request=request_id, subject=note.subject, outcome=note.outcome,
                     policy_digest=note.policy_digest, details=note.details, events=spoken.get(offset),
+                    commitment=note.commitment,
                 ),
                 actor, project, request_id, now,
             )

@@ -23,6 +23,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from metaqore.audit.vault import Vault
 from metaqore.errors import Contention, SettingsError, Unavailable
 from metaqore.store.connection import Connection
 
@@ -55,6 +56,8 @@ class Database:
     def __init__(self, dsn: str) -> None:
         url = _parse(dsn)
         self.dsn = dsn
+        #: Seals request payloads; None stores them as they are.
+        self.vault: Vault | None = None
         self.is_sqlite = url.get_backend_name() == "sqlite"
         self._placeholders: dict[str, str] = {}
         self._thread_lock = threading.Lock()

@@ -32,7 +32,7 @@ _artifact = BulkInsert(
 _version = BulkInsert(
     t.artifact_versions,
     "artifact version organization content content_hash label base_version body request_id created_by created_at "
-    "project position edges",
+    "position edges",
 )
 _edge = BulkInsert(t.artifact_edges, "artifact depends_on")
 _head = BulkUpdate(t.artifacts, "head content_hash label holds depth updated_by updated_at", "id")
@@ -247,11 +247,11 @@ def _new_versions(_db: Database, connection: Connection, writes: Sequence[effect
     )  # fmt: skip
 
 
-def _place(version: effects.NewVersion) -> tuple[str, int, str | None]:
-    """Return where a version has its place in history: project, position, and what it depends on."""
+def _place(version: effects.NewVersion) -> tuple[int, str | None]:
+    """Return where a version has its place in history, and what it depends on."""
     position, step = version.position, version.step
     edges = step.edges.get(version.artifact) if step is not None else None
-    return step.project if step is not None else "", position, _encode(edges).decode() if edges else None
+    return position, _encode(edges).decode() if edges else None
 
 
 def _set_edges(db: Database, connection: Connection, writes: Sequence[effects.SetEdges]) -> None:

@@ -14,6 +14,7 @@ from metaqore.store.bulk import BulkInsert, BulkUpdate
 from metaqore.store.connection import Connection
 from metaqore.store.engine import Database
 from metaqore.store.rows import many, one
+from metaqore.store.sealed import open_payload
 from metaqore.store.tables import psmp_approvals as a
 
 _open = BulkInsert(
@@ -56,7 +57,7 @@ class ApprovalRows:
         return Proposal(
             id=row["id"], organization=row["organization"], project=row["project"], type=row["type"],
             name=row["name"], state=row["state"], author=row["created_by"], request=row["request_id"],
-            payload=_decode(row["payload"]), approval=row["approval"],
+            payload=open_payload(self._db, self._connection, row["payload"]), approval=row["approval"],
             conflicts=[{**c, "evidence": _decode(c["evidence"])} for c in conflicts],
         )  # fmt: skip
 

@@ -140,14 +140,30 @@ class HoldingRows:
         """Return by (project, content hash) the first and the last artifact whose head has that content."""
         found: dict[tuple[str, str], tuple[str, str]] = {}
         same = "FROM artifacts a WHERE a.project = w.project AND a.content_hash = w.hash"
-        for part in _parts(sorted(contents)):
+        # Most contents are new: one step in the index tells, and only of the others both ends are looked for.
+        for part in _parts(self._known(sorted(contents), same)):
             rows = self._rows(
                 f"WITH w(project, hash) AS (VALUES {', '.join(['(?, ?)'] * len(part))}) "
                 f"SELECT w.project, w.hash, (SELECT min(a.id) {same}), (SELECT max(a.id) {same}) FROM w",
                 [value for content in part for value in content],
             )
-            found.update(((row[0], row[1]), (row[2], row[3])) for row in rows if row[2] is not None)
+            found.update(((row[0], row[1]), (row[2], row[3])) for row in rows)
         return found
+
+    def _known(self, contents: Sequence[tuple[str, str]], same: str) -> list[tuple[str, str]]:
+        rows: list[Any] = []
+        for part in _parts(contents):
+            if self._db.is_sqlite:
+                wanted = f"(VALUES {', '.join(['(?, ?)'] * len(part))})"
+                sql = (
+                    f"WITH w(project, hash) AS {wanted} SELECT w.project, w.hash FROM w WHERE EXISTS (SELECT 1 {same})"
+                )
+                rows += self._rows(sql, [value for content in part for value in content])
+            else:
+                document = msgspec.json.encode([{"project": project, "hash": text} for project, text in part]).decode()
+                sql = "SELECT w.project, w.hash FROM json_to_recordset(?::json) AS w(project text, hash text)"
+                rows += self._rows(f"{sql} WHERE EXISTS (SELECT 1 {same})", [document])
+        return [(row[0], row[1]) for row in rows]
 
     def another_with(
         self, project: str, content_hash: str, but: Collection[str], states: Collection[str]

@@ -121,49 +121,67 @@ def restores_open(query: Query, project: str) -> list[tuple[str, str]]:
     return [(row[0], row[1]) for row in rows]
 
 
-#: Members whose last change in (low, high] is a version, and those whose last change is a kept state. A version counts
-#: before a move of the same step.
-_VERSIONS = (
-    "SELECT v.position AS position, v.artifact AS subject, 'artifact' AS kind FROM artifact_versions v "
-    "WHERE v.project = ? AND v.position > ? AND v.position <= ? {after} "
-    "AND NOT EXISTS (SELECT 1 FROM artifact_versions w WHERE w.artifact = v.artifact AND w.version = v.version + 1 "
-    "AND w.position <= ?) "
-    "AND NOT EXISTS (SELECT 1 FROM record_history h WHERE h.subject = v.artifact AND h.position > v.position "
-    "AND h.position <= ?) ORDER BY v.position, v.artifact LIMIT ?"
-)
-_RECORDS = (
-    "SELECT h.position AS position, h.subject AS subject, h.kind AS kind FROM record_history h "
-    "WHERE h.project = ? AND h.position > ? AND h.position <= ? {after} AND h.kind IN ('artifact', 'task') "
-    "AND NOT EXISTS (SELECT 1 FROM record_history g WHERE g.subject = h.subject AND g.position > h.position "
-    "AND g.position <= ?) "
-    "AND NOT EXISTS (SELECT 1 FROM artifact_versions w WHERE w.artifact = h.subject AND w.position >= h.position "
-    "AND w.position <= ?) ORDER BY h.position, h.subject LIMIT ?"
-)
-
 Change = tuple[int, str, str]
+#: Commits that are read at once.
+_COMMITS = 256
 
 
 def changed(
-    query: Query, project: str, low: int, high: int, *, after: tuple[int, str] | None = None, limit: int
-) -> list[Change]:
-    """Return (position, id, kind) of each member that changed in (low, high], once, in the order of the last change.
+    query: Query, project: str, low: int, high: int, *, after: tuple[int, str] | None = None, limit: int, scan: int
+) -> tuple[list[Change], tuple[int, str] | None]:
+    """Return (position, id, kind) of members that changed in (low, high], each once, in the order of the last changes.
 
     Args:
-        after: (position, id) of the last one that was seen.
+        after: (position, id) up to which was looked before.
+        limit: the most that are returned.
+        scan: the most steps that are looked at.
+
+    Returns:
+        What was found, and where to go on; None where this is the end.
     """
-    start = low if after is None else max(low, after[0] - 1)
-    seen = [] if after is None else [after[0], after[1]]
-    more = {"v": "", "h": ""}
-    if after is not None:
-        more = {"v": "AND (v.position > ? OR v.artifact > ?)", "h": "AND (h.position > ? OR h.subject > ?)"}
-    values: list[Any] = [project, start, high, *seen, high, high, limit]
-    versions, records = _VERSIONS.format(after=more["v"]), _RECORDS.format(after=more["h"])
+    found: list[Change] = []
+    seen = after or (low + 1, "")
+    while scan > 0:
+        steps = _steps(query, project, seen[0], high, _COMMITS)
+        changes = sorted({(at, member) for at, members in steps for member in members if (at, member) > seen})
+        if changes:
+            lasts = _last_changes(query, {member for _, member in changes}, seen[0], high)
+            for at, member in changes:
+                if lasts.get(member) == at:
+                    found.append((at, member, "task" if member.startswith("tsk_") else "artifact"))
+                    if len(found) == limit:
+                        return found, (at, member)
+        if not steps or steps[-1][0] >= high:
+            return found, None
+        seen = (steps[-1][0], "~")
+        scan -= len(steps)
+    return found, seen
+
+
+def _steps(query: Query, project: str, low: int, high: int, commits: int) -> list[tuple[int, list[str]]]:
+    """Return (position, members) of the steps from ``low`` to ``high``, as many as ``commits`` have, by position."""
     rows = query(
-        f"SELECT position, subject, kind FROM (SELECT * FROM ({versions}) a UNION ALL SELECT * FROM ({records}) b) c "
-        "ORDER BY position, subject LIMIT ?",
-        [*values, *values, limit],
+        "SELECT first, steps FROM project_history WHERE project = ? AND last >= ? AND first <= ? ORDER BY last LIMIT ?",
+        (project, low, high, commits),
     )
-    return [(row[0], row[1], row[2]) for row in rows]
+    told = [(first + at, step[1:]) for first, steps in rows for at, step in enumerate(_decode(steps))]
+    return [(at, members) for at, members in told if low <= at <= high]
+
+
+def _last_changes(query: Query, members: Collection[str], low: int, high: int) -> dict[str, int]:
+    """Return the position of the last change of each member between ``low`` and ``high``."""
+    last: dict[str, int] = {}
+    keys = sorted(members)
+    for part in (keys[i : i + 256] for i in range(0, len(keys), 256)):
+        for table, column in (("artifact_versions", "artifact"), ("record_history", "subject")):
+            rows = query(
+                f"SELECT {column}, max(position) FROM {table} WHERE {column} IN ({placeholders(len(part))}) "
+                f"AND position >= ? AND position <= ? GROUP BY {column}",
+                [*part, low, high],
+            )
+            for member, at in rows:
+                last[member] = max(last.get(member, 0), at)
+    return last
 
 
 def artifacts_at(query: Query, ids: Collection[str], position: int) -> dict[str, Member]:

@@ -21,7 +21,7 @@ from metaqore.store.sealed import open_payload
 from metaqore.store.tables import psmp_time as t
 
 _encode = msgspec.json.Encoder().encode
-_history = BulkInsert(t.project_history, "project last first at requests")
+_history = BulkInsert(t.project_history, "project last first at steps")
 _record = BulkInsert(t.record_history, "subject position project kind state was document changed_by at")
 _checkpoint = BulkInsert(
     t.checkpoints, "id organization project name note position created_by created_at expires_at"
@@ -31,10 +31,10 @@ _forget = BulkUpdate(t.checkpoints, "deleted_at", "id")
 #: Number the steps of each project and note the commit, in one statement.
 _POSTGRES = (
     "WITH moved AS (UPDATE projects AS p SET position = p.position + v.n, position_at = GREATEST(p.position_at, v.at) "
-    "FROM json_to_recordset(%s::json) AS v(id text, n bigint, at bigint, requests text) WHERE p.id = v.id "
-    "RETURNING p.id, p.position AS last, p.position_at AS at, v.n, v.requests) "
-    "INSERT INTO project_history (project, last, first, at, requests) "
-    "SELECT id, last, last - n + 1, at, requests FROM moved RETURNING project, last"
+    "FROM json_to_recordset(%s::json) AS v(id text, n bigint, at bigint, steps text) WHERE p.id = v.id "
+    "RETURNING p.id, p.position AS last, p.position_at AS at, v.n, v.steps) "
+    "INSERT INTO project_history (project, last, first, at, steps) "
+    "SELECT id, last, last - n + 1, at, steps FROM moved RETURNING project, last"
 )
 _SQLITE = (
     "UPDATE projects SET position = position + ?, position_at = max(position_at, ?) WHERE id = ? "
@@ -59,7 +59,7 @@ def number_steps(_db: Database, connection: Connection, steps: Sequence[Step]) -
     for project, mine in by_project.items():
         if mine[0].first:
             # Its row comes after this, with position 1; nobody else can know it.
-            rows.append((project, 1, 1, mine[0].at, _requests(mine)))
+            rows.append((project, 1, 1, mine[0].at, _told(mine)))
             _give(mine, 1)
         else:
             moving[project] = mine
@@ -74,13 +74,12 @@ def _move(connection: Connection, project: str, steps: Sequence[Step]) -> tuple[
     found = connection.exec_driver_sql(_SQLITE, (len(steps), steps[-1].at, project)).one()
     last, at = found
     _give(steps, last)
-    return project, last, last - len(steps) + 1, at, _requests(steps)
+    return project, last, last - len(steps) + 1, at, _told(steps)
 
 
 def _move_all(connection: Connection, moving: Mapping[str, Sequence[Step]]) -> None:
     document = [
-        {"id": project, "n": len(steps), "at": steps[-1].at, "requests": _requests(steps)}
-        for project, steps in moving.items()
+        {"id": project, "n": len(steps), "at": steps[-1].at, "steps": _told(steps)} for project, steps in moving.items()
     ]
     last: dict[str, int] = dict(row[:2] for row in connection.exec_driver_sql(_POSTGRES, (_encode(document).decode(),)))
     for project, steps in moving.items():
@@ -94,8 +93,8 @@ def _give(steps: Sequence[Step], last: int) -> None:
         msgspec.structs.force_setattr(step, "position", position)
 
 
-def _requests(steps: Sequence[Step]) -> str:
-    return _encode([step.request for step in steps]).decode()
+def _told(steps: Sequence[Step]) -> str:
+    return _encode([[step.request, *dict.fromkeys(step.members)] for step in steps]).decode()
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -216,7 +215,7 @@ class PastRows:
 
     def changed_since(self, project: str, position: int, limit: int) -> list[tuple[int, str, str]]:
         """Return (position, id, kind) of the members that changed after a position."""
-        return past.changed(self._query, project, position, past.FOREVER, limit=limit)
+        return past.changed(self._query, project, position, past.FOREVER, limit=limit, scan=past.FOREVER)[0]
 
     def members_at(self, changes: Collection[tuple[int, str, str]], position: int) -> dict[str, Member]:
         """Return those of the members that existed at a position, as they were."""

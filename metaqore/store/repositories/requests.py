@@ -13,11 +13,13 @@ from metaqore.requests.model import Idempotency, OpenRequest, Settled
 from metaqore.store.bulk import BulkInsert, BulkUpdate, placeholders
 from metaqore.store.connection import Connection
 from metaqore.store.engine import Database
+from metaqore.store.sealed import open_payloads, seal_payloads
 from metaqore.store.tables.requests import idempotency, requests
 
 _OPEN = "state IN ('accepted', 'running')"
 _insert = BulkInsert(
-    requests, "id organization project principal kind queue ordering_key payload state available_at created_at"
+    requests,
+    "id organization project principal kind queue ordering_key payload state available_at created_at subject",
 )
 _insert_key = BulkInsert(idempotency, "organization principal route key fingerprint requests created_at")
 _settle = BulkUpdate(
@@ -60,8 +62,8 @@ class RequestRows:
             queue, after, *kinds, now, now, *but, limit,
         )  # fmt: skip
         return [
-            OpenRequest(request=_request(row), state=_STATES[row[12]], available_at=row[13], lease_until=row[14])
-            for row in rows
+            OpenRequest(request=request, state=_STATES[row[12]], available_at=row[13], lease_until=row[14])
+            for request, row in zip(self._requests(rows), rows, strict=True)
         ]
 
     def open_by_id(self, ids: Sequence[str]) -> list[Request]:
@@ -69,7 +71,11 @@ class RequestRows:
         if not ids:
             return []
         rows = self._all(f"SELECT {_COLUMNS} FROM requests WHERE {_OPEN} AND id IN ({placeholders(len(ids))})", *ids)
-        return [_request(row) for row in rows]
+        return self._requests(rows)
+
+    def _requests(self, rows: Sequence[Any]) -> list[Request]:
+        payloads = open_payloads(self._db, self._connection, [row[8] for row in rows])
+        return [_request(row, payload) for row, payload in zip(rows, payloads, strict=True)]
 
     def confirm(self, queue: str, batch: Sequence[Request]) -> list[Request]:
         """Return those of ``batch`` that nobody else has claimed since ``peek``; they are ours until the commit.
@@ -113,8 +119,10 @@ class RequestRows:
         return mine
 
     def insert(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Insert accepted requests."""
-        _insert(self._connection, rows)
+        """Insert accepted requests, their payloads sealed under the keys of their data subjects."""
+        owners = [(row[1], row[11] or row[3]) for row in rows]
+        sealed = seal_payloads(self._db, self._connection, owners, [r[12] for r in rows], [r[7] for r in rows])
+        _insert(self._connection, [(*row[:7], text, *row[8:12]) for row, text in zip(rows, sealed, strict=True)])
 
     def lease(self, batch: Sequence[Request], owner: str, until: int) -> None:
         """Mark as running; ``batch`` carries the attempt and fence that were raised by one."""
@@ -206,8 +214,8 @@ class RequestRows:
         return first
 
 
-def _request(row: Sequence[Any]) -> Request:
+def _request(row: Sequence[Any], payload: dict[str, Any]) -> Request:
     return Request(
         seq=row[0], id=row[1], organization=row[2], project=row[3], principal=row[4], kind=row[5], queue=row[6],
-        ordering_key=row[7], payload=_decode(row[8]), attempt=row[9], fence=row[10], created_at=row[11],
+        ordering_key=row[7], payload=payload, attempt=row[9], fence=row[10], created_at=row[11],
     )  # fmt: skip

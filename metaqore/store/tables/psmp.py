@@ -88,14 +88,12 @@ artifact_versions = Table(
     text("request_id"),
     text("created_by"),
     number("created_at"),
-    text("project", default=""),
     #: Since when it is there, as a position in the project's history.
     number("position", default=0),
     #: JSON: ids of what it depends on, as resolved when it was admitted.
     text("edges", null=True),
     sqlite_with_rowid=False,
 )
-Index("ix_artifact_versions_history", artifact_versions.c.project, artifact_versions.c.position)
 
 #: Every move of an alias, so that it can be looked up as of any position; the last one counts.
 artifact_aliases = Table(

@@ -20,8 +20,8 @@ project_history = Table(
     number("first"),
     #: Never falls, whatever the clock does.
     number("at"),
-    #: JSON: ids of the requests at the positions first..last.
-    text("requests"),
+    #: JSON: for each position first..last, the id of its request, then those of the artifacts and tasks it changed.
+    text("steps"),
     sqlite_with_rowid=False,
 )
 Index("ix_project_history_at", project_history.c.project, project_history.c.at)

@@ -16,6 +16,7 @@ from metaqore.store.bulk import placeholders
 from metaqore.store.engine import Database
 from metaqore.store.repositories import psmp_past as past
 from metaqore.store.repositories.psmp_past import state_at
+from metaqore.store.sealed import open_payloads
 from metaqore.store.views.lookup import Lookup, Page, Row, paged
 
 _decode = msgspec.json.decode
@@ -29,8 +30,8 @@ _HEAD_THEN = (
     "(SELECT w.version FROM artifact_versions w WHERE w.artifact = a.id AND w.position <= ? "
     "ORDER BY w.version DESC LIMIT 1)"
 )
-#: How many subjects of a page of differences are looked at, at most, before the page goes out short.
-_DIFF_SCAN = 2000
+#: How many steps of a history are looked at, at most, before a page of differences goes out short.
+_DIFF_SCAN = 20_000
 
 
 class TimeViews(Lookup):
@@ -55,10 +56,10 @@ class TimeViews(Lookup):
     def recorded(self, project: str, end: int, limit: int) -> list[Recorded]:
         """Return the first ``limit`` decisions of a project up to position ``end``, in their order."""
         rows = self.rows(
-            "SELECT first, requests FROM project_history WHERE project = ? AND first <= ? ORDER BY last LIMIT ?",
+            "SELECT first, steps FROM project_history WHERE project = ? AND first <= ? ORDER BY last LIMIT ?",
             (project, min(end, limit), limit),
         )
-        order = [(row["first"] + at, key) for row in rows for at, key in enumerate(_decode(row["requests"]))]
+        order = [(row["first"] + at, step[0]) for row in rows for at, step in enumerate(_decode(row["steps"]))]
         wanted = [key for position, key in order if position <= end][:limit]
         found: dict[str, Row] = {}
         for part in (wanted[i : i + 256] for i in range(0, len(wanted), 256)):
@@ -66,7 +67,10 @@ class TimeViews(Lookup):
             sql = f"SELECT {columns} FROM requests WHERE id IN ({placeholders(len(part))})"
             found |= {row["id"]: row for row in self.rows(sql, part)}
         positions = {key: position for position, key in order}
-        return [_recorded(found[key], positions[key]) for key in wanted if key in found]
+        rows = [found[key] for key in wanted if key in found]
+        with self._db.read() as connection:
+            payloads = open_payloads(self._db, connection, [row["payload"] for row in rows])
+        return [_recorded(row, payload, positions[row["id"]]) for row, payload in zip(rows, payloads, strict=True)]
 
     def checkpoints(self, organization: str, project: str, *, after: str | None, limit: int) -> Page:
         """Return the checkpoints of a project in the order of their creation."""
@@ -91,22 +95,11 @@ class TimeViews(Lookup):
         A member is listed once, in the order of the last changes. A page may be short, even empty, where members were
         changed and changed back.
         """
-        low, high = min(start, end), max(start, end)
-        found: list[Difference] = []
-        looked = 0
-        while len(found) < limit and looked < _DIFF_SCAN:
-            wanted = min(limit, 200)
-            changes = past.changed(self._tuples, project, low, high, after=after, limit=wanted)
-            looked += wanted
-            for change, difference in self._compared(changes, start, end):
-                after = (change[0], change[1])
-                if difference is not None:
-                    found.append(difference)
-                    if len(found) == limit:
-                        return found, after
-            if len(changes) < wanted:
-                return found, None
-        return found, after
+        changes, last = past.changed(
+            self._tuples, project, min(start, end), max(start, end), after=after, limit=limit, scan=_DIFF_SCAN
+        )  # fmt: skip
+        found = [difference for _, difference in self._compared(changes, start, end) if difference is not None]
+        return found, last
 
     def difference(self, artifact: str, start: int, end: int) -> Difference | None:
         """Return what differs of one artifact between two positions."""
@@ -294,10 +287,10 @@ class PastViews(Lookup):
         return {"open": by_class.total(), "by_class": dict(by_class), "by_severity": dict(by_severity)}
 
 
-def _recorded(row: Row, position: int) -> Recorded:
+def _recorded(row: Row, payload: dict[str, Any], position: int) -> Recorded:
     return Recorded(
         position=position, id=row["id"], seq=row["seq"], organization=row["organization"],
-        principal=row["principal"], kind=row["kind"], queue=row["queue"], payload=_decode(row["payload"]),
+        principal=row["principal"], kind=row["kind"], queue=row["queue"], payload=payload,
         created_at=row["created_at"], at=row["finished_at"], verdict=row["verdict"],
         result=_decode(row["result"] or "{}"),
     )  # fmt: skip

@@ -29,7 +29,8 @@ class Recorded(Pipeline):
         self.artifact = str(self.sql("SELECT id FROM artifacts ORDER BY id LIMIT 1")[0][0])
         self.change(
             "INSERT INTO webhook_deliveries (id, organization, endpoint, event_id, event_seq, state, next_at, "
-            "created_at) SELECT 'del_1', organization, 'ep', id, seq, 'delivered', 0, created_at FROM events WHERE seq = 2"
+            "created_at) SELECT 'del_1', organization, 'ep', id, seq, 'delivered', 0, created_at FROM events "
+            "WHERE seq = 2"
         )
         [(of_event,)] = self.sql("SELECT request_id FROM events WHERE seq = 2")
         self.note(Tag.DELIVERY_FAILED, "del_1", "pending", of_event)
@@ -72,8 +73,8 @@ OMISSIONS = {
     "request": "INSERT INTO requests (id, organization, principal, kind, queue, payload, state, available_at, "
                "created_at) VALUES ('req_x', 'acme', 'ann', 'artifact.declare', 'psmp', '{{}}', 'cancelled', 0, {now})",
     "decision": "INSERT INTO decisions (id, organization, request_id, principal, verdict, label, policy, "
-                "policy_digest, body, created_at) VALUES ('dec_x', 'acme', '{request}', 'ann', 'approved', 'public', 'p', 'd', "
-                "'{{}}', 1)",
+                "policy_digest, body, created_at) VALUES ('dec_x', 'acme', '{request}', 'ann', 'approved', "
+                "'public', 'p', 'd', '{{}}', 1)",
     "version": "UPDATE artifact_versions SET version = 999 WHERE artifact = '{artifact}' AND version = 1",
     "event": "INSERT INTO events (organization, seq, id, type, subject, request_id, data, created_at) "
              "VALUES ('acme', 9999, 'evt_x', 'artifact.created', 's', '{request}', '{{}}', {now})",

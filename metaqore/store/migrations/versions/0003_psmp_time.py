@@ -22,14 +22,8 @@ def _columns() -> None:
     op.add_column("projects", sa.Column("position_at", sa.BigInteger(), nullable=False, server_default="0"))
     op.add_column("conflicts", sa.Column("position", sa.BigInteger(), nullable=False, server_default="0"))
     op.add_column("proposals", sa.Column("position", sa.BigInteger(), nullable=False, server_default="0"))
-    op.add_column("artifact_versions", sa.Column("project", sa.Text(), nullable=False, server_default=""))
     op.add_column("artifact_versions", sa.Column("position", sa.BigInteger(), nullable=False, server_default="0"))
     op.add_column("artifact_versions", sa.Column("edges", sa.Text(), nullable=True))
-    op.execute(
-        "UPDATE artifact_versions SET project = (SELECT a.project FROM artifacts a WHERE a.id = "
-        "artifact_versions.artifact)"
-    )
-    op.create_index("ix_artifact_versions_history", "artifact_versions", ["project", "position"], unique=False)
 
 
 def _history() -> None:
@@ -39,7 +33,7 @@ def _history() -> None:
         sa.Column("last", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("first", sa.BigInteger(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.Column("requests", sa.Text(), nullable=False),
+        sa.Column("steps", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("project", "last", name=op.f("pk_project_history")),
         sqlite_with_rowid=False,
     )
