@@ -1,0 +1,133 @@
+"""Payloads apart from the log: each is sealed with the key of the person or agent whose data it is.
+
+The log holds only ``commit_to(payload, salt)``. Payload and salt are sealed together with AES-256-GCM (NIST SP 800-38D)
+under the key of one data subject, and that key is kept wrapped (again AES-256-GCM) under the installation's master key,
+which is a file outside of the database. Destroying the wrapped key makes payload and salt unreadable in the database
+and in every copy of it: the commitment can then no longer be checked, nor guessed at.
+"""
+
+from __future__ import annotations
+
+import binascii
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from metaqore.errors import SettingsError
+
+SALT_BYTES = 32
+_NONCE_BYTES = 12
+#: A sealed payload begins with this; JSON never does.
+_MARK = "~"
+_MAX_CACHED = 10_000
+
+
+class Unreadable(Exception):
+    """The payload was erased: its key is gone."""
+
+
+class Vault:
+    """Seals and opens. Safe to use from many threads.
+
+    Args:
+        path: the file with the master key, made (mode 0600) at the first use where there is none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._master: AESGCM | None = None
+        self._ciphers: dict[str, AESGCM] = {}
+
+    def new_key(self, key_id: str) -> bytes:
+        """Return a new data key, wrapped.
+
+        Raises:
+            SettingsError: the master key cannot be read or made.
+        """
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._key().encrypt(nonce, secrets.token_bytes(32), key_id.encode())
+
+    def seal(self, key_id: str, wrapped: bytes, salt: bytes, payload: bytes) -> str:
+        """Return salt and payload as sealed text."""
+        nonce = os.urandom(_NONCE_BYTES)
+        sealed = self._cipher(key_id, wrapped).encrypt(nonce, salt + payload, None)
+        return f"{_MARK}{key_id}{_MARK}{binascii.b2a_base64(nonce + sealed, newline=False).decode()}"
+
+    def open(self, text: str, find: Callable[[str], bytes | None]) -> tuple[bytes, bytes]:
+        """Return (salt, payload) of a sealed text.
+
+        Args:
+            find: key id → the wrapped key, None where it was destroyed.
+
+        Raises:
+            Unreadable: the key is gone, or is not the one that sealed it.
+        """
+        _, key_id, body = text.split(_MARK, 2)
+        wrapped = find(key_id)
+        if wrapped is None:
+            self._ciphers.pop(key_id, None)
+            raise Unreadable
+        raw = binascii.a2b_base64(body)
+        try:
+            opened = self._cipher(key_id, wrapped).decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], None)
+        except InvalidTag as error:
+            raise Unreadable from error
+        return opened[:SALT_BYTES], opened[SALT_BYTES:]
+
+    def _cipher(self, key_id: str, wrapped: bytes) -> AESGCM:
+        found = self._ciphers.get(key_id)
+        if found is None:
+            if len(self._ciphers) >= _MAX_CACHED:
+                self._ciphers.clear()
+            try:
+                key = self._key().decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], key_id.encode())
+            except InvalidTag as error:
+                raise SettingsError(
+                    f"{self._path} is not the key with which {key_id} was wrapped: restore the file that belongs to "
+                    "this database"
+                ) from error
+            found = self._ciphers[key_id] = AESGCM(key)
+        return found
+
+    def _key(self) -> AESGCM:
+        if self._master is None:
+            self._master = AESGCM(_load_or_make(self._path))
+        return self._master
+
+
+def is_sealed(text: str) -> bool:
+    """Tell whether a stored payload is sealed."""
+    return text.startswith(_MARK)
+
+
+def _load_or_make(path: Path) -> bytes:
+    try:
+        if not path.exists():
+            _make(path)
+        if path.stat().st_mode & 0o077:
+            raise SettingsError(f"{path} can be read by others than its owner: chmod 600 {path}")
+        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"the master key of data subjects, {path}, cannot be used: {error}") from error
+    if len(key) != 32:
+        raise SettingsError(f"{path} holds {len(key)} bytes, a master key has 32: 64 hexadecimal digits")
+    return key
+
+
+def _make(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        file.write(secrets.token_hex(32) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass  # Another process was first: its key counts.
+    finally:
+        draft.unlink()
