@@ -6,44 +6,15 @@ Adding a class: one function here and one line in ``FIXES``; a class without one
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from metaqore.psmp import edits
-from metaqore.psmp.edits import Edit, Payload
 from metaqore.psmp.minimal_core import Cause
-from metaqore.psmp.resolve import merge_contents
-
-
-class Fix(msgspec.Struct, frozen=True):
-    """One edit. ``kind`` is a stable name; ``what`` says in words what it does."""
-
-    kind: str
-    what: str
-    edit: Edit
-    #: The cause that it is for.
-    pointer: str = "/base_version"
-
-
-class Scene(msgspec.Struct, frozen=True, kw_only=True):
-    """What a fix can look at."""
-
-    payload: Payload
-    #: The present version; 0 where there is none.
-    head: int
-    head_content: Any
-    moved_by: Sequence[str]
-    #: The content that the declaration started from; None where there is no such version.
-    base_content: Any
-    #: Names of artifacts near a name, by (type, name).
-    near: Callable[[str, str], Sequence[str]]
-
-    @property
-    def base(self) -> int:
-        """The version that the declaration started from."""
-        return int(self.payload.get("base_version") or 0)
+from metaqore.psmp.rebasing import on_head
+from metaqore.psmp.scene import Fix, Scene
 
 
 def fixes_for(cause: Cause, scene: Scene) -> list[Fix]:
@@ -57,40 +28,12 @@ def fixes_for(cause: Cause, scene: Scene) -> list[Fix]:
     return list(unique.values())
 
 
-def on_head(scene: Scene) -> list[Fix]:
-    """Return the ways to bring a declaration onto the present head."""
-    head, base, mine = scene.head, scene.base, scene.payload["content"]
-    if base == head:
-        return []
-    found = []
-    by = f" by {', '.join(scene.moved_by)}" if scene.moved_by else ""
-    if 0 < base < head:
-        merged = merge_contents(scene.base_content, scene.head_content, mine)
-        if merged.clean:
-            found.append(_rebase(f"Declare this merged with version {head}{by}: no change of either is lost.",
-                                 head, merged.content))  # fmt: skip
-    elif head and scene.head_content == mine:
-        found.append(_rebase(f"Declare it from version {head}{by}, which has the same content.", head, mine))
-    if base > head:
-        now = f"from version {head}" if head else "as new"
-        found.append(_rebase(f"Declare it {now}: there is no version {base}.", head, mine))
-    elif not found:
-        lost = f"what changed since version {base}" if base else f"the content of version {head}"
-        what = f"Declare this content over version {head}{by}, as it is: {lost} is taken back. Read it first."
-        found.append(Fix("replace", what, lambda payload: edits.on_head(payload, head)))
-    return found
-
-
-def _rebase(what: str, head: int, content: Any) -> Fix:
-    return Fix("rebase", what, lambda payload: edits.on_head({**payload, "content": content}, head))
-
-
 def _stale(_pointer: str, _conflict: Mapping[str, Any], scene: Scene) -> Iterable[Fix]:
     return on_head(scene)
 
 
 def _collides(_pointer: str, _conflict: Mapping[str, Any], scene: Scene) -> Iterable[Fix]:
-    return [fix for fix in on_head(scene) if fix.kind == "replace"]
+    return [fix for fix in on_head(scene) if fix.kind != "rebase"]
 
 
 def _missing(pointer: str, conflict: Mapping[str, Any], scene: Scene) -> Iterable[Fix]:
@@ -133,6 +76,12 @@ def _replaced(pointer: str, conflict: Mapping[str, Any], scene: Scene) -> Iterab
 def _constraint(pointer: str, conflict: Mapping[str, Any], scene: Scene) -> Iterable[Fix]:
     path = edits.steps(pointer)
     evidence = conflict["evidence"]
+    own = edits.value_at(scene.payload, path).get("specifier", "")
+    others = [each["specifier"] for each in evidence.get("core", ()) if each["specifier"] != own]
+    if others:
+        joined = ("," if evidence.get("ecosystem") == "pypi" else " ").join(others)
+        what = f"Ask for {evidence.get('package')} {joined}, as those do whom it contradicts."
+        yield Fix("others_range", what, lambda payload: edits.put(payload, (*path, "specifier"), joined))
     witness = evidence.get("witness")
     if witness is not None:
         specifier = f"=={witness}" if evidence.get("ecosystem") == "pypi" else str(witness)

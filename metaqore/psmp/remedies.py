@@ -15,9 +15,10 @@ import msgspec
 from metaqore.canonical import canonical_json, sha256_hex
 from metaqore.psmp import edits, fixes
 from metaqore.psmp.edits import Payload
-from metaqore.psmp.fixes import Fix, Scene
 from metaqore.psmp.minimal_core import Cause, Core
 from metaqore.psmp.proposals import Proposal
+from metaqore.psmp.rebasing import on_head
+from metaqore.psmp.scene import Fix, Scene
 
 #: How long an offer stands, in milliseconds; what it is tried against may have moved long before.
 STANDS_MS = 3_600_000
@@ -42,7 +43,7 @@ def declarations(proposal: Proposal, core: Core, scene: Scene, would: Try) -> It
         return
     if all(cause.pointer != "/base_version" for cause in core.causes):
         # A mode that would merge a stale base is given the merge itself, which is the same on this head alone.
-        choices += [onto[:1]] if (onto := fixes.on_head(scene)) else []
+        choices += [onto[:1]] if (onto := on_head(scene)) else []
     seen: set[bytes] = set()
     for chosen in _few(choices):
         payload = edits.apply(scene.payload, [(fix.pointer, fix.edit) for fix in chosen])

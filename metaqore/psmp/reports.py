@@ -16,10 +16,10 @@ from metaqore.errors import MetaQoreError
 from metaqore.messages import Outcome, Request, Verdict, failed
 from metaqore.psmp import edits, remedies
 from metaqore.psmp.approvals import ApprovalReads
-from metaqore.psmp.fixes import Scene
 from metaqore.psmp.minimal_core import Cause, Core, causes_of, minimal_core
 from metaqore.psmp.proposals import Proposal, cause, content_hash, declared
 from metaqore.psmp.resolution import OVERRIDE_SCOPE
+from metaqore.psmp.scene import Scene
 
 #: Most requests that are decided for one report, and most content, in characters, that is read for it.
 MAX_TRIES = 64
@@ -210,7 +210,9 @@ def _scene(
     return Scene(
         payload=payload, head=head.head if head is not None else 0, moved_by=moved_by,
         head_content=reads.content(head.id, head.head) if head is not None else edits.NOTHING,
+        head_body=reads.body(head.id, head.head) if head is not None else {},
         base_content=reads.content(head.id, base) if head is not None and stale else edits.NOTHING,
+        base_body=reads.body(head.id, base) if head is not None and stale else {},
         near=lambda kind, name: reads.names_near(proposal.project, kind, name, 16),
     )  # fmt: skip
 
@@ -245,8 +247,7 @@ def _resolutions(
     rows: list[tuple[str, str, str, dict[str, Any], tuple[str, ...]]] = [
         ("retry", f"Let the engine decide {first} again; nothing is in its way any more.", "conflicts:resolve",
          {"strategy": "retry"}, ()) if not core.causes else
-        ("merge", f"Let the engine resolve it: merge with version {scene.head}, or link to what is the same.",
-         "conflicts:resolve", {"strategy": "merge"}, ()),
+        ("merge", _as_adaptive(core, scene), "conflicts:resolve", {"strategy": "merge"}, ()),
         ("escalate", "Ask a person; what is approved is exactly this content on this head.", "conflicts:resolve",
          {"strategy": "escalate"}, ()),
         ("override", "Admit it as it is, over the conflicts. Say why: the reason is kept.", OVERRIDE_SCOPE,
@@ -271,6 +272,16 @@ def _resolutions(
             )
         )  # fmt: skip
     return found
+
+
+def _as_adaptive(core: Core, scene: Scene) -> str:
+    """Say what the engine would do about these conflicts where it may resolve them."""
+    classes = {conflict["class"] for cause in core.causes for conflict in cause.conflicts}
+    if classes & {"version_mismatch", "parallel_creation", "content_conflict"}:
+        return f"Let the engine merge it with version {scene.head}."
+    if "duplicate_work" in classes:
+        return "Let the engine admit it with a link to what is the same."
+    return "Let the engine admit it with a record of its warnings, as in an adaptive project."
 
 
 def _summary(

@@ -24,7 +24,7 @@ def merge_contents(base: Any, ours: Any, theirs: Any) -> Merged:
     if isinstance(base, str) and isinstance(ours, str) and isinstance(theirs, str):
         text = merge_text(base, ours, theirs)
         return Merged(text.clean, text.merged, _shown(text.conflicts), disjoint=base in (ours, theirs))
-    if _is_files(base) and _is_files(ours) and _is_files(theirs):
+    if is_files(base) and is_files(ours) and is_files(theirs):
         files = merge_files(base["files"], ours["files"], theirs["files"])
         disjoint = _disjoint(base["files"], ours["files"], theirs["files"])
         return Merged(files.clean, {"files": files.merged}, _shown(files.conflicts), disjoint=disjoint)
@@ -65,7 +65,7 @@ def _lines(content: Any) -> int:
     return lines
 
 
-def _is_files(content: Any) -> bool:
+def is_files(content: Any) -> bool:
     """True for the file-list form: one key, ``files``, with path → text."""
     if not isinstance(content, dict) or content.keys() != {"files"} or not isinstance(content["files"], dict):
         return False
