@@ -23,6 +23,8 @@ class Step(Write, frozen=True):
     first: bool = False
     #: Artifact → what its new version depends on.
     edges: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    #: Ids of the artifacts and tasks that it changes.
+    members: list[str] = msgspec.field(default_factory=list)
     position: int = 0
 
 
@@ -30,10 +32,6 @@ class Change(Write, frozen=True, kw_only=True):
     """An effect that a project's history keeps. ``step`` is filled in after the decision, never by a handler."""
 
     step: Step | None = None
-
-    def hang_on(self, step: Step) -> None:
-        """Say which step of its project's history this belongs to."""
-        msgspec.structs.force_setattr(self, "step", step)
 
     @property
     def position(self) -> int:

@@ -7,12 +7,14 @@ handler knows of positions, and a half decision can never be looked at.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any
 
+from msgspec.structs import force_setattr
+
 from metaqore.messages import Outcome, Request
-from metaqore.psmp.effects import Change, SaveProject, SaveTask, SetEdges, Step
+from metaqore.psmp.effects import Change, NewVersion, SaveProject, SaveTask, SetArtifactState, SetEdges, Step
 
 Decide = Callable[[Sequence[Request], Any, int], list[Outcome]]
 
@@ -34,18 +36,25 @@ def recorded(decide: Decide) -> Decide:
     return decide_and_mark
 
 
+#: The effects that change a member of a project, and which field names it.
+_MEMBERS: Mapping[type, str] = {NewVersion: "artifact", SetArtifactState: "artifact", SaveTask: "id"}
+
+
 def _mark(request: Request, outcome: Outcome, now: int) -> None:
-    changes = [write for write in outcome.writes if isinstance(write, Change)]
-    project, first = request.project, False
-    for change in changes:
-        if isinstance(change, SaveProject):
-            project, first = change.id, change.version == 1
-        elif isinstance(change, SaveTask):
-            project = change.project
-    if project is None:
-        return
-    edges = {write.artifact: write.depends_on for write in outcome.writes if isinstance(write, SetEdges)}
-    step = Step(project=project, request=request.id, at=now, first=first, edges=edges)
-    for change in changes:
-        change.hang_on(step)
-    outcome.writes = [step, *outcome.writes]
+    project = request.project
+    step = Step(project or "", request.id, now)
+    for write in outcome.writes:
+        kind = type(write)
+        if kind is SetEdges:
+            step.edges[write.artifact] = write.depends_on  # type: ignore[attr-defined]
+        elif isinstance(write, Change):
+            # The outcome is not out of our hands yet; whoever gets it finds it as it will stay.
+            force_setattr(write, "step", step)
+            if kind in _MEMBERS:
+                step.members.append(getattr(write, _MEMBERS[kind]))
+            if kind is SaveProject or kind is SaveTask:
+                project = write.id if kind is SaveProject else write.project  # type: ignore[attr-defined]
+                force_setattr(step, "project", project)
+                force_setattr(step, "first", kind is SaveProject and write.version == 1)  # type: ignore[attr-defined]
+    if project is not None:
+        outcome.writes.insert(0, step)

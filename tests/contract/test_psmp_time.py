@@ -109,7 +109,7 @@ def test_each_decision_is_one_position_and_they_are_gapless(pipeline: Pipeline, 
         pipeline, declared(project, "z", 1), declared(other, "z", 1), declared(project, "z", 2), declared(other, "q", 1)
     )
 
-    rows = pipeline.sql("SELECT first, last, requests FROM project_history WHERE project = ? ORDER BY last", project)
+    rows = pipeline.sql("SELECT first, last, steps FROM project_history WHERE project = ? ORDER BY last", project)
     assert [(low, high) for low, high, _ in rows] == [(1, 1), (2, 4), (5, 5), (6, 7)]
     assert [len(json.loads(ids)) for _, _, ids in rows] == [1, 3, 1, 2]
     assert position(pipeline, other) == 3
@@ -291,7 +291,9 @@ def test_a_diff_says_what_was_added_changed_moved_and_removed(pipeline: Pipeline
     assert differences(pipeline, project, 3, 3) == []
 
 
-def test_a_diff_is_the_same_whatever_the_size_of_its_pages(pipeline: Pipeline, project: str) -> None:
+def test_a_diff_is_the_same_whatever_the_size_of_its_pages(
+    pipeline: Pipeline, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     decide(pipeline, *(declared(project, f"n{i}", i) for i in range(12)))
     decide(pipeline, *(declared(project, f"n{i}", -i, 1) for i in range(0, 12, 3)))
 
@@ -300,6 +302,9 @@ def test_a_diff_is_the_same_whatever_the_size_of_its_pages(pipeline: Pipeline, p
     assert len(whole) == 14
     for limit in (1, 3, 5):
         assert differences(pipeline, project, 0, position(pipeline, project), limit) == whole
+    monkeypatch.setattr("metaqore.store.views.psmp_time._DIFF_SCAN", 2)
+    monkeypatch.setattr("metaqore.store.repositories.psmp_past._COMMITS", 1)
+    assert differences(pipeline, project, 0, position(pipeline, project), 2) == whole
 
 
 # --- restore ---------------------------------------------------------------------------------------------------------

@@ -153,7 +153,7 @@ def changed(
                         return found, (at, member)
         if not steps or steps[-1][0] >= high:
             return found, None
-        seen = (steps[-1][0], "~")
+        seen = (steps[-1][0] + 1, "")
         scan -= len(steps)
     return found, seen
 
