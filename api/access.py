@@ -8,7 +8,7 @@ from flask import Flask
 
 from api import bounds
 from api.door import CALLER, current_request, door
-from metaqore.errors import Forbidden
+from metaqore.errors import Forbidden, Unauthenticated
 
 #: Endpoints (or, with a dot at the end, whole blueprints) that answer without a key.
 OPEN = frozenset({"health.live", "health.ready", "docs.page", "docs.start", "docs.problems", "docs.assets",
@@ -29,10 +29,15 @@ def register(app: Flask) -> None:
         if endpoint in OPEN:
             return
         here = door()
-        who = here.keys.authenticate(asked.environ.get("HTTP_AUTHORIZATION"))
+        here.rates.before(asked.environ)
+        try:
+            who = here.keys.authenticate(asked.environ.get("HTTP_AUTHORIZATION"))
+        except Unauthenticated:
+            here.rates.failed(asked.environ)
+            raise
         here.stops.check(who)
         asked.environ[CALLER] = who
-        here.rate.spend(who.key_id)
+        here.rates.spend(who, asked.environ)
         if asked.url_rule is None:
             return  # 404 or 405, but only for those who may ask
         scope = scopes.get((endpoint or "", asked.method))

@@ -17,7 +17,9 @@ from api.identity import key_ring
 from api.known_projects import KnownProjects
 from api.labels import Labelled
 from api.later import Later
-from api.limits import RateLimit, Slots
+from api.limits import Slots
+from api.quotas import Quotas
+from api.rates import Rates
 from api.readiness import Readiness
 from api.resources import (
     audit,
@@ -48,7 +50,9 @@ from api.resources.psmp import (
 from api.stops import StopList
 from metaqore import bootstrap
 from metaqore.adapters.announcements import Announcements
+from metaqore.adapters.limits_redis import RedisLimits
 from metaqore.settings import Settings, load
+from metaqore.store.views import Views
 
 #: How many of a serving process's threads (``--blocking-threads 1024``) may be held by those who wait for a verdict or
 #: follow a stream; the rest stays free for everybody else. And how many of those may be streams.
@@ -114,8 +118,16 @@ def _door(settings: Settings) -> Door:
         settings=settings, engine=engine, views=views, keys=key_ring(settings, engine, failed_logins.note),
         stops=StopList(views.security.all_stops), announcements=announcements,
         readiness=Readiness(views.health, announcements, settings.redis_url, engine.policies),
-        rate=RateLimit(settings.rate_limit_per_minute), projects=KnownProjects(views.psmp.existing_projects),
+        rates=Rates(settings, RedisLimits(settings.redis_url)), quotas=_quotas(settings, views),
+        projects=KnownProjects(views.psmp.existing_projects),
         held_threads=Slots(HELD_THREADS), streams=Slots(STREAMS),
+    )  # fmt: skip
+
+
+def _quotas(settings: Settings, views: Views) -> Quotas:
+    return Quotas(
+        views.requests.open_by_project, per_organization=settings.quota_open_per_organization,
+        per_project=settings.quota_open_per_project,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from api.door import caller, door
 from api.idempotency import idempotency
 from api.schemas import accept
 from api.schemas.psmp import DeclareSchema
-from api.submit import labelled, submission, wait_for
+from api.submit import check_quota, labelled, submission, wait_for
 from metaqore.errors import InvalidInput, MetaQoreError, NotFound
 from metaqore.messages import Submission
 
@@ -37,6 +38,7 @@ def declare(body: Any) -> Response:
     if not batch.wanted:
         places = [{"pointer": f"/items/{i}", "detail": problem["detail"]} for i, problem in batch.problems.items()]
         raise InvalidInput("not one item can be accepted", errors=places)
+    check_quota(caller().organization, "artifact.declare", Counter(asked.project for asked in batch.wanted))
     receipt = door().engine.intake.submit(batch.wanted, idempotency(body))
     waited = wait_for(receipt.ids, fresh=not receipt.replayed)
     items = [*_shown(batch, receipt.ids, waited.documents)]

@@ -9,7 +9,9 @@ from flask import Request, current_app, request
 
 from api.keyring import KeyRing
 from api.known_projects import KnownProjects
-from api.limits import RateLimit, Slots
+from api.limits import Slots
+from api.quotas import Quotas
+from api.rates import Rates
 from api.readiness import Readiness
 from api.stops import StopList
 from metaqore.adapters.announcements import Announcements
@@ -32,7 +34,8 @@ class Door(msgspec.Struct, frozen=True):
     announcements: Announcements
     keys: KeyRing
     stops: StopList
-    rate: RateLimit
+    rates: Rates
+    quotas: Quotas
     projects: KnownProjects
     readiness: Readiness
     #: How many threads may be held at once by those who wait or follow, and how many of these by streams.

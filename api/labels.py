@@ -13,6 +13,8 @@ from metaqore.ids import new_secret
 
 #: Where the request id is kept in a WSGI environment.
 REQUEST_ID = "metaqore.request_id"
+#: Where a WSGI environment keeps the headers that say how much is left of a rate limit.
+RATE = "metaqore.rate"
 
 SECURITY_HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
@@ -50,6 +52,7 @@ class Labelled:
             is_whole = "Content-Length" in names
             headers.append(("X-Request-Id", request_id))
             headers += [header for header in SECURITY_HEADERS if header[0] not in names]
+            headers += environ.get(RATE, ())
             return start_response(status, headers, exc_info)
 
         body = self._inner(environ, start)

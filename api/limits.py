@@ -1,16 +1,27 @@
-"""What one process lets happen at once, and how often one key may call."""
+"""What one process lets happen at once, and how often somebody may call, over all processes."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
-from metaqore.errors import RateLimited
+import msgspec
+import structlog
 
-#: How many keys a process keeps a bucket for.
-_BUCKETS = 10_000
+from metaqore.adapters.limits_redis import Granted, Wanted
+from metaqore.errors import RateLimited, Unavailable
+
+log = structlog.get_logger(__name__)
+
+#: For how many limits a process keeps leases, how large one may be, and for how many seconds it is good.
+_MAX_LEASES, _MAX_LEASE, _LEASE_S = 10_000, 256, 1.0
+#: For how many seconds the shared counters are left alone after they did not answer, and what share of a limit a
+#: process allows meanwhile.
+_ALONE_S, _STRICTER = 1.0, 4
 
 
 class Slots:
@@ -38,39 +49,164 @@ class Slots:
         self._free.release()
 
 
-class RateLimit:
-    """A token bucket for each key, in this process: with N processes a key may do up to N times as much.
+class Limit(msgspec.Struct, frozen=True):
+    """One kind of limit, as the ``RateLimit-Policy`` header names it. ``per_minute`` 0 is no limit."""
 
-    Args:
-        per_minute: 0 switches it off.
-    """
+    name: str
+    per_minute: int
 
-    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._per_minute = per_minute
-        self._clock = clock
-        self._guard = threading.Lock()
-        #: key id → (tokens left, when)
-        self._buckets: dict[str, tuple[float, float]] = {}
+    @property
+    def lease(self) -> int:
+        """How many calls are taken from the shared counter at once: what comes in a twentieth of a second."""
+        return max(1, min(_MAX_LEASE, self.per_minute // 1200))
 
-    def spend(self, key_id: str) -> None:
-        """Take one token of ``key_id``.
+
+class Shared(Protocol):
+    """The counters that all processes share."""
+
+    def take(self, wanted: Sequence[Wanted]) -> list[Granted]:
+        """Take cells of each limit.
 
         Raises:
-            RateLimited: there is none; says when there will be one.
+            Unavailable: they cannot be asked.
         """
-        if self._per_minute == 0:
-            return
-        rate = self._per_minute / 60
+
+
+class _Lease:
+    """Calls that were taken from the shared counter and not used yet; or until when there are none."""
+
+    __slots__ = ("blocked_until", "left", "tokens", "until")
+
+    def __init__(self) -> None:
+        self.tokens = 0
+        self.until = 0.0
+        self.left = 0
+        self.blocked_until = 0.0
+
+
+class RateLimit:
+    """Limits over all processes, at the price of a dictionary look-up for most calls.
+
+    A process takes a lease of some calls from the shared counter and spends it by itself; what it has not spent within
+    a second is given up. So the limit is never exceeded, and at most one lease for each process is lost. Where the
+    shared counters cannot be asked, each process goes on by itself with a quarter of the limit: stricter, never open.
+    """
+
+    def __init__(self, shared: Shared, clock: Callable[[], float] = time.monotonic) -> None:
+        self._shared = shared
+        self._local = LocalLimits(clock)
+        self._clock = clock
+        self._guard = threading.Lock()
+        self._alone_until = 0.0
+        self._leases: dict[str, _Lease] = {}
+        #: Name of a limit → until when the last one is blocked under it.
+        self._blocking: dict[str, float] = {}
+
+    def spend(self, *claims: tuple[Limit, str]) -> int | None:
+        """Count one call under each limit, of whom is named beside it.
+
+        Returns:
+            How many calls are left under the first limit; None where it is no limit.
+
+        Raises:
+            RateLimited: there is none left under one of them; says when there will be one.
+        """
+        left: dict[str, int] = {}
+        short = []
+        now = self._clock()
+        with self._guard:
+            for limit, who in claims:
+                if limit.per_minute == 0:
+                    continue
+                key = f"{limit.name}:{who}"
+                lease = self._leases.get(key)
+                if lease is not None and now < lease.blocked_until:
+                    raise _refused(limit, lease.blocked_until - now)
+                if lease is not None and lease.tokens > 0 and now < lease.until:
+                    lease.tokens -= 1
+                    left[limit.name] = lease.left + lease.tokens
+                else:
+                    short.append((limit, key))
+        if short:
+            left.update(self._renew(short))
+        return left.get(claims[0][0].name)
+
+    def is_blocking(self, limit: Limit) -> bool:
+        """Return whether anybody may be without a call under ``limit``: nearly always nobody is."""
+        until = self._blocking.get(limit.name)
+        return until is not None and until > self._clock()
+
+    def check(self, limit: Limit, who: str) -> None:
+        """Refuse ``who`` where they are known to have no call left; counts nothing.
+
+        Raises:
+            RateLimited: so it is.
+        """
+        lease = self._leases.get(f"{limit.name}:{who}")
+        if lease is not None and lease.blocked_until > 0 and (wait := lease.blocked_until - self._clock()) > 0:
+            raise _refused(limit, wait)
+
+    def _renew(self, short: Sequence[tuple[Limit, str]]) -> dict[str, int]:
+        """Take new leases, all in one round trip, and count a call under each."""
+        granted = self._take([Wanted(key, limit.per_minute, limit.lease) for limit, key in short])
+        now = self._clock()
+        left = {}
+        refused: list[RateLimited] = []
+        with self._guard:
+            if len(self._leases) > _MAX_LEASES:
+                self._leases.clear()
+            for (limit, key), given in zip(short, granted, strict=True):
+                lease = self._leases.setdefault(key, _Lease())
+                if given.cells == 0:
+                    lease.blocked_until = now + given.wait_s
+                    self._blocking[limit.name] = max(self._blocking.get(limit.name, 0.0), lease.blocked_until)
+                    refused.append(_refused(limit, given.wait_s))
+                    continue
+                kept = lease.tokens if now < lease.until else 0
+                lease.tokens = kept + given.cells - 1
+                lease.left, lease.until = given.left, now + _LEASE_S
+                left[limit.name] = lease.left + lease.tokens
+        if refused:
+            raise refused[0]
+        return left
+
+    def _take(self, wanted: Sequence[Wanted]) -> list[Granted]:
+        if self._clock() >= self._alone_until:
+            try:
+                return self._shared.take(wanted)
+            except Unavailable as error:
+                self._alone_until = self._clock() + _ALONE_S
+                log.warning("limits_not_shared", reason=error.message)
+        return [self._local.take(one) for one in wanted]
+
+
+class LocalLimits:
+    """Token buckets of this process alone, each a quarter of the limit."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._guard = threading.Lock()
+        #: key → (tokens left, when)
+        self._buckets: dict[str, tuple[float, float]] = {}
+
+    def take(self, wanted: Wanted) -> Granted:
+        """Take cells of one limit."""
+        most = max(1.0, wanted.per_minute / _STRICTER)
+        rate = most / 60
         with self._guard:
             now = self._clock()
-            tokens, at = self._buckets.get(key_id, (float(self._per_minute), now))
-            tokens = min(float(self._per_minute), tokens + (now - at) * rate)
-            if tokens >= 1:
-                if len(self._buckets) > _BUCKETS:
-                    self._buckets.clear()
-                self._buckets[key_id] = (tokens - 1, now)
-                return
-        seconds = max(1, round((1 - tokens) / rate))
-        raise RateLimited(
-            f"this key may call {self._per_minute} times a minute: wait {seconds} s", retry_after_s=seconds
-        )
+            tokens, at = self._buckets.get(wanted.key, (most, now))
+            tokens = min(most, tokens + (now - at) * rate)
+            cells = min(wanted.cells, int(tokens))
+            if len(self._buckets) > _MAX_LEASES:
+                self._buckets.clear()
+            self._buckets[wanted.key] = (tokens - cells, now)
+        return Granted(cells, int(tokens) - cells, 0.0 if cells else (1 - tokens) / rate)
+
+
+def _refused(limit: Limit, wait_s: float) -> RateLimited:
+    seconds = max(1, math.ceil(wait_s))
+    return RateLimited(
+        f"{limit.per_minute} calls a minute are allowed for each {limit.name}: wait {seconds} s",
+        retry_after_s=seconds, limit=limit.name,
+    )  # fmt: skip

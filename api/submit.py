@@ -52,11 +52,23 @@ def submit(kind: str, project: str | None, payload: Mapping[str, Any], *, body: 
         MetaQoreError: nothing was stored.
     """
     sent = body if body is not None else {"project": project, **payload}
-    receipt = door().engine.intake.submit([submission(kind, project, payload)], idempotency(sent))
+    wanted = submission(kind, project, payload)
+    check_quota(wanted.organization, kind, {project: 1})
+    receipt = door().engine.intake.submit([wanted], idempotency(sent))
     waited = wait_for(receipt.ids, fresh=not receipt.replayed)
     document = waited.documents.get(receipt.ids[0])
     answer = answers.accepted(receipt.ids[0]) if document is None else answers.decided(document)
     return labelled(answer, receipt, waited)
+
+
+def check_quota(organization: str, kind: str, projects: Mapping[str | None, int]) -> None:
+    """Refuse what would make a queue longer than the organization, or a project, may.
+
+    Raises:
+        QuotaExceeded: too much waits there already.
+    """
+    here = door()
+    here.quotas.check(here.engine.catalogue[kind].queue, organization, projects)
 
 
 class Waited(msgspec.Struct, frozen=True):

@@ -83,7 +83,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     oidc_organization_claim: str = ""
     oidc_scopes_claim: str = "scope"
     oidc_kind_claim: str = ""
-    rate_limit_per_minute: Annotated[int, msgspec.Meta(ge=0)] = 0
+    rate_limit_per_minute: Annotated[int, msgspec.Meta(ge=0)] = 600_000
+    rate_limit_organization_per_minute: Annotated[int, msgspec.Meta(ge=0)] = 1_200_000
+    rate_limit_failures_per_minute: Annotated[int, msgspec.Meta(ge=0)] = 6_000
+    trusted_proxies: str = ""
+    quota_open_per_organization: Annotated[int, msgspec.Meta(ge=0)] = 200_000
+    quota_open_per_project: Annotated[int, msgspec.Meta(ge=0)] = 100_000
     audit_log_name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$")] = "metaqore"
     audit_key_file: str = ""
     audit_witness_file: str = ""

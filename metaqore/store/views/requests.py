@@ -57,6 +57,15 @@ class RequestViews(Lookup):
         found = self.page(_COLUMNS, "requests", where, key="seq", after=after, limit=limit, descending=True)
         return Page([_shown(row) for row in found.items], found.last)
 
+    def open_by_project(self, queue: str, organization: str) -> dict[str | None, int]:
+        """Return how many requests of an organization wait on a queue, by project."""
+        rows = self.rows(
+            "SELECT project, count(*) AS n FROM requests WHERE queue = ? AND state IN ('accepted', 'running') "
+            "AND organization = ? GROUP BY project",
+            (queue, organization),
+        )
+        return {row["project"]: row["n"] for row in rows}
+
     def finished(self, ids: Sequence[str]) -> dict[str, bytes]:
         """Return the documents of those of ``ids`` that are finished: one query for all who wait."""
         states = ", ".join(f"'{state.value}'" for state in sorted(TERMINAL))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jwt
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from flask.testing import FlaskClient
@@ -287,3 +288,50 @@ def test_a_delegated_token_of_a_jwt_ends_with_the_jwt(site: Site, local_issuer: 
     assert made["principal"] == "oidc:ann/w1"
     claims = jwt.decode(made["token"][4:], options={"verify_signature": False})
     assert claims["exp"] == jwt.decode(token, options={"verify_signature": False})["exp"]
+
+
+# --- limits
+
+
+@pytest.fixture
+def narrow(site: Site) -> Iterator[FlaskClient]:
+    """An application that allows little; the shared counters are out of reach, so it is by itself."""
+    tight = {"rate_limit_per_minute": 24, "rate_limit_failures_per_minute": 12, "quota_open_per_project": 2}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("api.app.PublisherBell", Silent)
+        app = create_app(msgspec.structs.replace(site.settings, **tight))
+    yield app.test_client()
+    app.extensions[EXTENSION].engine.database.close()
+
+
+def test_whoever_calls_too_often_hears_when_to_come_again(site: Site, narrow: FlaskClient) -> None:
+    mine = {"Authorization": f"Bearer {site.key}"}
+    answers = [narrow.get("/api/v1/projects", headers=mine) for _ in range(7)]
+
+    assert [answer.status_code for answer in answers] == [200] * 6 + [429]
+    assert answers[0].headers["RateLimit-Policy"] == '"principal";q=24;w=60, "organization";q=1200000;w=60'
+    assert [a.headers["RateLimit"].split(";")[1] for a in answers] == ["r=5", "r=4", "r=3", "r=2", "r=1", "r=0", "r=0"]
+    assert 1 <= int(answers[6].headers["Retry-After"]) <= 10
+    assert (answers[6].json or {})["code"] == "rate_limited"
+
+
+def test_an_address_that_guesses_is_refused_before_anything_is_looked_up(site: Site, narrow: FlaskClient) -> None:
+    unknown = {"Authorization": "Bearer mq_live_" + "0" * 12 + "_" + "0" * 72}
+    codes = [narrow.get("/api/v1/projects", headers=unknown).status_code for _ in range(4)]
+    there = {"Authorization": f"Bearer {site.key}"}
+
+    assert codes == [401, 401, 401, 429]
+    assert narrow.get("/api/v1/projects", headers=there).status_code == 429
+    elsewhere = narrow.get("/api/v1/projects", headers=there, environ_overrides={"REMOTE_ADDR": "192.0.2.9"})
+    assert elsewhere.status_code == 200
+
+
+def test_a_project_with_too_much_in_line_takes_no_more(site: Site, narrow: FlaskClient) -> None:
+    project = site.made("/projects", {"name": "p"})["id"]
+    mine = {"Authorization": f"Bearer {site.key}"}
+    answers = [narrow.post("/api/v1/artifacts", json=declared(project), headers=mine) for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [202, 202, 429]
+    assert (answers[2].json or {})["code"] == "quota_exceeded"
+    both = narrow.post("/api/v1/artifacts/batch", json={"items": [declared(project)] * 2}, headers=mine)
+    assert both.status_code == 429

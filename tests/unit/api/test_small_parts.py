@@ -15,10 +15,10 @@ from api import errors, paging
 from api.idempotency import idempotency
 from api.keyring import KeyRing
 from api.known_projects import KnownProjects
-from api.limits import RateLimit, Slots
+from api.limits import Slots
 from api.merge_patch import merge_patch, merged
 from api.preconditions import expected_version
-from metaqore.errors import InvalidInput, Malformed, MetaQoreError, NotFound, PreconditionFailed, RateLimited
+from metaqore.errors import InvalidInput, Malformed, MetaQoreError, NotFound, PreconditionFailed
 from metaqore.errors import Unauthenticated as Refused
 from metaqore.security.keys import Principal, StoredKey, hash_secret, mint
 
@@ -117,24 +117,6 @@ def test_the_secret_before_a_rotation_works_until_its_time_has_come() -> None:
 
 
 # --- limits
-
-
-def test_a_bucket_refills_with_time() -> None:
-    clock = Clock()
-    rate = RateLimit(60, clock)
-    for _ in range(60):
-        rate.spend("k")
-    with pytest.raises(RateLimited) as caught:
-        rate.spend("k")
-    assert caught.value.details["retry_after_s"] == 1
-    rate.spend("another key")
-
-    clock.now += 2
-
-    rate.spend("k")
-    rate.spend("k")
-    with pytest.raises(RateLimited):
-        rate.spend("k")
 
 
 def test_places_are_given_back() -> None:

@@ -1,0 +1,109 @@
+"""Who is limited by what: principals and organizations after they are known, addresses before.
+
+The headers are those of draft-ietf-httpapi-ratelimit-headers-10: ``RateLimit-Policy`` says what is allowed,
+``RateLimit`` what is left.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from api.labels import RATE
+from api.limits import Limit, RateLimit, Shared
+from metaqore.errors import RateLimited, SettingsError
+from metaqore.security.keys import Principal
+from metaqore.settings import Settings
+
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Rates:
+    """The limits of this installation.
+
+    Raises:
+        SettingsError: a trusted proxy is no address.
+    """
+
+    def __init__(self, settings: Settings, shared: Shared) -> None:
+        self._rate = RateLimit(shared)
+        self._principal = Limit("principal", settings.rate_limit_per_minute)
+        self._organization = Limit("organization", settings.rate_limit_organization_per_minute)
+        self._address = Limit("address", settings.rate_limit_failures_per_minute)
+        self._proxies = networks(settings.trusted_proxies)
+        stated = [limit for limit in (self._principal, self._organization) if limit.per_minute]
+        self._policy = ", ".join(f'"{limit.name}";q={limit.per_minute};w=60' for limit in stated)
+
+    def before(self, environ: Mapping[str, Any]) -> None:
+        """Refuse an address from which too many failed logins came; costs no look-up anywhere.
+
+        Raises:
+            RateLimited: so it is.
+        """
+        if self._rate.is_blocking(self._address):
+            self._rate.check(self._address, client_address(environ, self._proxies))
+
+    def failed(self, environ: Mapping[str, Any]) -> None:
+        """Count a failed login.
+
+        Raises:
+            RateLimited: it was one too many.
+        """
+        self._rate.spend((self._address, client_address(environ, self._proxies)))
+
+    def spend(self, who: Principal, environ: dict[str, Any]) -> None:
+        """Count one call of a verified principal; a delegated token counts for whoever handed it on.
+
+        Raises:
+            RateLimited: they, or their organization, have none left.
+        """
+        name = who.delegator or who.name
+        try:
+            left = self._rate.spend(
+                (self._principal, f"{who.organization}/{name}"), (self._organization, who.organization)
+            )
+        except RateLimited as error:
+            environ[RATE] = self._headers(str(error.details["limit"]), 0, error.details["retry_after_s"])
+            raise
+        if left is not None:
+            quota = self._principal.per_minute
+            environ[RATE] = self._headers("principal", left, math.ceil((quota - left) * 60 / quota))
+
+    def _headers(self, name: str, left: int, seconds: int) -> list[tuple[str, str]]:
+        return [("RateLimit-Policy", self._policy), ("RateLimit", f'"{name}";r={left};t={seconds}')]
+
+
+def networks(text: str) -> tuple[_Network, ...]:
+    """Return the networks in a comma-separated list.
+
+    Raises:
+        SettingsError: one of them is no address and no network.
+    """
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise SettingsError(f"METAQORE_TRUSTED_PROXIES={text!r}: {error}. Give addresses or networks") from error
+
+
+def client_address(environ: Mapping[str, Any], proxies: tuple[_Network, ...]) -> str:
+    """Return from where a call came: the peer, or what trusted proxies say stands before them.
+
+    ``X-Forwarded-For`` is read from its right end and only as far as trusted proxies wrote it; an IPv6 address counts
+    with its /64, which is what one customer gets.
+    """
+    peer = str(environ.get("REMOTE_ADDR", ""))
+    hops = [peer]
+    if proxies:
+        hops = [*str(environ.get("HTTP_X_FORWARDED_FOR", "")).split(","), peer]
+    found = peer
+    for hop in reversed(hops):
+        try:
+            address = ipaddress.ip_address(hop.strip())
+        except ValueError:
+            break
+        found = str(ipaddress.ip_network((address, 64), strict=False)) if address.version == 6 else str(address)
+        if not any(address in network for network in proxies if network.version == address.version):
+            break
+    return found
