@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from marshmallow import INCLUDE, Schema, fields
 
+from api.schemas.psmp_reports import ReportSchema
+
 
 class PlaceSchema(Schema):
     """One thing that is wrong, and where."""
@@ -26,7 +28,10 @@ class ProblemSchema(Schema):
     request_id = fields.String(metadata={"description": "X-Request-Id of this exchange"}, allow_none=True)
     request = fields.String(metadata={"description": "The request whose outcome this is"})
     scope = fields.String(metadata={"description": "With forbidden: the scope that the key lacks"})
-    blocking_report = fields.Dict(metadata={"description": "With blocked: what stands in the way, and what to do"})
+    blocking_report = fields.Nested(
+        ReportSchema, metadata={"description": "With blocked: what stands in the way, and what to do"}
+    )
+    result = fields.Dict(metadata={"description": "With blocked by something else than conflicts: its result"})
     decision = fields.Dict(metadata={"description": "With vetoed: SecureGateway's decision and its reasons"})
 
     class Meta:

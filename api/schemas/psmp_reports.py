@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields, validate
+from marshmallow import INCLUDE, Schema, fields, validate
 
 from api.schemas.psmp import ConflictSchema, objects
 from api.schemas.strict import Boolean, Integer, Moment, choice
@@ -36,7 +36,7 @@ class RemedySchema(Schema):
     resolves = fields.List(fields.String(), required=True, metadata={"description": "Conflicts that it takes away"})
     predicted_verdict = choice("approved", required=True)
     needs_scope = fields.String(required=True)
-    expires_at = Moment(required=True, metadata={"description": "Ask again after this"})
+    expires_at = fields.String(required=True, metadata={"format": "date-time", "description": "Ask again after this"})
     request = fields.Nested(RemedyRequestSchema, required=True)
 
 
@@ -64,25 +64,33 @@ class CauseSchema(Schema):
 
 
 class ReportSchema(Schema):
-    """What blocks one proposal, and what to do about it."""
+    """What blocks a request, and what to do about it.
+
+    What goes beyond the conflicts is there where a blocked proposal is asked about by itself; ``links.remedies`` says
+    where that is.
+    """
 
     project = fields.String(required=True)
-    proposal = fields.String(required=True)
-    artifact = objects(required=True)
-    summary = fields.String(required=True, metadata={"description": "All of it in one sentence"})
-    base_version = Integer(required=True)
-    head_version = Integer(required=True)
+    proposal = fields.String(metadata={"description": "The declaration that was kept; absent for other requests"})
+    artifact = objects()
+    summary = fields.String(metadata={"description": "All of it in a sentence or two"})
+    base_version = Integer()
+    head_version = Integer()
     conflicts = fields.List(fields.Nested(BlockedConflictSchema), required=True)
     minimal_core = fields.List(
-        fields.Nested(CauseSchema), required=True,
+        fields.Nested(CauseSchema),
         metadata={"description": "Without all of these it is admitted; with any one of them left it is not"},
-    )  # fmt: skip
-    core_is_minimal = Boolean(required=True, metadata={"description": "false: too many causes to tell"})
-    remedies = fields.List(fields.Nested(RemedySchema), required=True)
-    complete = Boolean(
-        required=True, metadata={"description": "false: more could have been tried than there was time for"}
     )
+    core_is_minimal = Boolean(metadata={"description": "false: too many causes to tell"})
+    remedies = fields.List(fields.Nested(RemedySchema))
+    complete = Boolean(metadata={"description": "false: more could have been tried than there was time for"})
     merge_conflicts = fields.List(objects())
+    links = objects()
+
+    class Meta:
+        """Requests other than declarations have further members."""
+
+        unknown = INCLUDE
 
 
 class ProposalSchema(Schema):

@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import msgspec
 
 from metaqore.audit.tags import Tag
+from metaqore.clock import to_rfc3339
 from metaqore.errors import InvalidInput
 from metaqore.ids import new_id
 from metaqore.messages import AuditNote, EventNote, Outcome, Request, Verdict, Write, failed
@@ -196,7 +197,7 @@ def shown(approval: Approval) -> dict[str, Any]:
         "content_hash": approval.content_hash,
         "needs_scope": approval.needed_scope,
         "state": approval.state,
-        "expires_at": approval.expires_at,
+        "expires_at": to_rfc3339(approval.expires_at),
     }
 
 
@@ -246,7 +247,8 @@ def _may_not(request: Request, asked: Answer, approval: Approval, now: int) -> O
         return failed("approval_expired", f"approval {approval.id} has expired: escalate the conflict again")
     if approval.needed_scope not in asked.authority:
         return failed("forbidden", f"answering approval {approval.id} needs the scope {approval.needed_scope}")
-    if asked.answer == "approve" and request.principal == approval.author:
+    # A token that somebody has delegated (``owner/agent``) is no second person.
+    if asked.answer == "approve" and f"{request.principal}/".startswith(f"{approval.author}/"):
         return failed("forbidden", f"{request.principal} wrote what approval {approval.id} is about: another must")
     if asked.content_hash not in (None, approval.content_hash):
         return failed(

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from metaqore.canonical import canonical_json, sha256_hex
+from metaqore.clock import to_rfc3339
 from metaqore.psmp import edits, fixes
 from metaqore.psmp.edits import Payload
 from metaqore.psmp.minimal_core import Cause, Core
@@ -98,7 +99,7 @@ def offer(
         "predicted_verdict": "approved",
         "needs_scope": scope,
         "principal": principal,
-        "expires_at": now + STANDS_MS,
+        "expires_at": to_rfc3339(now + STANDS_MS),
         "request": {
             "method": "POST",
             "url": url,

@@ -86,9 +86,11 @@ def test_what_a_person_denies_is_closed(pipeline: Pipeline, project: str) -> Non
 
 def test_nobody_approves_what_they_wrote(pipeline: Pipeline, project: str) -> None:
     _, approval = escalated(pipeline, project)
-    state, _, error = decide(pipeline, answer(project, approval["id"], by="bob"))[0]
-    assert (state, error["code"]) == ("failed", "forbidden")
+    for author in ("bob", "bob/helper"):
+        state, _, error = decide(pipeline, answer(project, approval["id"], by=author))[0]
+        assert (state, error["code"]) == ("failed", "forbidden")
     assert approvals(pipeline) == [("open", None)]
+    assert decide(pipeline, answer(project, approval["id"], by="bobby"))[0][1] == "approved"
 
 
 def test_answering_needs_the_scope_that_the_approval_names(pipeline: Pipeline, project: str) -> None:
