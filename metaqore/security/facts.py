@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from metaqore.security.finding_types import FINDING_TYPES
 from metaqore.security.model import Assessment, Label, Position
 
 Facts = dict[str, Any]
@@ -44,7 +45,7 @@ VOCABULARY: Mapping[str, Fact] = {
     "task_type": Fact(TEXT, "as declared"),
     "agent": Fact(TEXT, "as declared"),
     "position": Fact(TEXT, "where the text comes from", frozenset(p.value for p in Position)),
-    "findings": Fact(TEXTS, "types of what was found, each once"),
+    "findings": Fact(TEXTS, "types of what was found, each once", FINDING_TYPES),
     "threats": Fact(TEXTS, "families of attacks that were found, each once", THREATS),
     "payload.size": Fact(NUMBER, "characters"),
     "requested.provider": Fact(TEXT, 'the provider that is asked for; "" leaves the choice'),

@@ -23,7 +23,7 @@ from metaqore.security.layers import Layer, Stack, stack
 from metaqore.security.model import Assessment, Context, Decision, Label, Position, ProviderStatus
 from metaqore.security.policy import decide, denied_early, with_label
 from metaqore.security.policy_file import Policies, read_layer
-from metaqore.security.ports import GateReads, StoredPolicy
+from metaqore.security.ports import GateReads, Stop, StoredPolicy
 from metaqore.security.redact import WHOLE, Pseudonyms, pseudonymise
 
 #: Approvals of payloads, as they are asked for.
@@ -112,15 +112,19 @@ class SecureGate:
         """Return the veto of each request that is stopped, or denied for what it is, by id. See ``requests.ports``."""
         vetoed: dict[str, Outcome] = {}
         policies = self._policies()
+        places: dict[tuple[str, str | None], tuple[Sequence[Stop], Stack]] = {}
         for request in batch:
-            if request.kind in _ALWAYS:
+            place = (request.organization, request.project)
+            if place not in places:
+                places[place] = (reads.stops(*place), self.layers(request, reads, policies))
+            stopped, layers = places[place]
+            if not (stopped or layers.has_early) or request.kind in _ALWAYS:
                 continue
-            stopped = stops.against(request, reads.stops(request.organization, request.project))
-            if stopped:
-                vetoed[request.id] = denied(request, stopped, "stop", "", now)
+            objections = stops.against(request, stopped)
+            if objections:
+                vetoed[request.id] = denied(request, objections, "stop", "", now)
                 continue
-            layers = self.layers(request, reads, policies)
-            objections = denied_early(layers, early_facts(asked_of(request, None))) if layers.has_early else ()
+            objections = denied_early(layers, early_facts(asked_of(request, None)))
             if objections:
                 vetoed[request.id] = denied(request, objections, self._policy, layers.digest, now)
         return vetoed

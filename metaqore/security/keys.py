@@ -21,12 +21,11 @@ from metaqore.messages import Write
 
 #: What a key may be allowed to do. ``*`` is for the development key of the embedded default.
 SCOPES = (
-    "tokens:delegate", "budgets:read", "budgets:manage",
-    "projects:read", "projects:write", "projects:restore", "artifacts:read", "artifacts:write", "conflicts:resolve",
-    "conflicts:override",
-    "labels:declassify", "approvals:answer", "tasks:write", "requests:read", "requests:cancel", "security:assess",
-    "security:stop", "policies:read", "policies:manage", "llm:generate",
-    "hmcp:read", "hmcp:train", "webhooks:manage", "events:read", "keys:manage", "audit:read", "metrics:read",
+    "tokens:delegate", "budgets:read", "budgets:manage", "projects:read", "projects:write", "projects:restore",
+    "artifacts:read", "artifacts:write", "conflicts:resolve", "conflicts:override", "labels:declassify",
+    "approvals:answer", "tasks:write", "requests:read", "requests:cancel", "security:assess", "security:stop",
+    "policies:read", "policies:manage", "llm:generate", "hmcp:read", "hmcp:train", "webhooks:manage", "events:read",
+    "keys:manage", "audit:read", "privacy:manage", "metrics:read",
 )  # fmt: skip
 ALL = "*"
 #: Sets of scopes that go together, for those who would rather name what a key is for.

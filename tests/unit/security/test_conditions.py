@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import cel
 import pytest
 from hypothesis import given, settings
@@ -13,6 +16,7 @@ from metaqore.security.cel_check import MAX_COST, check, cost, show
 from metaqore.security.cel_compile import compiled
 from metaqore.security.constraints import demands
 from metaqore.security.facts import NOTHING, NUMBER, TEXT, VOCABULARY
+from metaqore.security.finding_types import FINDING_TYPES
 from metaqore.security.model import Label
 
 _TEXTS = [name for name, fact in VOCABULARY.items() if fact.type == TEXT and fact.values is None]
@@ -28,6 +32,7 @@ def quoted(text):
 def conditions():
     name = st.sampled_from(_TEXTS)
     word = st.sampled_from(WORDS).map(quoted)
+    found = st.sampled_from(["email", "phone", "iban"]).map(quoted)
     number = st.one_of(st.sampled_from(_NUMBERS), st.integers(-3, 5).map(str))
     amount = st.one_of(
         number, st.tuples(number, st.sampled_from("+-"), number).map(lambda t: f"({t[0]} {t[1]} {t[2]})")
@@ -40,10 +45,10 @@ def conditions():
         st.tuples(name, st.sampled_from(["==", "!="]), word).map(" ".join),
         closed.map(lambda t: f'{t[0]} {t[1]} "{t[2]}"'),
         st.tuples(name, st.lists(word, min_size=1, max_size=3)).map(lambda t: f"{t[0]} in [{', '.join(t[1])}]"),
-        st.tuples(word, st.sampled_from(["findings"])).map(" in ".join),
+        found.map(lambda text: f"{text} in findings"),
         st.tuples(amount, st.sampled_from(["==", "!=", "<", "<=", ">", ">="]), amount).map(" ".join),
         st.tuples(name, method, st.sampled_from(["a", "b", "l", ""])).map(lambda t: f'{t[0]}.{t[1]}("{t[2]}")'),
-        st.tuples(st.sampled_from(["exists", "all"]), word).map(lambda t: f"findings.{t[0]}(f, f == {t[1]})"),
+        st.tuples(st.sampled_from(["exists", "all"]), found).map(lambda t: f"findings.{t[0]}(f, f == {t[1]})"),
         st.sampled_from(["size(findings) > 1", "threats.size() == 0", '"jailbreak" in threats']),
     )  # fmt: skip
     return st.recursive(
@@ -68,7 +73,8 @@ def given_facts(draw):
         elif fact.type == NUMBER:
             facts[name] = draw(st.integers(0, 4))
         else:
-            facts[name] = tuple(draw(st.lists(st.sampled_from(sorted(fact.values or WORDS)), unique=True, max_size=3)))
+            some = ["email", "phone", "iban"] if name == "findings" else sorted(fact.values or ())
+            facts[name] = tuple(draw(st.lists(st.sampled_from(some), unique=True, max_size=3)))
     facts["level"] = int(Label[facts["label"]])
     return facts
 
@@ -121,6 +127,7 @@ def test_what_a_condition_demands_is_true_wherever_it_holds(text, facts):
         ('lable == "PUBLIC"', r"unknown fact 'lable'.*'label'"),
         ('label == "SECRET"', r"label is never 'SECRET'.*CRITICAL"),
         ('label == "PUBLIC" && "jailbrake" in threats', r"threats is never 'jailbrake'"),
+        ('"paymet_card" in findings', r"findings is never 'paymet_card'"),
         ("level == \"2\"", r"is a text, where a number"),
         ("label", r"no truth value"),
         ("true", r"looks at no fact"),
@@ -167,3 +174,17 @@ def test_the_cost_of_a_condition_is_known_before():
 
     assert cost(cheap) == 3
     assert 3 < cost(dear) < MAX_COST
+
+
+def test_every_type_that_a_detector_finds_may_be_asked_for_and_no_other():
+    from metaqore.security import detect_secrets
+    from metaqore.security.detect_numbers import NATIONAL_NUMBERS
+
+    found = {*detect_secrets._ISSUED, *NATIONAL_NUMBERS}
+    for file in Path(detect_secrets.__file__).parent.glob("detect*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("Hit", "_hit"):
+                leaves = [leaf.value for leaf in ast.walk(node.args[0]) if isinstance(leaf, ast.Constant)]
+                found |= {leaf for leaf in leaves if isinstance(leaf, str)}
+
+    assert found == FINDING_TYPES
