@@ -29,6 +29,8 @@ MAX_EXPIRES_S = 86_400
 MAX_TOUCHES = 256
 MAX_PURPOSE = 1000
 MAX_WARNINGS = 200
+#: Lets one withdraw what somebody else has announced.
+OVERRIDE = "conflicts:override"
 
 
 class Touch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,9 +62,10 @@ class Announce(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class Withdraw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The payload of ``intent.withdraw``."""
+    """The payload of ``intent.withdraw``; ``authority`` is set by the door, from the caller's scopes."""
 
     intent: str
+    authority: tuple[str, ...] = ()
 
 
 def study(request: Request) -> Announce:
@@ -249,8 +252,9 @@ def _withdraw(request: Request, asked: Withdraw, reads: PsmpReads, now: int) -> 
     intent = reads.intents({asked.intent}).get(asked.intent)
     if intent is None or intent.project != request.project:
         return failed("not_found", f"intent {asked.intent} does not exist")
-    if intent.principal != request.principal:
-        return failed("forbidden", f"intent {asked.intent} is {intent.principal}'s: only who announced it withdraws it")
+    if intent.principal != request.principal and OVERRIDE not in asked.authority:
+        message = f"intent {asked.intent} is {intent.principal}'s: to withdraw it you need the scope {OVERRIDE}"
+        return failed("forbidden", message)
     if intent.state != "open":
         return failed("not_open", f"intent {asked.intent} is {intent.state} already")
     return Outcome(

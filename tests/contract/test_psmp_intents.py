@@ -193,6 +193,9 @@ def test_an_intent_is_withdrawn_by_whom_it_is_and_once(pipeline: Pipeline) -> No
     ])  # fmt: skip
     assert [o.error.get("code") for o in outcomes] == ["forbidden", "not_found", "not_found", None, "not_open"]
     assert decide_one(pipeline, declared(p, "x", by="bob")).seen == ("approved", [])
+    other = decide_one(pipeline, intent(p, writes=doc("y"))).result["intent"]["id"]
+    over = asked(p, "intent.withdraw", by="bob", intent=other, authority=["conflicts:override"])
+    assert decide_one(pipeline, over).verdict == "approved"
 
 
 def test_what_binds_nobody_or_for_too_long_is_no_intent(pipeline: Pipeline) -> None:

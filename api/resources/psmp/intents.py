@@ -17,6 +17,7 @@ from api.schemas.strict import PageQuery, page_of
 from api.submit import submit
 from metaqore.clock import now_ms
 from metaqore.errors import NotFound
+from metaqore.psmp.intents import OVERRIDE
 
 blp = Blueprint("intents", __name__, url_prefix="/api/v1/projects", description="What agents are about to do")
 
@@ -65,9 +66,10 @@ class Intent(MethodView):
     @blp.alt_response(200, schema=RequestSchema, success=True)
     @blp.problems(404)
     def delete(self, project: str, intent: str) -> Response:
-        """Withdraw an intent of your own: it binds nobody any more"""
+        """Withdraw an intent: it binds nobody any more; somebody else's only with the scope conflicts:override"""
         intent_of(project, intent)
-        return submit("intent.withdraw", project, {"intent": intent})
+        authority = [OVERRIDE] if caller().may(OVERRIDE) else []
+        return submit("intent.withdraw", project, {"intent": intent, "authority": authority}, body={})
 
 
 def intent_of(project: str, intent: str) -> Any:
