@@ -285,7 +285,7 @@ class ResolveSchema(Schema):
 
     strategy = choice(*Strategy, load_default="retry")
     reason = fields.String(load_default="", validate=validate.Length(max=2000), metadata={
-        "description": "Needed for override; kept in the audit log"})  # fmt: skip
+        "description": "Needed for override; kept with the version"})  # fmt: skip
     expires_in_s = Integer(
         validate=validate.Range(60, 30 * 86_400),
         metadata={"description": "With escalate: how long a person has to answer; a day where it is not given"},

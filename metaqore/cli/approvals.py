@@ -22,7 +22,7 @@ from metaqore.store.views.psmp_approvals import ApprovalViews
 _by = click.option(
     "--by", default=getpass.getuser, show_default="your user name", help="In whose name; kept in the audit log."
 )
-_reason = click.option("--reason", default="", help="Kept in the audit log.")
+_reason = click.option("--reason", default="", help="Kept with the approval.")
 _hash = click.option("--content", "content_hash", metavar="SHA256", help="Refuse unless it is about this content.")
 
 

@@ -180,7 +180,7 @@ def ask(request: Request, asked: Ask, reads: ApprovalReads, now: int, outcome: O
     )  # fmt: skip
     outcome.audit.append(
         AuditNote(tag=Tag.APPROVAL_REQUESTED, subject=approval.id, outcome="open",
-                  details={"subject": approval.subject, "content": approval.content_hash, "reason": approval.reason})
+                  details={"subject": approval.subject, "content": approval.content_hash})
     )  # fmt: skip
     outcome.events.append(
         EventNote("approval.requested", approval.id, {"kind": approval.subject_kind, "subject": approval.subject})
@@ -207,7 +207,7 @@ def close_approval(outcome: Outcome, approval: Approval, state: End, reason: str
     outcome.writes.append(CloseApproval(approval.id, state, request.principal, reason, now))
     outcome.audit.append(
         AuditNote(tag=tag, subject=approval.id, outcome=state,
-                  details={"subject": approval.subject, "content": approval.content_hash, "reason": reason})
+                  details={"subject": approval.subject, "content": approval.content_hash})
     )  # fmt: skip
     outcome.events.append(EventNote(f"approval.{state}", approval.id, {"subject": approval.subject}))
 
@@ -272,7 +272,7 @@ def _admit(
     moved = _moved(approval, outcome)
     if moved:
         return failed("precondition_failed", f"{moved} since approval {approval.id} was asked for: escalate it again")
-    proposals.close(outcome, proposal, "admitted", "escalate", request, now, reason=asked.reason)
+    proposals.close(outcome, proposal, "admitted", "escalate", request, now)
     close_approval(outcome, approval, "approved", asked.reason, request, now)
     approval.state = "approved"
     outcome.result = {**outcome.result, "approval": shown(approval)}
@@ -293,7 +293,7 @@ def _refuse(
     request: Request, asked: Answer, approval: Approval, proposal: Proposal, _reads: ApprovalReads, now: int
 ) -> Outcome:
     outcome = Outcome(verdict=Verdict.APPROVED)
-    proposals.close(outcome, proposal, "denied", "deny", request, now, reason=asked.reason)
+    proposals.close(outcome, proposal, "denied", "deny", request, now)
     close_approval(outcome, approval, "denied", asked.reason, request, now)
     approval.state = "denied"
     outcome.result = {"approval": shown(approval), "proposal": {"id": proposal.id, "state": "denied"}}

@@ -91,8 +91,7 @@ def _withdraw(request: Request, asked: Withdraw, reads: ProposalReads, now: int)
         return moved
     outcome = Outcome(verdict=Verdict.APPROVED)
     outcome.audit.append(
-        AuditNote(tag=Tag.PROPOSAL_WITHDRAWN, subject=proposal.id, outcome="withdrawn",
-                  details={"reason": asked.reason})
+        AuditNote(tag=Tag.PROPOSAL_WITHDRAWN, subject=proposal.id, outcome="withdrawn")
     )  # fmt: skip
     outcome.events.append(EventNote("proposal.withdrawn", proposal.id, {"type": proposal.type, "name": proposal.name}))
     close(outcome, proposal, "withdrawn", "withdraw", request, now)
@@ -122,8 +121,6 @@ def close(
     how: str,
     request: Request,
     now: int,
-    *,
-    reason: str = "",
 ) -> None:
     """Add to ``outcome`` what closes a proposal, all its conflicts, and the question that is open about it."""
     ids = tuple(conflict["id"] for conflict in proposal.conflicts)
@@ -137,9 +134,9 @@ def close(
             AuditNote(tag=Tag.APPROVAL_ENDED, subject=proposal.approval, outcome="withdrawn", details={"by": how})
         )
         outcome.events.append(EventNote("approval.withdrawn", proposal.approval, {"subject": proposal.id}))
-    details = {"strategy": how, "reason": reason} if reason else {"strategy": how}
     outcome.audit += [
-        AuditNote(tag=Tag.CONFLICT_RESOLVED, subject=conflict, outcome="resolved", details=details) for conflict in ids
+        AuditNote(tag=Tag.CONFLICT_RESOLVED, subject=conflict, outcome="resolved", details={"strategy": how})
+        for conflict in ids
     ]
     outcome.events += [EventNote("conflict.resolved", conflict, {"strategy": how}) for conflict in ids]
     outcome.result = {**outcome.result, "resolved": list(ids), "strategy": how}

@@ -51,7 +51,7 @@ def study(request: Request) -> Resolve:
     except msgspec.ValidationError as error:
         raise InvalidInput(f"conflict.resolve: {error}") from error
     if resolve.strategy == "override" and not resolve.reason.strip():
-        raise InvalidInput("conflict.resolve: override needs a reason; it is kept in the audit log")
+        raise InvalidInput("conflict.resolve: override needs a reason; it is kept with the version")
     return resolve
 
 
@@ -118,5 +118,5 @@ def _decide_again(
         )
         outcome.audit.append(note)
         return outcome
-    proposals.close(outcome, proposal, "admitted", asked.strategy, request, now, reason=asked.reason)
+    proposals.close(outcome, proposal, "admitted", asked.strategy, request, now)
     return outcome

@@ -72,7 +72,7 @@ class Resolution(MethodView):
         if project is None:
             raise NotFound(f"conflict {conflict} does not exist")
         if body["strategy"] == "override" and not body["reason"].strip():
-            place = {"pointer": "/reason", "detail": "say why; it is kept in the audit log"}
+            place = {"pointer": "/reason", "detail": "say why; it is kept with the version"}
             raise InvalidInput("override needs a reason", errors=[place])
         authority = [scope for scope in ("conflicts:override",) if caller().may(scope)]
         payload = conditional({"conflict": conflict, "authority": authority, **body})
