@@ -69,6 +69,7 @@ DECLARE_FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "requires": st.lists(requirement, max_size=3), "claims": claims, "label": labels,
     "read_set": st.lists(read, max_size=3) | st.integers(254, 258).map(lambda n: [{"artifact": "a", "version": 1}] * n),
     "owns": pointers | st.none(), "force": pointers | st.none(), "intent": text | st.none(),
+    "if_match": st.integers(-2, 9) | st.sampled_from([None, 1.0, True, "1"]), "replaces": text | st.none(),
     "provenance": st.dictionaries(text, anything, max_size=2),
     "metadata": st.dictionaries(text, anything, max_size=2), "colour": anything,
 }  # fmt: skip
