@@ -14,7 +14,16 @@ from typing import Any
 from msgspec.structs import force_setattr
 
 from metaqore.messages import Outcome, Request
-from metaqore.psmp.effects import Change, NewVersion, SaveProject, SaveTask, SetArtifactState, SetEdges, Step
+from metaqore.psmp.effects import (
+    Change,
+    NewVersion,
+    SaveProject,
+    SaveTask,
+    SetAlias,
+    SetArtifactState,
+    SetEdges,
+    Step,
+)
 
 Decide = Callable[[Sequence[Request], Any, int], list[Outcome]]
 
@@ -37,7 +46,12 @@ def recorded(decide: Decide) -> Decide:
 
 
 #: The effects that change a member of a project, and which field names it.
-_MEMBERS: Mapping[type, str] = {NewVersion: "artifact", SetArtifactState: "artifact", SaveTask: "id"}
+_MEMBERS: Mapping[type, str] = {
+    NewVersion: "artifact",
+    SetArtifactState: "artifact",
+    SetAlias: "artifact",
+    SaveTask: "id",
+}
 
 
 def _mark(request: Request, outcome: Outcome, now: int) -> None:

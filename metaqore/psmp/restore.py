@@ -27,7 +27,7 @@ from metaqore.psmp.checkpoints import Place, PointReads, parse_point
 from metaqore.psmp.checks import workspace_for
 from metaqore.psmp.declaration import LABELS, studied
 from metaqore.psmp.diff import Difference, Member, compare
-from metaqore.psmp.effects import SaveTask
+from metaqore.psmp.effects import SaveTask, SetAlias
 from metaqore.psmp.handlers import open_case
 from metaqore.psmp.lifecycle import state_effects
 from metaqore.psmp.model import Case, Conflict, Declaration, Head, conflict_of
@@ -89,6 +89,8 @@ class Work(msgspec.Struct, kw_only=True):
     mode: Literal["strict", "adaptive", "playground"]
     differences: list[Difference]
     heads: dict[str, Head]
+    #: The members as they were, those that were deleted then among them.
+    then: Mapping[str, Member]
     outcome: Outcome
     members: list[dict[str, Any]] = []
     conflicts: list[Conflict] = []
@@ -145,7 +147,7 @@ def _restore(request: Request, asked: Restore, reads: PastReads, now: int, polic
     work = Work(
         request=request, asked=asked, place=place, reads=reads, policy=policy, now=now, mode=found.mode,
         differences=[difference for difference in compared if difference is not None],
-        heads={head.id: head for head in heads}, outcome=Outcome(verdict=Verdict.APPROVED),
+        heads={head.id: head for head in heads}, then=before, outcome=Outcome(verdict=Verdict.APPROVED),
     )  # fmt: skip
     return _carried_out(work, len(changes) - len(work.differences))
 
@@ -172,7 +174,7 @@ def _needs_version(difference: Difference, policy: Policy) -> bool:
     member, after = difference.before, difference.after
     if member is None or member.kind != "artifact":
         return False
-    if difference.change == "changed" or after is None:
+    if after is None or set(difference.differs) - {"state", "aliases"}:
         return True
     holds = bool(member.parts.get("requires") or member.parts.get("claims"))
     return holds and policy.artifact.state(after.state).as_dependency != "sound"
@@ -262,6 +264,7 @@ def _restore_rest(work: Work, difference: Difference) -> None:
     elif before is None and after is not None:
         _put_away(work, difference, after)
     elif before is not None:
+        _restore_aliases(work, difference)
         state = work.heads[before.id].state
         if state != before.state:
             head = work.heads[before.id]
@@ -274,8 +277,26 @@ def _restore_rest(work: Work, difference: Difference) -> None:
             work.note(difference, "moved", state=before.state, was=state)
 
 
+def _restore_aliases(work: Work, difference: Difference) -> None:
+    """Let aliases point at the versions at which they pointed then."""
+    before = difference.before
+    if before is None or "aliases" not in difference.differs or difference.after is None:
+        return
+    then, now = before.parts["aliases"], difference.after.parts["aliases"]
+    moved = {alias: then.get(alias) for alias in {*then, *now} if then.get(alias) != now.get(alias)}
+    for alias, version in sorted(moved.items()):
+        work.outcome.writes.append(SetAlias(before.id, alias, version, work.request.principal, work.now))
+    work.outcome.audit.append(AuditNote(tag=Tag.ARTIFACT_CHANGED, subject=before.id, outcome="approved",
+                                        details={"aliases": len(moved), "restored": work.place.position}))  # fmt: skip
+    work.note(difference, "retagged", aliases=moved)
+
+
 def _put_away(work: Work, difference: Difference, member: Member) -> None:
-    """Deprecate or delete an artifact that did not exist then; its versions stay."""
+    """Deprecate or delete an artifact that did not exist then; delete one that was deleted then. Its versions stay."""
+    then = work.then.get(member.id)
+    if then is not None:
+        _move(work, member.id, then.state)
+        return work.note(difference, "deleted", state=then.state)
     if work.asked.created_since == "keep":
         return work.note(difference, "kept")
     lifecycle = work.policy.artifact

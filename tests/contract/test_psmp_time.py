@@ -397,6 +397,36 @@ def test_a_restore_that_is_too_large_says_how_to_go_on(
     assert decide(pipeline, request("project.restore", project, to="2"))[0][1]["code"] == "restore_too_large"
 
 
+def test_aliases_point_again_where_they_pointed(pipeline: Pipeline, project: str) -> None:
+    x = artifact_id(pipeline, project, "x")
+    tag = {"artifact": x, "alias": "released"}
+    decide(pipeline, request("artifact.alias", project, **tag, version=1))
+    then = position(pipeline, project)
+    decide(pipeline, request("artifact.alias", project, **tag, version=2))
+    decide(pipeline, request("artifact.alias", project, artifact=x, alias="tested", version=2))
+    found = differences(pipeline, project, then, position(pipeline, project))
+    assert [(d["title"], d["change"], d["differs"]) for d in found] == [("doc/x", "changed", ["aliases"])]
+
+    result = restored(pipeline, project, then)
+
+    assert result["members"][0]["aliases"] == {"released": 1, "tested": None}
+    with pipeline.store.read() as tx:
+        assert tx.reads("psmp").aliases(x) == {"released": 1}
+    assert differences(pipeline, project, then, result["position"]) == []
+
+
+def test_what_was_deleted_comes_back_and_goes_again(pipeline: Pipeline, project: str) -> None:
+    then = position(pipeline, project)
+    decide(pipeline, request("artifact.delete", project, artifact=artifact_id(pipeline, project, "y")))
+
+    first = restored(pipeline, project, then)
+
+    assert members(pipeline, project)["artifacts"]["y"][2] == "proposed"
+    assert differences(pipeline, project, then, first["position"]) == []
+    restored(pipeline, project, first["before"])
+    assert members(pipeline, project)["artifacts"]["y"][2] == "deleted"
+
+
 def test_tasks_are_restored_and_new_ones_cancelled(pipeline: Pipeline, project: str) -> None:
     run = pipeline.executor.run_now
     task = run(request("task.save", project, title="first", assigned_to="ann")).result["id"]
@@ -434,6 +464,8 @@ steps = st.one_of(
         st.just("declare"), st.sampled_from(NAMES), st.integers(0, 3), st.lists(st.sampled_from(NAMES), max_size=1)
     ),
     st.tuples(st.just("move"), st.sampled_from(NAMES), st.sampled_from(["active", "deprecated"])),
+    st.tuples(st.just("delete"), st.sampled_from(NAMES), st.booleans()),
+    st.tuples(st.just("claim"), st.sampled_from(NAMES), st.sampled_from(["src/**", "src/a.py", "docs/*"])),
     st.tuples(st.just("task"), st.integers(0, 1), st.sampled_from(["pending", "in_progress", "blocked", "completed"])),
     st.tuples(st.just("resolve"), st.sampled_from(["retry", "merge", "override"])),
     st.tuples(st.just("mode"), st.sampled_from(["strict", "adaptive", "playground"])),
@@ -472,6 +504,17 @@ class History:
         found = self._heads().get(name)
         if found is not None:
             decide(self.pipeline, request("artifact.transition", self.project, artifact=found[0], to=to))
+
+    def _delete(self, name: str, cascade: bool) -> None:
+        found = self._heads().get(name)
+        if found is not None:
+            decide(self.pipeline, request("artifact.delete", self.project, artifact=found[0], cascade=cascade))
+
+    def _claim(self, name: str, path: str) -> None:
+        head = self._heads().get(name, ("", 0))[1] or None
+        asked = {"type": "doc", "name": name, "content": path, "base_version": head, "claims": [path],
+                 "requires": [{"name": "flask", "specifier": ">=2"}]}  # fmt: skip
+        decide(self.pipeline, request("artifact.declare", self.project, **asked))
 
     def _task(self, index: int, to: str) -> None:
         run = self.pipeline.executor.run_now

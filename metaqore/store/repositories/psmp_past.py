@@ -122,6 +122,8 @@ def restores_open(query: Query, project: str) -> list[tuple[str, str]]:
 
 
 Change = tuple[int, str, str]
+#: Where changes of members are kept, each with its position, and the column that names the member.
+_PASTS = (("artifact_versions", "artifact"), ("artifact_aliases", "artifact"), ("record_history", "subject"))
 #: Commits that are read at once.
 _COMMITS = 256
 
@@ -173,7 +175,7 @@ def _last_changes(query: Query, members: Collection[str], low: int, high: int) -
     last: dict[str, int] = {}
     keys = sorted(members)
     for part in (keys[i : i + 256] for i in range(0, len(keys), 256)):
-        for table, column in (("artifact_versions", "artifact"), ("record_history", "subject")):
+        for table, column in _PASTS:
             rows = query(
                 f"SELECT {column}, max(position) FROM {table} WHERE {column} IN ({placeholders(len(part))}) "
                 f"AND position >= ? AND position <= ? GROUP BY {column}",
@@ -196,12 +198,29 @@ def artifacts_at(query: Query, ids: Collection[str], position: int) -> dict[str,
             f"ORDER BY w.version DESC LIMIT 1) WHERE a.id IN ({placeholders(len(part))})",
             [position, position, position, *part],
         )
+        aliases = _aliases_at(query, part, position)
         for row in rows:
             body = _decode(row[7])
             found[row[0]] = Member(
                 kind="artifact", id=row[0], title=f"{row[1]}/{row[2]}", version=row[3], state=row[4],
-                content_hash=row[5], label=row[6], parts={part: body.get(part) for part in PARTS},
+                content_hash=row[5], label=row[6],
+                parts={name: body.get(name) for name in PARTS} | {"aliases": aliases.get(row[0], {})},
             )  # fmt: skip
+    return found
+
+
+def _aliases_at(query: Query, artifacts: Sequence[str], position: int) -> dict[str, dict[str, int]]:
+    """Return artifact → alias → version, as of a position."""
+    rows = query(
+        "SELECT t.artifact, t.alias, t.version FROM artifact_aliases t "
+        f"WHERE t.artifact IN ({placeholders(len(artifacts))}) AND t.version IS NOT NULL AND t.position = "
+        "(SELECT max(u.position) FROM artifact_aliases u WHERE u.artifact = t.artifact AND u.alias = t.alias "
+        "AND u.position <= ?)",
+        [*artifacts, position],
+    )
+    found: dict[str, dict[str, int]] = {}
+    for artifact, alias, version in rows:
+        found.setdefault(artifact, {})[alias] = version
     return found
 
 
