@@ -11,6 +11,7 @@ import msgspec
 from flask import Response, request
 
 from api import answers, bounds
+from api.data_subject import data_subject
 from api.door import caller, door, header
 from api.idempotency import idempotency
 from metaqore.messages import Submission
@@ -38,7 +39,8 @@ def submission(kind: str, project: str | None, payload: Mapping[str, Any], who: 
     if who.project is not None:
         bounds.check_submission(request.environ, project, who)
     return Submission(
-        organization=who.organization, project=project, principal=who.name, kind=kind, payload=payload
+        organization=who.organization, project=project, principal=who.name, kind=kind, payload=payload,
+        subject=data_subject(),
     )  # fmt: skip
 
 

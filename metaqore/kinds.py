@@ -11,6 +11,7 @@ import yaml
 from metaqore.adapters.mock_provider import MockProvider
 from metaqore.adapters.openai_provider import OpenAIProvider
 from metaqore.adapters.secrets import from_environment
+from metaqore.audit import privacy
 from metaqore.clock import now_ms
 from metaqore.delivery.egress import EgressPolicy
 from metaqore.delivery.handlers import Handlers as DeliveryHandlers
@@ -67,6 +68,13 @@ def control_kinds(settings: Settings) -> list[Kind]:
         ("checkpoint.create", "psmp", "projects:write", checkpoints.create),
         ("checkpoint.delete", "psmp", "projects:write", checkpoints.delete),
         ("request.cancel", "requests", "requests:cancel", cancel),
+        ("subject.erase", "privacy", "privacy:manage", privacy.erase),
+        ("subject.export", "privacy", "privacy:manage", privacy.export),
+        ("hold.place", "privacy", "privacy:manage", privacy.place_hold),
+        ("hold.release", "privacy", "privacy:manage", privacy.release_hold),
+        ("retention.save", "privacy", "privacy:manage", privacy.save_retention),
+        ("retention.apply", "privacy", "privacy:manage", privacy.Retention(settings.retention_days).apply),
+        ("signing_key.rotate", "privacy", "privacy:manage", privacy.rotate_signing_key),
         ("key.create", "security", "keys:manage", key_handlers.create_key),
         ("key.rotate", "security", "keys:manage", key_handlers.rotate_key),
         ("token.create", "security", "tokens:delegate", token_handlers.create_token),

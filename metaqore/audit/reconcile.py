@@ -20,6 +20,8 @@ _CHUNK = 256
 #: A verdict names this many; more of a kind say nothing new.
 MOST_NAMED = 20
 
+#: What stands in the place of a payload that was erased.
+ERASED = "~erased~"
 _ACCEPTED = "requests:request:accepted"
 _ENDED = frozenset({"delivered", "dead"})
 
@@ -136,6 +138,11 @@ def reconcile(tables: Tables, verdict: Verdict, progress: Callable[[int], None] 
     known = [ledger for ledger in LEDGERS if tables.has_table(ledger.table)]
     if not known:
         return
+    if any(ledger.table == "requests" for ledger in known):
+        sql = f"SELECT count(*) FROM requests WHERE organization = ? AND payload = '{ERASED}'"
+        erased = tables.ask(sql, verdict.organization)[0][0]
+        if erased:
+            verdict.notes.append(f"{erased} requests: entry intact, payload erased")
     findings: list[Finding] = []
     for ledger in known:
         _rows_against_entries(tables, verdict.organization, ledger, findings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,22 @@ _trust = click.option("--trust", multiple=True, metavar="VKEY", help="A verifier
 _organization = click.option("--organization", help="Whose log, where there are several.")
 
 
+#: The operator's commands: name → attribute of ``metaqore.cli.audit_keeping``.
+_KEEPING = {"witness": "witness_command", "rotate-key": "rotate_key_command", "seal": "seal_command"}
+
+
 class _Group(click.Group):
     """Turns what cannot be read, and any fault, into exit code 2."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), *_KEEPING]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        # The operator's commands need the engine, the auditor's must not: those are imported when they are asked for.
+        if cmd_name not in _KEEPING:
+            return super().get_command(ctx, cmd_name)
+        found: click.Command = getattr(import_module("metaqore.cli.audit_keeping"), _KEEPING[cmd_name])
+        return found
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -16,6 +16,7 @@ COMMANDS = {
     "merge": ("metaqore.cli.merge", "command"),
     "security": ("metaqore.cli.security", "group"),
     "policy": ("metaqore.cli.policy", "group"),
+    "privacy": ("metaqore.cli.privacy", "group"),
     "audit": ("metaqore.cli.audit", "group"),
     "webhooks": ("metaqore.cli.webhooks", "group"),
     "db": ("metaqore.cli.db", "group"),

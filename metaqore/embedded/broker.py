@@ -96,6 +96,15 @@ class _State:
         )
 
 
+def running_url(folder: Path) -> str | None:
+    """Return the URL of the broker that runs in ``folder``, None where none does."""
+    try:
+        state = _State(**json.loads((folder / "state.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return state.url if state.is_alive() else None
+
+
 class Broker:
     """The embedded broker as a supervised unit; usable alone with ``start`` and ``stop``.
 

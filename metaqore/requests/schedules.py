@@ -34,6 +34,7 @@ class Schedules:
             "sweep": self._sweep,
             "discover": self._discover,
             "purge": self._purge,
+            "retain": self._retain,
         }
 
     def fire(self, name: str, period_s: float) -> bool:
@@ -87,6 +88,17 @@ class Schedules:
             gone = tx.purge(keys_before=now - self._keep_ms, fires_before=now - _DAY_MS)
         log.info("purged", idempotency_keys=gone)
         self._prune(now)
+
+    def _retain(self, now: int) -> None:
+        """Let go what is older than it has to be kept, in every organization."""
+        if "retention.apply" not in self._executor.catalogue.all():
+            return
+        with self._executor.store.read() as tx:
+            organizations = tx.reads("privacy").organizations()
+        for organization in organizations:
+            asked = Submission(organization=organization, project=None, principal="metaqore", kind="retention.apply",
+                               payload={})  # fmt: skip
+            self._executor.run_now(asked)
 
     def _prune(self, now: int) -> None:
         """Ask for the end of checkpoints whose time is over; doing so twice finds nothing the second time."""

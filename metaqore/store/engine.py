@@ -12,6 +12,7 @@ import fcntl
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -152,6 +153,29 @@ class Database:
                     with contextlib.suppress(self._dbapi.Error):
                         driver.rollback()
                     raise
+
+    def compact(self, *, wait_s: float = 30.0) -> bool:
+        """Rewrite the database without what was deleted; return whether nothing of it is left in its files.
+
+        SQLite: VACUUM, then the write-ahead log is emptied, for which all readers must have come to an end.
+        PostgreSQL: every table is rewritten; its own write-ahead log goes by the server's schedule, hence False.
+
+        Raises:
+            Unavailable: the database cannot be used.
+        """
+        with self._checked(), self._pooled(self._reader) as driver:
+            if not self.is_sqlite:
+                driver.execute("VACUUM FULL")
+                driver.execute("CHECKPOINT")
+                return False
+            until = time.monotonic() + wait_s
+            with self._file_lock():
+                driver.execute("VACUUM")
+                while True:
+                    busy = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+                    if not busy or time.monotonic() > until:
+                        return not busy
+                    time.sleep(0.05)
 
     @contextlib.contextmanager
     def migration(self) -> Iterator[SqlAlchemyConnection]:

@@ -19,6 +19,7 @@ from metaqore.store.repositories import (
     delivery,
     hmcp,
     llm,
+    privacy,
     psmp,
     psmp_approvals,
     psmp_holdings,
@@ -28,6 +29,7 @@ from metaqore.store.repositories import (
     security,
 )
 from metaqore.store.repositories.requests import RequestRows
+from metaqore.store.repositories.security_gate import GateRows
 
 #: Applies effects of one type, given in order.
 Writer = Callable[[Database, Connection, Sequence[Any]], None]
@@ -45,10 +47,12 @@ WRITERS: dict[type[Write], Writer] = {
     **hmcp.WRITERS,
     **delivery.WRITERS,
     **request_views.WRITERS,
+    **privacy.WRITERS,
 }
 _ORDER = {kind: position for position, kind in enumerate(WRITERS)}
 READERS: dict[str, Callable[[Database, Connection], Any]] = {
     "audit": audit.AuditRows,
+    "privacy": privacy.PrivacyRows,
     "psmp": psmp.PsmpRows,
     "security": security.SecurityRows,
     "llm": llm.LlmRows,
@@ -68,7 +72,10 @@ class SqlTransaction:
 
     def reads(self, feature: str) -> Any:
         """Return the look-ups of ``feature``, inside this transaction."""
-        return READERS[feature](self.database, self.connection)
+        reads = READERS[feature](self.database, self.connection)
+        if isinstance(reads, GateRows):
+            reads.gates = self.requests.gates
+        return reads
 
     def apply(self, writes: Sequence[Write]) -> None:
         """Apply effects, all of one type together, types in the order of ``WRITERS``, each type in the order given."""

@@ -151,3 +151,15 @@ def _unsealed(mq: Running) -> int:
         ).scalar_one()
     database.close()
     return int(found)
+
+
+def test_a_body_belongs_to_the_data_subject_that_is_named_with_it(mq: Running, project: str) -> None:
+    body = {"project": project, "type": "doc", "name": "subject", "content": "text"}
+    request = mq.post("/artifacts", body, prefer="wait=20", headers={"Data-Subject": "customer-9"}).json["id"]
+    database = Database(mq.settings.dsn)
+    with database.read() as connection:
+        sql = "SELECT r.payload, k.id FROM requests r JOIN subject_keys k ON k.subject = r.subject WHERE r.id = ?"
+        [(payload, key)] = connection.exec_driver_sql(database.sql(sql), (request,)).fetchall()
+    database.close()
+    assert payload.startswith(f"~{key}~")
+    assert mq.post("/artifacts", body, headers={"Data-Subject": "no spaces"}).status == 400
