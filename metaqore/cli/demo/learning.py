@@ -104,10 +104,8 @@ class School:
 
     def _train(self, pattern: str, lesson: Lesson) -> bool:
         answer = self._developer.submit("specialist.train", "/specialists/train", {"pattern": pattern}, act="training")
+        # Where the gate says no, its result says why.
         result = answer.result
-        if answer.fate == "blocked":
-            # The problem document says that the gate said no; the request says why.
-            result = self._developer.get(f"/requests/{answer.body['request']}")["result"]
         lesson.specialist = result.get("specialist") or {}
         lesson.stages = {stage["stage"]: stage for stage in (result.get("gate") or {}).get("stages", ())}
         lesson.reasons += result.get("reasons", [])
