@@ -23,6 +23,7 @@ from api.rates import Rates
 from api.readiness import Readiness
 from api.resources import (
     audit,
+    budgets,
     delivery,
     docs,
     health,
@@ -63,7 +64,7 @@ DOCUMENTED = (
     proposals.blp, approvals.blp, requests.blp, security.blp, security_policies.policies, security_policies.decisions,
     security_stops.blp, llm.blp, hmcp.patterns, hmcp.specialists, delivery.events, delivery.webhooks, keys.blp,
     audit.blp,
-    tokens.blp,
+    tokens.blp, budgets.blp,
 )  # fmt: skip
 _DESCRIPTION = """Admission control and a merge queue for what AI agents produce.
 

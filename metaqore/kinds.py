@@ -20,7 +20,9 @@ from metaqore.hmcp import policy as hmcp_policy
 from metaqore.hmcp.artefact import Artefact
 from metaqore.hmcp.handlers import Discover, Train
 from metaqore.hmcp.model import TaskEvent
+from metaqore.llm import budget_handlers
 from metaqore.llm import config as llm_config
+from metaqore.llm.budgeted import Budgeted
 from metaqore.llm.handlers import Handlers as LlmHandlers
 from metaqore.llm.ports import Provider
 from metaqore.messages import Request
@@ -76,6 +78,8 @@ def control_kinds(settings: Settings) -> list[Kind]:
         ("retention.apply", "privacy", "privacy:manage", privacy.Retention(settings.retention_days).apply),
         ("signing_key.rotate", "privacy", "privacy:manage", privacy.rotate_signing_key),
         ("key.create", "security", "keys:manage", key_handlers.create_key),
+        ("budget.set", "llm", "budgets:manage", budget_handlers.set_budget),
+        ("budget.release", "llm", "budgets:manage", budget_handlers.release),
         ("key.rotate", "security", "keys:manage", key_handlers.rotate_key),
         ("token.create", "security", "tokens:delegate", token_handlers.create_token),
         ("token.revoke", "security", "tokens:delegate", token_handlers.revoke_token),
@@ -226,7 +230,8 @@ def _security(gate: SecureGate, policies: PolicySource) -> list[Kind]:
 
 
 def _llm(settings: Settings, gate: SecureGate, providers: llm_config.ProvidersFile) -> list[Kind]:
-    gateway = LlmHandlers(gate, _providers(providers), providers.offers(), providers.batch, now_ms)
+    calls = LlmHandlers(gate, _providers(providers), providers.offers(), providers.batch, now_ms)
+    gateway = Budgeted(calls, providers.price_list())
     return [
         Kind(name="llm.generate", queue="llm", feature="llm", scope="llm:generate", long=gateway,
              study=gateway.study, lease_s=settings.llm_lease_s, batch=settings.llm_batch),

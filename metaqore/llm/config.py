@@ -13,6 +13,7 @@ import yaml
 
 from metaqore.errors import SettingsError
 from metaqore.llm.batch import Limits
+from metaqore.llm.budgets import Price
 from metaqore.llm.rules import Offer
 
 Words = Annotated[tuple[Annotated[str, msgspec.Meta(min_length=1)], ...], msgspec.Meta(min_length=1)]
@@ -82,6 +83,8 @@ class ProviderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     #: What the models refuse to be told and is left out.
     omit: tuple[Literal["temperature", "seed", "stop"], ...] = ()
+    #: Model → what it costs. Models of local providers that are not in it cost nothing; others have no known price.
+    prices: dict[str, Price] = {}
     scenarios: tuple[Scenario, ...] = ()
 
 
@@ -95,6 +98,14 @@ class ProvidersFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def enabled(self) -> dict[str, ProviderSpec]:
         """Return name → spec of the providers in use, in order."""
         return {name: spec for name, spec in self.providers.items() if spec.enabled}
+
+    def price_list(self) -> dict[tuple[str, str], Price]:
+        """Return (provider, model) → price, for every model whose price is known."""
+        found = {}
+        for name, spec in self.enabled().items():
+            free = dict.fromkeys(spec.models, Price(0, 0)) if spec.reach == "local" else {}
+            found.update({(name, model): price for model, price in {**free, **spec.prices}.items()})
+        return found
 
     def offers(self) -> list[Offer]:
         """Return what the routing rule chooses from."""

@@ -59,6 +59,18 @@ class Schedules:
         sweep(self._executor, self._bell, now=now)
         bury(self._executor, now=now)
         self._expire(now)
+        self._release()
+
+    def _release(self) -> None:
+        """Give back what requests hold of a budget that are over without having settled it."""
+        if "budget.release" not in self._executor.catalogue.all():
+            return
+        with self._executor.store.read() as tx:
+            organizations = tx.reads("llm").organizations_with_ended()
+        for organization in organizations:
+            asked = Submission(organization=organization, project=None, principal="metaqore", kind="budget.release",
+                               payload={})  # fmt: skip
+            self._executor.run_now(asked)
 
     def _expire(self, now: int) -> None:
         """Ask for the end of approvals that nobody answered in time; once for each, however often this looks."""

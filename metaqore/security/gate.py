@@ -30,7 +30,7 @@ from metaqore.security.redact import WHOLE, Pseudonyms, pseudonymise
 PAYLOAD = "payload"
 _MAX_STACKS = 1024
 #: Not held up by rules or stops: they make nothing, and end or explain what others do.
-_ALWAYS = frozenset({"stop.set", "stop.lift", "policy.save", "key.revoke", "approval.expire"})
+_ALWAYS = frozenset({"stop.set", "stop.lift", "policy.save", "key.revoke", "approval.expire", "budget.release"})
 
 
 class SecureGate:

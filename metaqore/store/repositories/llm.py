@@ -11,6 +11,8 @@ from metaqore.messages import Write
 from metaqore.store.bulk import BulkInsert, BulkUpdate, placeholders
 from metaqore.store.connection import Connection
 from metaqore.store.engine import Database
+from metaqore.store.repositories import budgets
+from metaqore.store.repositories.budgets import BudgetRows
 from metaqore.store.repositories.security_gate import GateRows
 from metaqore.store.rows import many
 from metaqore.store.tables.llm import llm_calls
@@ -25,7 +27,7 @@ _settle = BulkUpdate(
 )
 
 
-class LlmRows(GateRows):
+class LlmRows(GateRows, BudgetRows):
     """Look-ups of model calls, and what SecureGateway looks up to decide them."""
 
     def calls(self, request_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -96,6 +98,7 @@ def _settle_calls(_db: Database, connection: Connection, writes: Sequence[effect
 
 
 WRITERS: dict[type[Write], Callable[[Database, Connection, Sequence[Any]], None]] = {
+    **budgets.WRITERS,
     effects.NewCall: _new_calls,
     effects.SettleCall: _settle_calls,
 }

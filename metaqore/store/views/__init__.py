@@ -6,6 +6,7 @@ import msgspec
 
 from metaqore.store.engine import Database
 from metaqore.store.views.audit import AuditViews
+from metaqore.store.views.budgets import BudgetViews
 from metaqore.store.views.delivery import DeliveryViews
 from metaqore.store.views.health import HealthViews
 from metaqore.store.views.hmcp import HmcpViews
@@ -32,6 +33,7 @@ class Views(msgspec.Struct, frozen=True):
     holdings: HoldingViews
     aliases: AliasViews
     audit: AuditViews
+    budgets: BudgetViews
 
 
 def build(database: Database) -> Views:
@@ -40,6 +42,7 @@ def build(database: Database) -> Views:
         RequestViews(database), PsmpViews(database), SecurityViews(database), HmcpViews(database),
         DeliveryViews(database), HealthViews(database), ApprovalViews(database), TimeViews(database),
         HoldingViews(database), AliasViews(database), AuditViews(database),
+        BudgetViews(database),
     )  # fmt: skip
 
 

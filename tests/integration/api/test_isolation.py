@@ -38,7 +38,8 @@ BODIES: dict[str, Any] = {
     "verifyAuditReceipt": {"receipt": {"format": "metaqore-audit-receipt/1", "seq": 1, "leaf_hash": "00", "proof": [],
     "checkpoint": "none"}},
     "replayDeliveries": {}, "replayDelivery": None, "listKeys": None, "createKey": {"name": "n", "principal": "p",
-    "scopes": ["projects:read"]}, "revokeKey": None, "rotateKey": {}, "listTokens": None, "revokeToken": None,
+    "scopes": ["projects:read"]}, "revokeKey": None, "rotateKey": {}, "listBudgets": None,
+    "setBudget": {"scope": "organization", "unit": "calls", "amount": None}, "listTokens": None, "revokeToken": None,
     "createToken": {"agent": "a", "project": "{project}", "scopes": ["artifacts:read"]},
     "listPolicies": None, "getDecision": None, "listStops": None,
     "savePolicy": {"project": "{project}", "document": {}, "reason": "r"},
@@ -46,7 +47,8 @@ BODIES: dict[str, Any] = {
     "liftStop": {"kind": "principal", "subject": "nobody"},
 }  # fmt: skip
 #: Operations that a stranger may do, because they name nothing that exists: they only ever touch the stranger's own.
-OWN_ONLY = frozenset({"createProject", "createKey", "discoverPatterns", "trainSpecialist", "setStop", "liftStop",
+OWN_ONLY = frozenset({"setBudget",
+                      "createProject", "createKey", "discoverPatterns", "trainSpecialist", "setStop", "liftStop",
                       "getAuditConsistency", "verifyAuditReceipt"})
 QUERIES = {"getAuditConsistency": "?old=0",
            "diffProject": "?from=0", "listArtifacts": "?project={project}", "listTasks": "?project={project}",
