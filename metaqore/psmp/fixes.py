@@ -13,7 +13,7 @@ import msgspec
 
 from metaqore.psmp import edits
 from metaqore.psmp.minimal_core import Cause
-from metaqore.psmp.rebasing import on_head
+from metaqore.psmp.rebasing import on_head, rename
 from metaqore.psmp.scene import Fix, Scene
 
 
@@ -121,6 +121,10 @@ def _link(_pointer: str, conflict: Mapping[str, Any], _scene: Scene) -> Iterable
     return ()
 
 
+def _gone(_pointer: str, _conflict: Mapping[str, Any], scene: Scene) -> Iterable[Fix]:
+    return [rename(scene)]
+
+
 def _leave_out(pointer: str, conflict: Mapping[str, Any], scene: Scene) -> Iterable[Fix]:
     field = edits.steps(pointer)[0]
     if field in ("type", "name", "content", "base_version"):
@@ -162,5 +166,6 @@ FIXES: Mapping[str, Callable[[str, Mapping[str, Any], Scene], Iterable[Fix]]] = 
     "constraint_conflict": _constraint,
     "read_set_changed": _reread,
     "duplicate_work": _link,
+    "illegal_transition": _gone,
     "label_lowered": _label,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import PurePosixPath
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ def on_head(scene: Scene) -> list[Fix]:
 
     rebase   merged with the head: nothing of either is lost
     yield    merged with the head, whose text stands where both have changed the same place
+    rename   under another name, where the two have nothing in common
     replace  as it is: what others have changed since is taken back
     """
     if scene.base == scene.head:
@@ -43,7 +45,19 @@ def on_head(scene: Scene) -> list[Fix]:
 def _onto_an_unknown_head(scene: Scene) -> list[Fix]:
     if scene.head_content == scene.payload["content"]:
         return [_fix("rebase", f"Declare it from {_version(scene)}, which has the same content.", scene)]
-    return [_replace(scene, f"the content of version {scene.head}")]
+    return [rename(scene), _replace(scene, f"the content of version {scene.head}")]
+
+
+def rename(scene: Scene) -> Fix:
+    """Return the way to keep both: under a name next to the one that is taken."""
+    path = PurePosixPath(scene.payload["name"])
+    other = str(path.with_name(f"{path.stem}-2{path.suffix}")) if path.name else f"{scene.payload['name']}-2"
+    what = f"Declare it as {scene.payload['type']}/{other}: both are kept."
+    return Fix("rename", what, partial(_named, other))
+
+
+def _named(name: str, payload: Payload) -> Payload:
+    return edits.on_head({**payload, "name": name}, 0)
 
 
 def _yielding(scene: Scene, hunks: Any) -> list[Fix]:

@@ -51,7 +51,7 @@ def declarations(proposal: Proposal, core: Core, scene: Scene, would: Try) -> It
         key = canonical_json(payload)
         if key not in seen:
             seen.add(key)
-            if would("artifact.declare", conditional(payload, proposal.id, scene.head), proposal.author):
+            if would("artifact.declare", conditional(payload, proposal.id, scene.head_of(payload)), proposal.author):
                 yield Plan(payload, chosen)
 
 
@@ -89,9 +89,13 @@ def offer(
     *, kind: str, what: str, url: str, body: Mapping[str, Any], head: int, scope: str, principal: str | None,
     resolves: Sequence[str], proposal: str, now: int,
 ) -> dict[str, Any]:  # fmt: skip
-    """Return a remedy as callers see it."""
+    """Return a remedy as callers see it.
+
+    Its idempotency key is of this one offer: sent twice it has one effect, and what a later report offers is not
+    answered with what became of an earlier one.
+    """
     condition = {"If-Match": f'"{head}"'} if head else {"If-None-Match": "*"}
-    token = sha256_hex(canonical_json([proposal, url, head, dict(body)])).removeprefix("sha256:")[:32]
+    token = sha256_hex(canonical_json([proposal, url, head, now, dict(body)])).removeprefix("sha256:")[:32]
     return {
         "kind": kind,
         "what": what,

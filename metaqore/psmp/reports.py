@@ -227,7 +227,7 @@ def _remedies(proposal: Proposal, core: Core, scene: Scene, trial: Trial) -> lis
         found.append(
             remedies.offer(
                 kind=kinds[0] if len(kinds) == 1 else "combined", what=what, url="/api/v1/artifacts", body=body,
-                head=scene.head, scope="artifacts:write", principal=proposal.author, resolves=ids,
+                head=scene.head_of(plan.payload), scope="artifacts:write", principal=proposal.author, resolves=ids,
                 proposal=proposal.id, now=trial.now,
             )
         )  # fmt: skip

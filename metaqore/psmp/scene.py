@@ -36,6 +36,10 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     #: Names of artifacts near a name, by (type, name).
     near: Callable[[str, str], Sequence[str]]
 
+    def head_of(self, payload: Payload) -> int:
+        """Return the head that a declaration is to be made on: under another name there is none."""
+        return self.head if payload["name"] == self.payload["name"] else 0
+
     @property
     def base(self) -> int:
         """The version that the declaration started from."""

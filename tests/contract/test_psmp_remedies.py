@@ -214,7 +214,7 @@ CLASSES: dict[str, tuple[list[Any], Any, list[str]]] = {
         one("x", "1\nb\nc\nD\n", "bob", base_version=1), ["yield", "replace"],
     ),
     "version_mismatch": ([one("x")], one("x", 2, base_version=7), ["rebase"]),
-    "parallel_creation": ([one("x")], one("x", 2, "bob"), ["replace"]),
+    "parallel_creation": ([one("x")], one("x", 2, "bob"), ["rename", "replace"]),
     "unsatisfied_range": (
         [one("x")], one("y", depends_on=on("x", version=">=5")),
         ["newest_version", "any_version", "drop_dependency"],
