@@ -15,7 +15,12 @@ _PROJECT: dict[str, Any] = {"validate": validate.Length(1, 64)}
 class PolicyDocumentSchema(Schema):
     """What a policy adds to those below it: nothing of it can loosen them."""
 
-    policy = fields.String(metadata={"description": "A routing policy that also has to admit a provider"})
+    policy = fields.Raw(
+        metadata={
+            "description": "A routing policy that also has to admit a provider: the name of one, or "
+            "{routing: label to provider classes, threats, obligations}"
+        }
+    )
     otherwise = choice("allow", "deny", metadata={"description": "What becomes of what no rule allows"})
     rules = fields.List(
         fields.Dict(keys=fields.String()),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -20,7 +21,7 @@ from metaqore.security.assessment import assess
 from metaqore.security.facts import Asked, early_facts
 from metaqore.security.judged import Judged, denied, judged
 from metaqore.security.layers import Layer, Stack, stack
-from metaqore.security.model import Assessment, Context, Decision, Label, Position, ProviderStatus
+from metaqore.security.model import Assessment, Context, Decision, Finding, Label, Position, ProviderStatus
 from metaqore.security.policy import decide, denied_early, with_label
 from metaqore.security.policy_file import Policies, read_layer
 from metaqore.security.ports import GateReads, Stop, StoredPolicy
@@ -102,8 +103,9 @@ class SecureGate:
         """
         floor = Label[at_least]
         cut, names = pseudonymise(list(texts), assess(list(texts)).findings, at_least=floor)
-        # What only shows where the texts are read as one has no place in any of them.
+        # What only shows where the texts are read as one, or reaches from one into the next, cannot be cut out of any.
         left = [f for f in assess("\n".join(cut)).findings if f.label >= floor and f.type not in WHOLE]
+        left += [f for f in _over_ends(texts) if f.label >= floor and f.type not in WHOLE]
         if left:
             raise InvalidInput(f"a {left[0].type.replace('_', ' ')} could not be taken out of the payload")
         return cut, names
@@ -140,6 +142,15 @@ class SecureGate:
             found = stack([policies.layer, *(compile_stored(row, reads, policies) for row in stored)])
             self._stacks[wanted] = found
         return found
+
+
+def _over_ends(texts: Sequence[str]) -> list[Finding]:
+    """Return what is found over the end of a text, into the next one."""
+    if len(texts) < 2:
+        return []
+    ends = list(accumulate(len(text) + 1 for text in texts[:-1]))
+    found = assess("\n".join(texts)).findings
+    return [f for f in found if f.pointer is None and any(f.start < end <= f.end for end in ends)]
 
 
 def compile_stored(row: StoredPolicy, reads: GateReads, policies: Policies) -> Layer:

@@ -226,7 +226,10 @@ class _Case:
         recommended = self.requested if self.requested in allowed else (names[0] if names else None)
         owed: tuple[str, ...] = ()
         if not against and label is not None and recommended is not None:
-            owed = (*policy.obligations.get(label, ()), *allowed[recommended].names())
+            owed = policy.obligations.get(label, ())
+            for narrowing in self.layers.narrowing:
+                owed = tuple(dict.fromkeys([*owed, *narrowing.obligations.get(label, ())]))
+            owed += allowed[recommended].names()
             owed += ("review_threats",) if self.flagged else ()
             reasons: tuple[str, ...] = (f"{label.name} may go to {recommended} by {policy.name}",)
         else:

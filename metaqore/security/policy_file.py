@@ -95,7 +95,9 @@ def read_layer(
     """Return the policy of an organization or a project.
 
     Args:
-        document: ``{"policy": name of a routing policy, "otherwise": "allow" or "deny", "rules": […]}``, all optional.
+        document: ``{"policy": …, "otherwise": "allow" or "deny", "rules": […]}``, all optional. ``policy`` is the
+            name of a routing policy, or one written out: ``{"routing": label → where it may go, "threats": …,
+            "obligations": …}``.
         below: where the document stands in the body that it came in.
         at: the place of a document that is a file of its own.
         most: how many rules it may have.
@@ -105,15 +107,31 @@ def read_layer(
     """
     at = at or Place(f"policy of {scope} {name}", steps=below)
     given = at.mapping(document, (), ("policy", "otherwise", "rules"))
-    routing = given.get("policy")
-    if routing is not None and routing not in policies:
-        raise (at / "policy").refused(routing, f"use one of {', '.join(policies)}")
+    policy = (
+        _custom_routing(at / "policy", f"{scope} {name}", version, given["policy"], policies)
+        if "policy" in given
+        else None
+    )
     rules = read_rules(at / "rules", given.get("rules", []), most=most)
     otherwise = (at / "otherwise").one_of(given.get("otherwise", "allow"), ("allow", "deny"))
     return Layer(
         scope, name, version, content_hash(document), ruleset(rules, "deny" if otherwise == "deny" else "allow"),
-        None if routing is None else policies[routing],
+        policy,
     )  # fmt: skip
+
+
+def _custom_routing(place: Place, name: str, version: int, value: Any, policies: Policies) -> Policy:
+    """Return a routing policy by its name, or one that is written out here."""
+    if not isinstance(value, dict):
+        if value not in policies:
+            raise place.refused(value, f"use one of {', '.join(policies)}, or write out routing and threats")
+        return policies[value]
+    given = place.mapping(value, ("routing",), ("threats", "obligations"))
+    base = policies.default
+    owed = _obligations(place / "obligations", given["obligations"]) if "obligations" in given else base.obligations
+    threats = (place / "threats").one_of(given.get("threats", "veto"), _THREAT_MODES)
+    routing = _routing(place / "routing", given["routing"])
+    return Policy(name, version, (), "", routing, threats, owed, base.classes, content_hash(value))
 
 
 def _policies(place: Place, data: Any) -> Policies:

@@ -283,6 +283,18 @@ def test_a_secret_is_taken_out_before_a_call_and_put_back_into_the_answer(echoin
     assert "CRITICAL" in sent(echoing)
 
 
+def test_what_cannot_be_taken_out_is_not_sent(echoing: Governed) -> None:
+    # A key in two messages: only together they are one.
+    halves = ["-----BEGIN PRIVATE KEY-----", "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"]
+    messages = [{"role": "user", "content": half} for half in halves]
+
+    row = echoing.do("llm.generate", messages=messages, is_security_task=True, has_sensitive_data=True)
+
+    assert row["verdict"] == "vetoed"
+    assert row["result"]["decision"]["rules"] == ["redact.impossible"]
+    assert echoing.sql("SELECT count(*) FROM llm_calls")[0][0] == 0
+
+
 def test_an_answer_from_the_ledger_has_the_values_back_too(echoing: Governed, monkeypatch: pytest.MonkeyPatch) -> None:
     prompt = f"Say it again: the deploy key is {TOKEN}, keep it."
     first = echoing.do("llm.generate", prompt=prompt)

@@ -44,6 +44,8 @@ class RequestRows:
     def __init__(self, database: Database, connection: Connection) -> None:
         self._db = database
         self._connection = connection
+        #: Organization → ``counters.gate``, for those whose requests were confirmed.
+        self.gates: dict[str, int] = {}
 
     def _all(self, sql: str, *values: Any) -> Sequence[Any]:
         return self._connection.exec_driver_sql(self._db.sql(sql), values).fetchall()
@@ -102,9 +104,15 @@ class RequestRows:
             chosen, numbers = "seq BETWEEN ? AND ?", [min(numbers), max(numbers)]
         else:
             chosen = f"seq IN ({placeholders(len(numbers))})"
+        organization = batch[0].organization
+        # How policies and stops stand, asked along with what has to be asked anyway.
+        gate = "(SELECT gate FROM counters WHERE organization = ?)"
         rows = self._all(
-            f"SELECT seq, fence FROM requests WHERE queue = ? AND {_OPEN} AND {chosen}{suffix}", queue, *numbers
-        )
+            f"SELECT seq, fence, {gate} FROM requests WHERE queue = ? AND {_OPEN} AND {chosen}{suffix}",
+            organization, queue, *numbers,
+        )  # fmt: skip
+        if rows and rows[0][2] is not None:
+            self.gates[organization] = rows[0][2]
         fences = dict(row[:2] for row in rows)
         mine = []
         # What comes later under a key must not overtake the one that we could not get.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from metaqore.messages import Write
 from metaqore.security import effects
@@ -25,13 +26,27 @@ _STATE = (
 )
 
 
+_raise = (
+    "INSERT INTO counters (organization, gate) VALUES (?, 1) "
+    "ON CONFLICT (organization) DO UPDATE SET gate = counters.gate + 1"
+)
+
+State = tuple[list[Stop], list[StoredPolicy]]
+#: What was looked up before, by organization and project, with the ``counters.gate`` that it was true for.
+_shared: WeakKeyDictionary[Database, dict[tuple[str, str], tuple[int, State]]] = WeakKeyDictionary()
+_MAX_SHARED = 10_000
+
+
 class GateRows:
     """See ``metaqore.security.ports.GateReads``. What was looked up once holds for the transaction."""
+
+    #: Organization → ``counters.gate``, where the transaction has asked for it already.
+    gates: Mapping[str, int] = {}
 
     def __init__(self, database: Database, connection: Connection) -> None:
         self._db = database
         self._connection = connection
-        self._known: dict[tuple[str, str], tuple[list[Stop], list[StoredPolicy]]] = {}
+        self._known: dict[tuple[str, str], State] = {}
 
     def policies(self, organization: str, project: str | None) -> list[StoredPolicy]:
         """Return the present policies of an organization and of one of its projects, in that order."""
@@ -46,8 +61,12 @@ class GateRows:
         sql = self._db.sql("SELECT document FROM policies WHERE organization = ? AND project = ? AND version = ?")
         return str(self._connection.exec_driver_sql(sql, (organization, project, version)).scalar_one())
 
-    def _state(self, organization: str, project: str | None) -> tuple[list[Stop], list[StoredPolicy]]:
+    def _state(self, organization: str, project: str | None) -> State:
         wanted = (organization, project or "")
+        gate = self.gates.get(organization)
+        shared = _shared.setdefault(self._db, {})
+        if gate is not None and wanted in shared and shared[wanted][0] == gate:
+            return shared[wanted][1]
         found = self._known.get(wanted)
         if found is None:
             values = (organization, organization, "", wanted[1])
@@ -57,6 +76,10 @@ class GateRows:
                 [StoredPolicy(organization, row[1], row[5], row[2]) for row in sorted(rows) if row[0] == "policy"],
             )
             self._known[wanted] = found
+        if gate is not None:
+            if len(shared) >= _MAX_SHARED:
+                shared.clear()
+            shared[wanted] = (gate, found)
         return found
 
     def approved(
@@ -77,7 +100,14 @@ def all_stops(database: Database, connection: Connection) -> list[Stop]:
     return [Stop(*row) for row in connection.exec_driver_sql(database.sql(_STOPS))]
 
 
-def _save_policies(_db: Database, connection: Connection, writes: Sequence[effects.SavePolicy]) -> None:
+def _changed(db: Database, connection: Connection, writes: Sequence[Any]) -> None:
+    """Let everybody who knows policies and stops look again."""
+    for organization in sorted({w.organization for w in writes}):
+        connection.exec_driver_sql(db.sql(_raise), (organization,))
+
+
+def _save_policies(db: Database, connection: Connection, writes: Sequence[effects.SavePolicy]) -> None:
+    _changed(db, connection, writes)
     _policy(
         connection,
         [
@@ -88,12 +118,14 @@ def _save_policies(_db: Database, connection: Connection, writes: Sequence[effec
 
 
 def _lift_stops(db: Database, connection: Connection, writes: Sequence[effects.LiftStop]) -> None:
+    _changed(db, connection, writes)
     sql = db.sql("DELETE FROM stops WHERE organization = ? AND kind = ? AND subject = ?")
     for w in writes:
         connection.exec_driver_sql(sql, (w.organization, w.kind, w.subject))
 
 
-def _set_stops(_db: Database, connection: Connection, writes: Sequence[effects.SetStop]) -> None:
+def _set_stops(db: Database, connection: Connection, writes: Sequence[effects.SetStop]) -> None:
+    _changed(db, connection, writes)
     _stop(connection, [(w.organization, w.kind, w.subject, w.reason, w.set_by, w.request_id, w.at) for w in writes])
 
 

@@ -59,7 +59,13 @@ idempotency = Table(
 Index("ix_idempotency_created_at", idempotency.c.created_at)
 
 counters = Table(
-    "counters", metadata, key("organization"), number("audit_seq", default=0), number("event_seq", default=0)
+    "counters",
+    metadata,
+    key("organization"),
+    number("audit_seq", default=0),
+    number("event_seq", default=0),
+    #: Raised by every change of policies and stops: whoever knows the same number knows how they stand.
+    number("gate", default=0),
 )
 
 schedule_fires = Table("schedule_fires", metadata, key("schedule"), number_key("fire_at"), number("fired_at"))

@@ -224,6 +224,18 @@ def test_a_layer_can_narrow_the_routing_and_not_widen_it():
     assert decision(narrow, wide).providers_allowed == ("ollama",)
 
 
+def test_a_layer_can_bring_a_routing_and_obligations_of_its_own():
+    routing = {"PUBLIC": ["local", "cloud/eu"], "INTERNAL": ["local"], "SENSITIVE": ["local"], "CRITICAL": []}
+    owed = {"PUBLIC": ["no_cache"], "INTERNAL": [], "SENSITIVE": [], "CRITICAL": []}
+    own = read_layer("project", "p", 1, {"policy": {"routing": routing, "obligations": owed}}, POLICIES)
+
+    assert decision(own).providers_allowed == ("ollama", "azure")
+    assert decision(own).obligations == ("no_cache",)
+    assert decision(own, label=Label.CRITICAL).rules == ("routing.none_available",)
+    with pytest.raises(SettingsError, match=r"policy\.routing\.CRITICAL: 'cloud'.*never leave"):
+        read_layer("project", "p", 1, {"policy": {"routing": {**routing, "CRITICAL": ["cloud"]}}}, POLICIES)
+
+
 def test_a_raised_label_changes_the_routing_and_may_raise_again():
     raising = layer(
         rule("one", when='task_type == "merger"', effect={"raise_label": "INTERNAL"}),

@@ -35,6 +35,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("organization", "kind", "subject", name=op.f("pk_stops")),
         sqlite_with_rowid=False,
     )
+    op.add_column("counters", sa.Column("gate", sa.BigInteger(), server_default="0", nullable=False))
     # How the payload of a call was redacted: what is put back into a stored answer depends on it.
     op.add_column("llm_calls", sa.Column("redacted", sa.Text(), nullable=True))
     op.add_column("llm_calls", sa.Column("trainable", sa.BigInteger(), server_default="1", nullable=False))
