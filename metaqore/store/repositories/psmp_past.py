@@ -60,21 +60,31 @@ def place(
             refuse(field, f"the project is at position {present}, not yet at {point.value}")
         return Place(int(point.value), present)
     if point.kind == "time":
-        return Place(_at_time(query, project, int(point.value), now, field), present)
+        if int(point.value) > now + SKEW_MS:
+            refuse(field, f"{to_rfc3339(int(point.value))} is yet to come")
+        return Place(_at_time(query, project, int(point.value), present), present)
     found = _checkpoint(query, "id" if str(point.value).startswith("chk_") else "name", project, str(point.value))
     if found is None:
         refuse(field, f"this project has no checkpoint {point.value!r}")
     return Place(found.position, present, found.id)
 
 
-def _at_time(query: Query, project: str, at: int, now: int, field: str) -> int:
-    if at > now + SKEW_MS:
-        refuse(field, f"{to_rfc3339(at)} is yet to come")
-    rows = query(
-        "SELECT last FROM project_history WHERE project = ? AND at <= ? ORDER BY at DESC, last DESC LIMIT 1",
-        (project, at),
-    )
-    return int(rows[0][0]) if rows else 0
+def _at_time(query: Query, project: str, at: int, present: int) -> int:
+    """Return the last position of the last commit until a time: times never fall, so halving finds it."""
+    found, low, high = 0, 1, present
+    while low <= high:
+        rows = query(
+            "SELECT first, last, at FROM project_history WHERE project = ? AND last >= ? ORDER BY last LIMIT 1",
+            (project, (low + high) // 2),
+        )
+        if not rows:
+            break
+        first, last, since = rows[0]
+        if since <= at:
+            found, low = last, last + 1
+        else:
+            high = first - 1
+    return found
 
 
 def _checkpoint(query: Query, column: str, project: str, value: str) -> Checkpoint | None:

@@ -36,9 +36,10 @@ _POSTGRES = (
     "INSERT INTO project_history (project, last, first, at, steps) "
     "SELECT id, last, last - n + 1, at, steps FROM moved RETURNING project, last"
 )
+#: SQLite has one writer, so what was read is what is changed; RETURNING would cost more than both together.
 _SQLITE = (
-    "UPDATE projects SET position = position + ?, position_at = max(position_at, ?) WHERE id = ? "
-    "RETURNING position, position_at"
+    "SELECT position, position_at FROM projects WHERE id = ?",
+    "UPDATE projects SET position = ?, position_at = ? WHERE id = ?",
 )
 
 
@@ -71,8 +72,9 @@ def number_steps(_db: Database, connection: Connection, steps: Sequence[Step]) -
 
 
 def _move(connection: Connection, project: str, steps: Sequence[Step]) -> tuple[Any, ...]:
-    found = connection.exec_driver_sql(_SQLITE, (len(steps), steps[-1].at, project)).one()
-    last, at = found
+    position, since = connection.exec_driver_sql(_SQLITE[0], (project,)).one()
+    last, at = position + len(steps), max(since, steps[-1].at)
+    connection.exec_driver_sql(_SQLITE[1], (last, at, project))
     _give(steps, last)
     return project, last, last - len(steps) + 1, at, _told(steps)
 

@@ -24,7 +24,6 @@ project_history = Table(
     text("steps"),
     sqlite_with_rowid=False,
 )
-Index("ix_project_history_at", project_history.c.project, project_history.c.at)
 
 record_history = Table(
     "record_history",

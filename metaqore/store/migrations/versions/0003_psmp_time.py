@@ -37,7 +37,6 @@ def _history() -> None:
         sa.PrimaryKeyConstraint("project", "last", name=op.f("pk_project_history")),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_project_history_at", "project_history", ["project", "at"], unique=False)
     op.create_table(
         "record_history",
         sa.Column("subject", sa.Text(), nullable=False),
