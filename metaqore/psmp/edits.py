@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import PurePosixPath
 from typing import Any
 
 Payload = dict[str, Any]
@@ -65,8 +66,8 @@ def take_out(document: Any, path: Sequence[str]) -> Any:
 def without(payload: Payload, pointers: Iterable[str], head: int, head_content: Any = NOTHING) -> Payload:
     """Return a declaration without the parts that ``pointers`` name.
 
-    Without ``base_version`` it is as if it were made from the head; without content, the head's stays; an entry of a
-    list goes as a whole.
+    Without ``base_version`` it is as if it were made from the head; without content, the head's stays; without its
+    name it has one that is free; an entry of a list goes as a whole.
     """
     return apply(payload, [(pointer, partial(_without, pointer, head, head_content)) for pointer in pointers])
 
@@ -77,6 +78,8 @@ def _without(pointer: str, head: int, head_content: Any, payload: Payload) -> Pa
         return on_head(payload, head)
     if path[0] == "content":
         return {**payload, "content": _as_head(payload["content"], path[1:], head_content)}
+    if path[0] == "name":
+        return renamed(payload)
     changed: Payload = take_out(payload, entry(path))
     return changed
 
@@ -108,6 +111,13 @@ def apply(payload: Payload, changes: Iterable[tuple[str, Edit]]) -> Payload:
     for _, edit in sorted(changes, key=lambda change: _place(change[0]), reverse=True):
         payload = edit(payload)
     return payload
+
+
+def renamed(payload: Payload) -> Payload:
+    """Return a declaration as a new one, under a name next to the one that is taken: ``a-2.py`` for ``a.py``."""
+    path = PurePosixPath(payload["name"])
+    name = str(path.with_name(f"{path.stem}-2{path.suffix}")) if path.name else f"{payload['name']}-2"
+    return on_head({**payload, "name": name}, 0)
 
 
 def on_head(payload: Payload, head: int) -> Payload:

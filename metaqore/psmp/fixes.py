@@ -116,9 +116,9 @@ def _label(pointer: str, conflict: Mapping[str, Any], scene: Scene) -> Iterable[
     yield from _leave_out(pointer, conflict, scene)
 
 
-def _link(_pointer: str, conflict: Mapping[str, Any], _scene: Scene) -> Iterable[Fix]:
-    # Linking is the engine's own way out: the resolution "merge" carries it out.
-    return ()
+def _link(pointer: str, _conflict: Mapping[str, Any], scene: Scene) -> Iterable[Fix]:
+    # Linking is the engine's own way out, which the resolution "merge" takes; a name can be another.
+    return [rename(scene)] if pointer == "/name" else ()
 
 
 def _gone(_pointer: str, _conflict: Mapping[str, Any], scene: Scene) -> Iterable[Fix]:

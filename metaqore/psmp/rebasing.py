@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import PurePosixPath
 from typing import Any
 
 import msgspec
@@ -50,14 +49,8 @@ def _onto_an_unknown_head(scene: Scene) -> list[Fix]:
 
 def rename(scene: Scene) -> Fix:
     """Return the way to keep both: under a name next to the one that is taken."""
-    path = PurePosixPath(scene.payload["name"])
-    other = str(path.with_name(f"{path.stem}-2{path.suffix}")) if path.name else f"{scene.payload['name']}-2"
-    what = f"Declare it as {scene.payload['type']}/{other}: both are kept."
-    return Fix("rename", what, partial(_named, other))
-
-
-def _named(name: str, payload: Payload) -> Payload:
-    return edits.on_head({**payload, "name": name}, 0)
+    what = f"Declare it as {scene.payload['type']}/{edits.renamed(scene.payload)['name']}: both are kept."
+    return Fix("rename", what, edits.renamed)
 
 
 def _yielding(scene: Scene, hunks: Any) -> list[Fix]:
