@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -56,6 +57,10 @@ from metaqore.security.policy_handlers import PolicyHandlers
 from metaqore.security.policy_source import PolicySource
 from metaqore.settings import Settings
 from metaqore.store.unit_of_work import SqlStore
+
+
+#: A policy file nests its brackets two deep.
+_MAX_NESTING = 32
 
 
 def egress(settings: Settings) -> EgressPolicy:
@@ -161,12 +166,23 @@ def candidate_policy(settings: Settings, text: str) -> Policy:
         InvalidInput: it cannot be used; says line and key.
     """
     try:
+        if _deepest(text) > _MAX_NESTING:
+            raise SettingsError(f"policy: brackets are nested more than {_MAX_NESTING} deep")
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
             raise SettingsError("policy: aliases (*name) are not read")
         return _bounded(settings, load_policy(text, scopes=SCOPES))
     except (SettingsError, yaml.YAMLError, RecursionError) as error:
         detail = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise InvalidInput(detail, errors=[{"pointer": "/policy", "detail": detail}]) from error
+
+
+def _deepest(text: str) -> int:
+    """Return how deep brackets are nested at most; reading YAML takes a time that grows with the square of it."""
+    deepest = depth = 0
+    for bracket in re.findall(r"[\[{\]}]", text):
+        depth += 1 if bracket in "[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def history_kinds(settings: Settings, policy: Policy) -> Catalogue:

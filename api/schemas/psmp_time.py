@@ -142,7 +142,7 @@ class CandidateSchema(Schema):
 
     mode = choice(*MODES, allow_none=True, load_default=None)
     policy = fields.String(
-        allow_none=True, load_default=None, validate=validate.Length(1, 200_000),
+        allow_none=True, load_default=None, validate=validate.Length(1, 30_000),
         metadata={"description": "A whole policy document (YAML), in the form of config/policies/psmp.yaml"},
     )  # fmt: skip
 

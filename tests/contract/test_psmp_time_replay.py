@@ -236,7 +236,7 @@ def test_what_was_built_on_a_blocked_artifact_falls_too(
         ("", "empty"),
         ("version: 1\nrules: {}\n", "policy:"),
         ("a: &a [*a]", "aliases"),
-        ("[" * 5000, "deeply"),
+        ("[" * 5000, "32 deep"),
         ("a: [", "YAML"),
     ],
 )
