@@ -58,7 +58,6 @@ from metaqore.security.policy_source import PolicySource
 from metaqore.settings import Settings
 from metaqore.store.unit_of_work import SqlStore
 
-
 #: A policy file nests its brackets two deep.
 _MAX_NESTING = 32
 
