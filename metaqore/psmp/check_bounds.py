@@ -14,6 +14,7 @@ from metaqore.psmp.catalogue import BOUND_EXCEEDED
 from metaqore.psmp.effects import CountTurn, SetDepth
 from metaqore.psmp.family import Family
 from metaqore.psmp.model import Case, Conflict, Declaration, Head
+from metaqore.psmp.traits import DEPENDS_ON, METADATA
 from metaqore.psmp.workspace import Workspace
 
 #: (project, conversation)
@@ -133,4 +134,4 @@ def admitted(case: Case, fresh: Head, workspace: Workspace) -> Iterable[Write]:
     return writes
 
 
-FAMILY = Family(rules=(BOUND_EXCEEDED,), find=find, prefetch=prefetch, admitted=admitted)
+FAMILY = Family(rules=(BOUND_EXCEEDED,), when=DEPENDS_ON | METADATA, find=find, prefetch=prefetch, admitted=admitted)

@@ -11,6 +11,7 @@ from metaqore.psmp.claims import ClaimIndex
 from metaqore.psmp.family import Family
 from metaqore.psmp.holdings import Claim, Holds, SetClaims, holds_in
 from metaqore.psmp.model import Case, Conflict, Head
+from metaqore.psmp.traits import ANNOUNCED, CLAIMS, HEAD
 from metaqore.psmp.workspace import Workspace
 
 #: Holders that a conflict names; how many there are is told beside them.
@@ -81,4 +82,6 @@ def admitted(case: Case, fresh: Head, workspace: Workspace) -> Iterable[Write]:
     return (SetClaims(fresh.id, tuple(rows), fresh=not held),)
 
 
-FAMILY = Family(rules=(CLAIM_COLLISION,), find=find, prefetch=claims.prefetch, admitted=admitted)
+FAMILY = Family(
+    rules=(CLAIM_COLLISION,), when=HEAD | CLAIMS | ANNOUNCED, find=find, prefetch=claims.prefetch, admitted=admitted
+)  # fmt: skip

@@ -12,6 +12,7 @@ from metaqore.psmp.family import Family
 from metaqore.psmp.holdings import HoldingReads, Holds, SetRequirements, holds_in
 from metaqore.psmp.manifest import Held, Holder, Judged, Slot
 from metaqore.psmp.model import Case, Conflict, Declaration, Head
+from metaqore.psmp.traits import HEAD, REQUIRES
 from metaqore.psmp.workspace import Workspace
 
 Rows = Sequence[tuple[Slot, str, str]]
@@ -37,15 +38,16 @@ class Requirements:
         found: dict[str, Holder] = {}
         stale = {but, *self._changed}
         for held in self._stored.get(slot, ()):
-            holder = next((h for h in (held.first, held.last) if h.artifact not in stale), None)
-            if holder is None and held.first != held.last:
+            holder = next((h for h in (held.first, held.second) if h.artifact not in stale), None)
+            if holder is None and held.first != held.second:
                 holder = self._reads.requirement_holder(slot, held.specifier, stale)
             if holder is not None:
                 found[held.specifier] = holder
         for artifact, (declared_by, rows) in self._changed.items():
             for where, specifier, _ in rows:
-                if where == slot and artifact != but:
-                    found.setdefault(specifier, Holder(artifact, declared_by))
+                known = found.get(specifier)
+                if where == slot and artifact != but and (known is None or artifact < known.artifact):
+                    found[specifier] = Holder(artifact, declared_by)
         return found
 
 
@@ -142,4 +144,4 @@ def admitted(case: Case, fresh: Head, workspace: Workspace) -> Iterable[Write]:
     return (SetRequirements(fresh.id, case.request.principal, rows, fresh=not held),)
 
 
-FAMILY = Family(rules=(CONSTRAINT_CONFLICT,), find=find, prefetch=prefetch, admitted=admitted)
+FAMILY = Family(rules=(CONSTRAINT_CONFLICT,), when=HEAD | REQUIRES, find=find, prefetch=prefetch, admitted=admitted)

@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 
-from metaqore.canonical import canonical_json, sha256_hex
 from metaqore.psmp.catalogue import CONTENT_CONFLICT
-from metaqore.psmp.declaration import body_of
+from metaqore.psmp.declaration import studied
 from metaqore.psmp.family import Family, Resolved
 from metaqore.psmp.merge_declared import Collision, merge_declared
-from metaqore.psmp.model import Case, Conflict, Declaration, Head, Studied
+from metaqore.psmp.model import Case, Conflict, Declaration, Head
 from metaqore.psmp.resolve import merge_contents
+from metaqore.psmp.traits import BASE
 from metaqore.psmp.workspace import Workspace
 
 #: Most hunks that a conflict keeps as evidence; how many there are is told beside them.
@@ -81,11 +81,10 @@ def resolve_by_merge(case: Case, conflicts: Sequence[Conflict], workspace: Works
     if not merged.clean:
         return None
     declared = merged.declared or case.declaration
-    text = canonical_json(merged.content)
-    studied = Studied(declared, text.decode(), sha256_hex(text), body_of(declared))
+    made = studied(msgspec.structs.replace(declared, content=merged.content))
     dependencies = _dependencies(case, declared, workspace)
     how = "rebased" if merged.disjoint else "merged"
-    return Resolved(how=how, studied=studied, dependencies=dependencies, provenance=provenance)
+    return Resolved(how=how, studied=made, dependencies=dependencies, provenance=provenance)
 
 
 def _dependencies(case: Case, declared: Declaration, workspace: Workspace) -> list[Head]:
@@ -104,4 +103,4 @@ def _dependencies(case: Case, declared: Declaration, workspace: Workspace) -> li
     return [target for target in kept.values() if target.id in sound or target.id in gained_edges]
 
 
-FAMILY = Family(rules=(CONTENT_CONFLICT,), find=find)
+FAMILY = Family(rules=(CONTENT_CONFLICT,), when=BASE, find=find)

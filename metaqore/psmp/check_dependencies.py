@@ -19,6 +19,7 @@ from metaqore.psmp.catalogue import (
 )
 from metaqore.psmp.family import Family
 from metaqore.psmp.model import Case, Conflict, Dependency, Head
+from metaqore.psmp.traits import DEPENDS_ON
 from metaqore.psmp.version_range import parse_range
 from metaqore.psmp.workspace import Workspace
 
@@ -131,5 +132,6 @@ FAMILY = Family(
         MISSING_DEPENDENCY, CIRCULAR_DEPENDENCY, UNSATISFIED_RANGE, SUPERSEDED_DEPENDENCY, DEPRECATED_DEPENDENCY,
         BLOCKED_DEPENDENCY,
     ),
+    when=DEPENDS_ON,
     find=find,
 )  # fmt: skip

@@ -1,9 +1,9 @@
 """Work that is done already, or that somebody else has announced to do. Pure but for the look-ups.
 
 Two artifacts with one content are one work under two names, unless the content says too little to tell: fewer than
-``FEWEST_CHARACTERS`` different characters in its canonical JSON, as in ``{}``, ``{"files":{}}`` or ``"todo"``. An
-artifact that keeps its content is not held up for it again. Adaptive links the two instead of blocking: the version
-names what it is a copy of.
+``declaration.FEWEST_CHARACTERS`` different characters at the beginning of its canonical JSON, as in ``{}``,
+``{"files":{}}`` or ``"todo"``. An artifact that keeps its content is not held up for it again. Adaptive links the two
+instead of blocking: the version names what it is a copy of.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from metaqore.psmp.claims import ClaimIndex
 from metaqore.psmp.family import Family, Resolved
 from metaqore.psmp.holdings import holds_in
 from metaqore.psmp.model import Case, Conflict, Head, Studied
+from metaqore.psmp.traits import ALWAYS
 from metaqore.psmp.workspace import Workspace
-
-FEWEST_CHARACTERS = 12
 
 Content = tuple[str, str]
 
@@ -42,29 +41,17 @@ class Contents:
         self._admitted[head.project, head.content_hash][head.id] = None
 
     def another(self, content: Content, but: str, workspace: Workspace) -> Head | None:
-        """Return another artifact whose head has this content."""
-        policy = workspace.policy
-        stored = self._stored.get(content, ())
-        for artifact in dict.fromkeys((*stored, *self._admitted.get(content, ()))):
-            head = self._moved.get(artifact) or self._heads.get(artifact)
-            if (
-                head is not None
-                and artifact != but
-                and head.content_hash == content[1]
-                and holds_in(policy, head.state)
-            ):
-                return head
-        if stored and stored[0] != stored[1]:
-            # The first and the last are out of the question; there may be others in between.
+        """Return the first other artifact, by id, whose head has this content."""
+        policy, stored = workspace.policy, self._stored.get(content, ())
+        near = [self._moved.get(a) or self._heads.get(a) for a in (*stored, *self._admitted.get(content, ()))]
+        same = [h for h in near if h is not None and h.id != but and h.content_hash == content[1]]
+        sound = [head for head in same if holds_in(policy, head.state)]
+        if len(set(stored)) == 2 and not any(head.id in stored for head in sound):
+            # The first two are out of the question; there may be more behind them.
             states = [state for state in policy.artifact.states if holds_in(policy, state)]
             found = workspace.reads.another_with(*content, {but, *stored, *self._moved}, states)
-            return next(iter(workspace.heads_by_id([found])), None) if found is not None else None
-        return None
-
-
-def is_trivial(studied: Studied) -> bool:
-    """Return whether a content says too little to be recognised."""
-    return len(set(studied.content)) < FEWEST_CHARACTERS
+            sound += workspace.heads_by_id([found]) if found is not None else []
+        return min(sound, key=lambda head: head.id, default=None)
 
 
 def _content(request: Request, studied: Studied) -> Content:
@@ -73,7 +60,7 @@ def _content(request: Request, studied: Studied) -> Content:
 
 def prefetch(batch: Sequence[Request], workspace: Workspace) -> None:
     """Look up at once which heads have the contents that a run declares."""
-    wanted = {_content(r, r.studied) for r in batch if not is_trivial(r.studied) and _is_changed(r, workspace)}
+    wanted = {_content(r, r.studied) for r in batch if not r.studied.trivial and _is_changed(r, workspace)}
     if wanted:
         workspace.remember(Contents(wanted, workspace))
 
@@ -89,7 +76,7 @@ def find(case: Case, workspace: Workspace) -> Iterable[Conflict]:
     found = []
     known = workspace.memory(Contents)
     unchanged = case.head is not None and case.head.content_hash == case.studied.content_hash
-    if known is not None and not unchanged and not is_trivial(case.studied):
+    if known is not None and not unchanged and not case.studied.trivial:
         twin = known.another(_content(case.request, case.studied), case.artifact, workspace)
         if twin is not None:
             found.append(_same_content(case, twin))
@@ -142,4 +129,4 @@ def admitted(case: Case, fresh: Head, workspace: Workspace) -> Iterable[Write]:
     return ()
 
 
-FAMILY = Family(rules=(DUPLICATE_WORK,), find=find, prefetch=prefetch, resolve=link, admitted=admitted)
+FAMILY = Family(rules=(DUPLICATE_WORK,), when=ALWAYS, find=find, prefetch=prefetch, resolve=link, admitted=admitted)

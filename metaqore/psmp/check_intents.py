@@ -12,6 +12,7 @@ from metaqore.psmp.family import Family
 from metaqore.psmp.holdings import ChangeIntent, Intent
 from metaqore.psmp.intents import closing
 from metaqore.psmp.model import Case, Conflict, Head
+from metaqore.psmp.traits import INTENT
 from metaqore.psmp.workspace import Workspace
 
 
@@ -58,4 +59,4 @@ def admitted(case: Case, fresh: Head, workspace: Workspace) -> Iterable[Write]:
     return closing(name, "fulfilled", (), case.now)
 
 
-FAMILY = Family(rules=(), find=find, prefetch=prefetch, admitted=admitted)
+FAMILY = Family(rules=(), when=INTENT, find=find, prefetch=prefetch, admitted=admitted)

@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from metaqore.psmp.catalogue import LABEL_LOWERED
-from metaqore.psmp.declaration import LABELS
+from metaqore.psmp.declaration import DEFAULT_LABEL, LABELS
 from metaqore.psmp.family import Family, Resolved
 from metaqore.psmp.model import Case, Conflict, Head
+from metaqore.psmp.traits import DEPENDS_ON, LABEL, READ_SET
 from metaqore.psmp.workspace import Workspace
 
-DEFAULT_LABEL = "INTERNAL"
 _RANK = {label: rank for rank, label in enumerate(LABELS)}
 
 
@@ -26,12 +26,8 @@ def find(case: Case, workspace: Workspace) -> Iterable[Conflict]:
     """Settle the label of the version, and say where a lower one was declared."""
     declared, head = case.declaration.label, case.head
     least = head.label if head is not None else DEFAULT_LABEL if declared is None else LABELS[0]
-    if not case.dependencies and not case.declaration.read_set:
-        inputs: list[Head] = []
-        inherited = least
-    else:
-        inputs = _inputs(case, workspace)
-        inherited = max([least, *(each.label for each in inputs)], key=_rank)
+    inputs = _inputs(case, workspace)
+    inherited = max([least, *(each.label for each in inputs)], key=_rank)
     if declared is None or _rank(declared) >= _rank(inherited):
         case.label = declared or inherited
         return ()
@@ -64,4 +60,4 @@ def keep_label(_case: Case, _conflicts: Sequence[Conflict], _workspace: Workspac
     return Resolved(how="label_kept")
 
 
-FAMILY = Family(rules=(LABEL_LOWERED,), find=find, resolve=keep_label)
+FAMILY = Family(rules=(LABEL_LOWERED,), when=DEPENDS_ON | READ_SET | LABEL, find=find, resolve=keep_label)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from metaqore.psmp.catalogue import ILLEGAL_TRANSITION
 from metaqore.psmp.family import Family
 from metaqore.psmp.model import Case, Conflict
+from metaqore.psmp.traits import HEAD
 from metaqore.psmp.workspace import Workspace
 
 
@@ -23,4 +24,4 @@ def find(case: Case, _workspace: Workspace) -> Iterable[Conflict]:
     )  # fmt: skip
 
 
-FAMILY = Family(rules=(ILLEGAL_TRANSITION,), find=find)
+FAMILY = Family(rules=(ILLEGAL_TRANSITION,), when=HEAD, find=find)

@@ -18,6 +18,7 @@ from metaqore.psmp.family import Family
 from metaqore.psmp.holdings import Holds, SetFields, holds_in
 from metaqore.psmp.model import Case, Conflict, Head
 from metaqore.psmp.ownership import Clash, Field
+from metaqore.psmp.traits import HEAD, OWNS
 from metaqore.psmp.workspace import Workspace
 
 
@@ -114,4 +115,4 @@ def _tell(case: Case, old: Sequence[Field], new: Sequence[Field], taken: Sequenc
         }
 
 
-FAMILY = Family(rules=(FIELD_OWNERSHIP,), find=find, prefetch=prefetch, admitted=admitted)
+FAMILY = Family(rules=(FIELD_OWNERSHIP,), when=HEAD | OWNS, find=find, prefetch=prefetch, admitted=admitted)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from metaqore.psmp.catalogue import READ_SET_CHANGED
 from metaqore.psmp.family import Family
 from metaqore.psmp.model import Case, Conflict, Head, Read
+from metaqore.psmp.traits import READ_SET
 from metaqore.psmp.workspace import Workspace
 
 
@@ -34,4 +35,4 @@ def _changed(case: Case, index: int, read: Read, head: Head | None) -> Conflict:
     )  # fmt: skip
 
 
-FAMILY = Family(rules=(READ_SET_CHANGED,), find=find)
+FAMILY = Family(rules=(READ_SET_CHANGED,), when=READ_SET, find=find)

@@ -8,6 +8,7 @@ from metaqore.psmp.catalogue import PARALLEL_CREATION, VERSION_MISMATCH
 from metaqore.psmp.check_content import resolve_by_merge
 from metaqore.psmp.family import Family
 from metaqore.psmp.model import Case, Conflict
+from metaqore.psmp.traits import BASE, HEAD
 from metaqore.psmp.workspace import Workspace
 
 
@@ -35,4 +36,4 @@ def _conflict(case: Case, base: int, present: int, movers: Sequence[str]) -> Con
     return case.found(VERSION_MISMATCH, message, "/base_version", **evidence)
 
 
-FAMILY = Family(rules=(VERSION_MISMATCH, PARALLEL_CREATION), find=find, resolve=resolve_by_merge)
+FAMILY = Family(rules=(VERSION_MISMATCH, PARALLEL_CREATION), when=HEAD | BASE, find=find, resolve=resolve_by_merge)

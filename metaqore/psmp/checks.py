@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 
-from metaqore.messages import Request
+from metaqore.messages import Request, Write
 from metaqore.psmp import (
     check_bounds,
     check_claims,
@@ -20,9 +21,10 @@ from metaqore.psmp import (
     check_versions,
 )
 from metaqore.psmp.family import Family
-from metaqore.psmp.model import Case
+from metaqore.psmp.model import Case, Conflict, Head
 from metaqore.psmp.policy import Policy
 from metaqore.psmp.ports import PsmpReads
+from metaqore.psmp.traits import ANNOUNCED, HEAD
 from metaqore.psmp.workspace import Workspace
 
 #: Each family sees what the ones before it found (``case.conflicts``).
@@ -43,22 +45,37 @@ FAMILIES: tuple[Family, ...] = (
 #: Conflict class → the family that finds it.
 FAMILY_OF: Mapping[str, Family] = {rule.conflict_class: family for family in FAMILIES for rule in family.rules}
 
-_FIND = tuple(family.find for family in FAMILIES)
-_PREFETCH = tuple(family.prefetch for family in FAMILIES if family.prefetch is not None)
-#: What admitted and blocked declarations leave behind.
-ADMITTED = tuple(family.admitted for family in FAMILIES if family.admitted is not None)
+#: What blocked declarations leave behind.
 BLOCKED = tuple(family.blocked for family in FAMILIES if family.blocked is not None)
+
+
+@cache
+def finders(traits: int) -> tuple[Callable[[Case, Workspace], Iterable[Conflict]], ...]:
+    """Return what looks for conflicts in a case with these traits."""
+    return tuple(family.find for family in FAMILIES if family.when & traits)
+
+
+@cache
+def keepers(traits: int) -> tuple[Callable[[Case, Head, Workspace], Iterable[Write]], ...]:
+    """Return what an admitted declaration with these traits leaves behind."""
+    return tuple(family.admitted for family in FAMILIES if family.admitted is not None and family.when & traits)
 
 
 def workspace_for(batch: Sequence[Request], reads: PsmpReads, policy: Policy) -> Workspace:
     """Return the workspace of a run of studied declarations, with all that the checks need."""
     workspace = Workspace(batch, reads, policy)
-    for prefetch in _PREFETCH:
-        prefetch(batch, workspace)
+    traits = HEAD if workspace.is_known else 0
+    if any(project.intents_until for project in workspace.projects.values()):
+        traits |= ANNOUNCED
+    for request in batch:
+        traits |= request.studied.traits
+    for family in FAMILIES:
+        if family.prefetch is not None and family.when & traits:
+            family.prefetch(batch, workspace)
     return workspace
 
 
 def find_conflicts(case: Case, workspace: Workspace) -> None:
-    """Let every family look at the case; what they find is added to ``case.conflicts``."""
-    for find in _FIND:
+    """Let every family that it concerns look at the case; what they find is added to ``case.conflicts``."""
+    for find in finders(case.traits):
         case.conflicts += find(case, workspace)

@@ -16,23 +16,26 @@ from metaqore.psmp.manifest import check_requirements
 from metaqore.psmp.model import Claims, Declaration, Dependency, Read, Studied
 from metaqore.psmp.ownership import ABSENT, canonical_pointer, value_at
 from metaqore.psmp.policy import Policy
+from metaqore.psmp.traits import traits_of
 from metaqore.psmp.version_range import parse_range
 
 _TYPE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 #: RFC 6901.
 POINTER = r"(?:/(?:[^~/]|~[01])*)*"
 _POINTER = re.compile(POINTER)
+#: Of what has no inputs and is declared without one.
+DEFAULT_LABEL = "INTERNAL"
 LABELS = ("PUBLIC", "INTERNAL", "SENSITIVE", "CRITICAL")
 MAX_NAME = 512
+#: A content with fewer different characters among the first of its canonical JSON says too little to be recognised.
+FEWEST_CHARACTERS, LOOKED_AT = 12, 128
 MAX_DEPENDENCIES = 256
 MAX_READS = 256
 MAX_CLAIMS = 256
 MAX_CLAIM = 512
 MAX_POINTERS = 256
 
-#: What a version keeps of its declaration always, and what only where it is given.
-_ALWAYS = ("depends_on", "requires", "claims", "metadata")
-_WHERE_GIVEN = ("read_set", "owns", "force", "intent")
+_encode = msgspec.json.Encoder().encode
 
 
 def study(request: Request, *, policy: Policy) -> Studied:
@@ -53,7 +56,11 @@ def study(request: Request, *, policy: Policy) -> Studied:
 def studied(declaration: Declaration) -> Studied:
     """Hash a declaration that was checked."""
     content = canonical_json(declaration.content)
-    return Studied(declaration, content.decode(), sha256_hex(content), body_of(declaration))
+    text = content.decode()
+    return Studied(
+        declaration, text, sha256_hex(content), body_of(declaration), traits_of(declaration),
+        trivial=len(set(text[:LOOKED_AT])) < FEWEST_CHARACTERS,
+    )  # fmt: skip
 
 
 def studied_again(payload: dict[str, Any], base_version: int | None) -> Studied:
@@ -73,21 +80,30 @@ def studied_again(payload: dict[str, Any], base_version: int | None) -> Studied:
 
 def body_of(declaration: Declaration) -> str:
     """Return what a version keeps beside its content, as JSON text."""
-    body = {name: getattr(declaration, name) for name in _ALWAYS}
-    for name in _WHERE_GIVEN:
-        value = getattr(declaration, name)
-        if value or (name == "owns" and value is not None):
-            body[name] = value
+    body: dict[str, Any] = {
+        "depends_on": declaration.depends_on,
+        "requires": declaration.requires,
+        "claims": declaration.claims,
+        "metadata": declaration.metadata,
+    }
+    if declaration.read_set:
+        body["read_set"] = declaration.read_set
+    if declaration.owns is not None:
+        body["owns"] = declaration.owns
+    if declaration.force:
+        body["force"] = declaration.force
+    if declaration.intent is not None:
+        body["intent"] = declaration.intent
     if declaration.provenance:
         body["provenance"] = {"declared": declaration.provenance}
-    return msgspec.json.encode(body).decode()
+    return _encode(body).decode()
 
 
 def with_provenance(body: str, provenance: dict[str, Any]) -> str:
     """Return the body with what the engine knows of the version's making; what the author said stays under it."""
     decoded = msgspec.json.decode(body)
     decoded["provenance"] = {**decoded.get("provenance", {}), **provenance}
-    return msgspec.json.encode(decoded).decode()
+    return _encode(decoded).decode()
 
 
 def check(declaration: Declaration) -> None:

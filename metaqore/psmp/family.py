@@ -37,6 +37,8 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
 
     #: The rules whose conflicts it finds.
     rules: tuple[Rule, ...]
+    #: Traits of which a case must have one for ``find`` and ``admitted`` to be called; see ``traits``.
+    when: int
     find: Callable[[Case, Workspace], Iterable[Conflict]]
     #: Once for a run, before its first decision.
     prefetch: Callable[[Sequence[Request], Workspace], None] | None = None

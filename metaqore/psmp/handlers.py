@@ -13,12 +13,14 @@ from metaqore.psmp import replacements
 from metaqore.psmp.catalogue import Mode
 from metaqore.psmp.checks import FAMILY_OF, find_conflicts, workspace_for
 from metaqore.psmp.conditions import unmet
+from metaqore.psmp.declaration import DEFAULT_LABEL
 from metaqore.psmp.family import Resolved
 from metaqore.psmp.model import Case, Project, Studied
 from metaqore.psmp.outcomes import Kept, admit, block
 from metaqore.psmp.policy import Policy
 from metaqore.psmp.proposals import ProposalReads
 from metaqore.psmp.rules import Ruling, rule_on, ruling_of
+from metaqore.psmp.traits import HEAD
 from metaqore.psmp.workspace import Workspace
 
 
@@ -92,6 +94,8 @@ def open_case(
         request=request, studied=studied, project=project, head=head,
         artifact=head.id if head is not None else new_id("art"), now=now, mode=mode, policy=workspace.policy,
         targets=[workspace.dependency(project.id, dependency) for dependency in declaration.depends_on],
+        traits=studied.traits if head is None else studied.traits | HEAD,
+        label=declaration.label or (head.label if head is not None else DEFAULT_LABEL),
     )  # fmt: skip
     find_conflicts(case, workspace)
     return case
@@ -139,8 +143,11 @@ def _take(case: Case, ways: dict[str, Resolved], workspace: Workspace) -> list[K
             for conflict in case.conflicts
         ]  # fmt: skip
     for way in ways.values():
-        case.studied = way.studied or case.studied
-        case.dependencies = way.dependencies if way.dependencies is not None else case.dependencies
+        if way.studied is not None:
+            case.studied, case.traits = way.studied, way.studied.traits | case.traits
+        if way.dependencies is not None:
+            case.dependencies = way.dependencies
+            case.depth = max([case.depth, *(target.depth + 1 for target in way.dependencies)])
         case.provenance = {**way.provenance, **case.provenance}
     return [
         (conflict, "resolved", ways[name].how) if (name := conflict.rule.conflict_class) in ways

@@ -102,6 +102,10 @@ class Studied(msgspec.Struct, frozen=True):
     content: str
     content_hash: str
     body: str
+    #: What the declaration uses; see ``traits``.
+    traits: int
+    #: The content says too little to be recognised: see ``declaration.FEWEST_CHARACTERS``.
+    trivial: bool
 
 
 class Project(msgspec.Struct, kw_only=True):
@@ -196,6 +200,8 @@ class Case(msgspec.Struct, kw_only=True):
     label: str = ""
     #: Topological ranks that must change, by artifact.
     ranks: dict[str, int] = {}
+    #: What the declaration uses, and whether the artifact exists; see ``traits``.
+    traits: int = 0
     conflicts: list[Conflict] = []
     #: The merge with the present head, where the declaration started from an older version.
     merged: Merged | None = None

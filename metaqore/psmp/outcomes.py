@@ -11,7 +11,7 @@ from metaqore.audit.tags import Tag
 from metaqore.ids import new_id
 from metaqore.messages import AuditNote, EventNote, Outcome, Request, Verdict, Write
 from metaqore.psmp.catalogue import BOUND_EXCEEDED, Mode
-from metaqore.psmp.checks import ADMITTED, BLOCKED
+from metaqore.psmp.checks import BLOCKED, keepers
 from metaqore.psmp.declaration import with_provenance
 from metaqore.psmp.effects import MoveHead, NewArtifact, NewConflict, NewProposal, NewVersion, SetEdges, SetRank
 from metaqore.psmp.model import Case, Conflict, Head
@@ -29,7 +29,7 @@ def admit(case: Case, workspace: Workspace, kept: Sequence[Kept] = ()) -> Outcom
     """Return the outcome that appends a version, and lay it over the workspace."""
     request, head, studied = case.request, case.head, case.studied
     fresh = _fresh_head(case)
-    left = [write for hook in ADMITTED for write in hook(case, fresh, workspace)]
+    left = [write for keep in keepers(case.traits) for write in keep(case, fresh, workspace)]
     body = with_provenance(studied.body, case.provenance) if case.provenance else studied.body
     edges = tuple(dict.fromkeys(d.id for d in case.dependencies))
     writes: list[Write] = [_head_moves(fresh, request, case.now, is_new=head is None)]

@@ -47,6 +47,11 @@ class Workspace:
         for head in reads.heads(identities, ids):
             self.put(head)
 
+    @property
+    def is_known(self) -> bool:
+        """True where anything that the run names is there already."""
+        return bool(self._by_id)
+
     def put(self, head: Head) -> None:
         """Lay a new or moved head over what was looked up."""
         self._by_identity[(head.project, head.type, head.name)] = head

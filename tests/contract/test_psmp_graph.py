@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -33,13 +33,17 @@ def depends(edges: Mapping[str, list[str]], start: str, target: str) -> bool:
     return False
 
 
-def admit(edges: dict[str, list[str]], edit: Edit) -> list[str]:
-    """Do to the model what playground does: leave out what is missing or would close a cycle; return the conflicts."""
+def admit(edges: dict[str, list[str]], edit: Edit, proposed: Collection[str] = ()) -> list[str]:
+    """Do to the model what playground does: leave out what is missing or would close a cycle; return the conflicts.
+
+    Args:
+        proposed: names under which something was blocked.
+    """
     name, wanted = edit
     conflicts, kept = [], []
     for dependency in wanted:
         if dependency != name and dependency not in edges:
-            conflicts.append("missing_dependency")
+            conflicts.append("blocked_dependency" if dependency in proposed else "missing_dependency")
         elif dependency == name or depends(edges, dependency, name):
             conflicts.append("circular_dependency")
         else:
@@ -104,13 +108,16 @@ def test_strict_blocks_exactly_what_would_close_a_cycle_or_hang_in_the_air(pipel
         project = pipeline.project("strict")
         edges: dict[str, list[str]] = {}
         versions: dict[str, int] = {}
+        proposed: set[str] = set()
         for group in groups:
             asked, expected = [], []
             for edit in group:
                 asked.append(declaration(pipeline, project, edit, versions.get(edit[0], 0)))
                 tried = {**edges}
-                expected.append(sorted(admit(tried, edit)))
-                if not expected[-1]:
+                expected.append(sorted(admit(tried, edit, proposed)))
+                if expected[-1]:
+                    proposed.add(edit[0])
+                else:
                     edges = tried
                     versions[edit[0]] = versions.get(edit[0], 0) + 1
             ids = pipeline.intake.submit(asked).ids
