@@ -41,6 +41,7 @@ from metaqore.requests.intake import Intake
 from metaqore.requests.ports import Bell
 from metaqore.requests.recorder import Recorder
 from metaqore.security import keys
+from metaqore.security.gate import SecureGate
 from metaqore.security.policy_source import PolicySource
 from metaqore.settings import Settings
 from metaqore.store import migrate, views
@@ -67,6 +68,7 @@ class Engine(msgspec.Struct, kw_only=True):
     dispatcher: Dispatcher
     #: SecureGateway's policy file, as it is now.
     policies: PolicySource
+    gate: SecureGate
     #: What blocks a proposal and what to do about it, worked out when it is read.
     reports: Reports
     #: What would be decided: now, and in the past.
@@ -111,7 +113,7 @@ def build(settings: Settings, bell: Callable[[Settings], Bell]) -> Engine:
         store, sender, lambda now: Recorder(catalogue, now), lambda journal: executor.after_commit([], journal)
     )
     return Engine(
-        policies=policies,
+        policies=policies, gate=gate,
         reports=Reports(partial(_reading, store), catalogue.__getitem__, executor.clock),
         preview=Preview(partial(_snapshot, store), policy, executor.clock),
         replays=Replays(Scratch, lambda chosen: history_kinds(settings, chosen).__getitem__, policy),

@@ -8,6 +8,7 @@ from flask.views import MethodView
 
 from api.blueprint import Blueprint
 from api.door import caller, door
+from api.policy_preview import preview
 from api.schemas import security_policy as schemas
 from api.submit import run
 from metaqore.errors import NotFound
@@ -40,6 +41,21 @@ class Policies(MethodView):
         if body.get("project") is not None:
             door().projects.check(caller().organization, body["project"])
         return run("policy.save", body, body=body).result
+
+
+@policies.route("/preview")
+class Preview(MethodView):
+    """A policy that is only tried."""
+
+    @policies.operation("previewPolicy", "policies:manage")
+    @policies.arguments(schemas.PreviewPolicySchema)
+    @policies.response(200, schemas.PreviewSchema)
+    @policies.problems(404)
+    def post(self, body: dict[str, Any]) -> Any:
+        """Say which of the latest decisions a policy would have decided otherwise; writes nothing"""
+        if body.get("project") is not None:
+            door().projects.check(caller().organization, body["project"])
+        return preview(body)
 
 
 @decisions.route("/<decision>")

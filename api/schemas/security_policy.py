@@ -42,6 +42,37 @@ class NewPolicySchema(Schema):
     )
 
 
+class PreviewPolicySchema(Schema):
+    """A policy to be tried on what was decided lately."""
+
+    project = fields.String(allow_none=True, metadata={"description": "Null: of the organization"}, **_PROJECT)
+    document = fields.Nested(PolicyDocumentSchema, required=True)
+    decisions = Integer(
+        load_default=200, validate=validate.Range(1, 1000), metadata={"description": "How many, the latest ones"}
+    )
+
+
+class ChangedSchema(Schema):
+    """A decision that would be another one."""
+
+    decision = fields.String(required=True)
+    request = fields.String(required=True)
+    kind = fields.String(required=True)
+    principal = fields.String(required=True)
+    before = fields.Dict(required=True)
+    after = fields.Dict(required=True)
+
+
+class PreviewSchema(Schema):
+    """What a policy would change; nothing was changed."""
+
+    digest = fields.String(required=True)
+    rules = fields.Integer(required=True)
+    looked_at = fields.Integer(required=True)
+    left_out = fields.Integer(required=True, metadata={"description": "Decisions that cannot be made again"})
+    changed = fields.List(fields.Nested(ChangedSchema), required=True)
+
+
 class SavedPolicySchema(Schema):
     """What was saved."""
 

@@ -24,6 +24,7 @@ from metaqore.security.layers import Layer, Stack, stack
 from metaqore.security.model import Assessment, Context, Decision, Finding, Label, Position, ProviderStatus
 from metaqore.security.policy import decide, denied_early, with_label
 from metaqore.security.policy_file import Policies, read_layer
+from metaqore.security.policy_replay import Preview, Recorded, replay
 from metaqore.security.ports import GateReads, Stop, StoredPolicy
 from metaqore.security.redact import WHOLE, Pseudonyms, pseudonymise
 
@@ -90,7 +91,32 @@ class SecureGate:
             approved, follow_ups = _approvals(request, decision, reads, now)
             if approved:
                 decision = decided(approved)
-        return judged(request, assessment, decision, now, follow_ups if decision.approvals else ())
+        return judged(request, assessment, decision, asked, now, follow_ups if decision.approvals else ())
+
+    def preview(
+        self, organization: str, project: str | None, document: Any, recorded: Sequence[Recorded], reads: GateReads
+    ) -> Preview:
+        """Say which recorded decisions a policy would have decided otherwise; writes nothing.
+
+        Args:
+            project: whose policy ``document`` would be; None for the organization's.
+
+        Raises:
+            SettingsError: the document cannot be used; with a JSON pointer.
+        """
+        policies = self._policies()
+        scope, name = ("project", project) if project else ("organization", organization)
+        candidate = read_layer(scope, name, 0, document, policies, below=("document",))
+        others: dict[str | None, Stack] = {}
+
+        def layers_for(place: str | None) -> Stack:
+            if place not in others:
+                stored = [row for row in reads.policies(organization, place) if (row.project or None) != project]
+                custom = [compile_stored(row, reads, policies) for row in stored]
+                others[place] = stack([policies.layer, *custom, candidate])
+            return others[place]
+
+        return replay(recorded, layers_for, policies[self._policy], self._providers(), candidate)
 
     def conceal(self, texts: Sequence[str], at_least: str) -> tuple[list[str], Pseudonyms]:
         """Return texts with names in place of what was found in them, and what the names stand for.

@@ -12,6 +12,7 @@ from metaqore.ids import new_id
 from metaqore.messages import AuditNote, EventNote, Outcome, Request, Submission
 from metaqore.messages import Verdict as Said
 from metaqore.security.effects import NewDecision
+from metaqore.security.facts import Asked
 from metaqore.security.model import Assessment, Decision, Duties, Verdict
 
 
@@ -35,6 +36,7 @@ class Judged(msgspec.Struct, kw_only=True):
     decision: Decision
     request: Request
     assessment: Assessment
+    asked: Asked
     #: Questions to people, where only their approval is missing.
     follow_ups: list[Submission] = []
 
@@ -43,7 +45,7 @@ class Judged(msgspec.Struct, kw_only=True):
         decision = msgspec.structs.replace(
             self.decision, verdict=Verdict.VETOED, reasons=(reason[1],), rules=(reason[0],), obligations=(), duties={}
         )
-        return judged(self.request, self.assessment, decision, now)
+        return judged(self.request, self.assessment, decision, self.asked, now)
 
     def vetoed(self) -> Outcome:
         """Return the outcome of a request that was vetoed."""
@@ -54,7 +56,12 @@ class Judged(msgspec.Struct, kw_only=True):
 
 
 def judged(
-    request: Request, assessment: Assessment, decision: Decision, now: int, follow_ups: Sequence[Submission] = ()
+    request: Request,
+    assessment: Assessment,
+    decision: Decision,
+    asked: Asked,
+    now: int,
+    follow_ups: Sequence[Submission] = (),
 ) -> Judged:
     """Return a decision with its record."""
     approved = decision.verdict is Verdict.APPROVED
@@ -65,6 +72,9 @@ def judged(
         "findings": [finding.to_dict() for finding in assessment.findings],
         "threats": [threat.to_dict() for threat in assessment.threats],
         "engine": assessment.engine,
+        # With these and what was found, the decision can be made again by other policies. Never the payload.
+        "asked": msgspec.to_builtins(asked),
+        "assessed": {"label": assessment.label.name, "size": assessment.size},
     }
     told = (
         "policy policy_version policy_digest reasons rules providers_allowed provider_recommended obligations warnings "
@@ -90,7 +100,7 @@ def judged(
             outcome=decision.verdict.value, policy_digest=decision.policy_digest, details=_details(label, decision),
         ),
         events=[] if approved else [EventNote("governance.veto_applied", decision_id, {"label": label})],
-        shown=shown, decision=decision, request=request, assessment=assessment,
+        shown=shown, decision=decision, request=request, assessment=assessment, asked=asked,
         follow_ups=list(follow_ups),
     )  # fmt: skip
 

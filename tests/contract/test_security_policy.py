@@ -246,6 +246,25 @@ def test_nobody_stops_itself_and_nothing_is_stopped_twice(governed: Governed) ->
         governed.stop("principal", "bob", "again")
 
 
+def test_a_policy_is_tried_on_what_was_decided_and_changes_nothing(governed: Governed) -> None:
+    card = {"content": "Refund card 4111 1111 1111 1111", "task_type": "refund"}
+    allowed = governed.do("payload.assess", "bob", content="Paris is the capital of France.", provider="mock")
+    governed.do("payload.assess", "ann", **card)
+    raise_it = {**DENY_BOB, "id": "cards", "when": '"payment_card" in findings && task_type == "refund"'}
+    views, gate = governed.engine.views.security, governed.engine.gate
+
+    def changed(*rules: dict[str, Any]) -> list[Any]:
+        recorded = views.latest_decisions(ORGANIZATION, None, 100)
+        with views.gate() as reads:
+            return gate.preview(ORGANIZATION, None, {"rules": list(rules)}, recorded, reads).changed
+
+    assert changed() == []
+    [bob] = changed(DENY_BOB)
+    assert (bob.decision, bob.after["verdict"]) == (allowed["result"]["decision"]["id"], "vetoed")
+    assert [change.principal for change in changed(raise_it)] == ["ann"]
+    assert governed.sql("SELECT count(*) FROM policies")[0][0] == 0
+
+
 # What leaves, and what comes back
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import msgspec
 
 from metaqore.security.keys import StoredKey
+from metaqore.security.policy_replay import Recorded
 from metaqore.security.ports import Stop
 from metaqore.security.tokens import StoredToken
 from metaqore.store.repositories.security import SecurityRows
@@ -32,6 +36,22 @@ class SecurityViews(Lookup):
         return [
             {**row, "project": row["project"] or None, "document": msgspec.json.decode(row["document"])}
             for row in self.rows(sql, (organization, project))
+        ]
+
+    @contextlib.contextmanager
+    def gate(self) -> Iterator[SecurityRows]:
+        """Give SecureGateway's look-ups outside of any write transaction."""
+        with self._db.read() as connection:
+            yield SecurityRows(self._db, connection)
+
+    def latest_decisions(self, organization: str, project: str | None, limit: int) -> list[Recorded]:
+        """Return the latest decisions of an organization or a project, the newest first."""
+        sql = "SELECT id, request_id, project, verdict, body FROM decisions WHERE organization = ? "
+        sql += "AND project = ? " if project is not None else ""
+        values = [organization, *([project] if project is not None else []), limit]
+        return [
+            Recorded(row["id"], row["request_id"], row["project"], row["verdict"], msgspec.json.decode(row["body"]))
+            for row in self.rows(sql + "ORDER BY id DESC LIMIT ?", values)
         ]
 
     def stops(self, organization: str) -> list[Stop]:

@@ -43,6 +43,7 @@ BODIES: dict[str, Any] = {
     "createToken": {"agent": "a", "project": "{project}", "scopes": ["artifacts:read"]},
     "listPolicies": None, "getDecision": None, "listStops": None,
     "savePolicy": {"project": "{project}", "document": {}, "reason": "r"},
+    "previewPolicy": {"project": "{project}", "document": {}},
     "setStop": {"kind": "principal", "subject": "nobody", "reason": "r"},
     "liftStop": {"kind": "principal", "subject": "nobody"},
 }  # fmt: skip
