@@ -156,7 +156,10 @@ class HoldingReads(Protocol):
         """Return who manages what, by artifact."""
 
     def same_content(self, contents: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], tuple[str, str]]:
-        """Return by (project, content hash) the first and the last artifact, by id, whose head has that content."""
+        """Return by (project, content hash) the first two artifacts, by id, whose head has that content.
+
+        Where there is only one, it stands twice.
+        """
 
     def another_with(
         self, project: str, content_hash: str, but: Collection[str], states: Collection[str]

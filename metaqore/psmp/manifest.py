@@ -51,12 +51,12 @@ class Holder(msgspec.Struct, frozen=True):
 
 
 class Held(msgspec.Struct, frozen=True):
-    """One specifier in a slot, with the first and the last (by id) of the artifacts that have it."""
+    """One specifier in a slot, with the first two (by id) of the artifacts that have it, or the only one twice."""
 
     slot: Slot
     specifier: str
     first: Holder
-    last: Holder
+    second: Holder
 
 
 def environment(requirement: Requirement) -> Environment:

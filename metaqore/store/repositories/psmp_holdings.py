@@ -51,11 +51,16 @@ s(project, ecosystem, package, environment, specifier) AS (
     (SELECT min(r.specifier) FROM artifact_requirements r WHERE {_OF} AND r.specifier > s.specifier)
   FROM s WHERE s.specifier IS NOT NULL
 ),
-ends AS (
+first AS (
   SELECT s.project, s.ecosystem, s.package, s.environment, s.specifier,
-    (SELECT min(r.artifact) FROM artifact_requirements r WHERE {_OF} AND r.specifier = s.specifier) AS low,
-    (SELECT max(r.artifact) FROM artifact_requirements r WHERE {_OF} AND r.specifier = s.specifier) AS high
+    (SELECT min(r.artifact) FROM artifact_requirements r WHERE {_OF} AND r.specifier = s.specifier) AS low
   FROM s WHERE s.specifier IS NOT NULL
+),
+ends AS (
+  SELECT s.project, s.ecosystem, s.package, s.environment, s.specifier, s.low, coalesce(
+    (SELECT min(r.artifact) FROM artifact_requirements r
+     WHERE {_OF} AND r.specifier = s.specifier AND r.artifact > s.low), s.low) AS high
+  FROM first s
 )
 SELECT s.project, s.ecosystem, s.package, s.environment, s.specifier, s.low, l.declared_by, s.high, h.declared_by
 FROM ends s
@@ -137,17 +142,19 @@ class HoldingRows:
         return found
 
     def same_content(self, contents: Collection[tuple[str, str]]) -> dict[tuple[str, str], tuple[str, str]]:
-        """Return by (project, content hash) the first and the last artifact whose head has that content."""
+        """Return by (project, content hash) the first two artifacts whose head has that content."""
         found: dict[tuple[str, str], tuple[str, str]] = {}
         same = "FROM artifacts a WHERE a.project = w.project AND a.content_hash = w.hash"
-        # Most contents are new: one step in the index tells, and only of the others both ends are looked for.
+        # Most contents are new: one step in the index tells, and only of the others the first two are looked for.
         for part in _parts(self._known(sorted(contents), same)):
             rows = self._rows(
                 f"WITH w(project, hash) AS (VALUES {', '.join(['(?, ?)'] * len(part))}) "
-                f"SELECT w.project, w.hash, (SELECT min(a.id) {same}), (SELECT max(a.id) {same}) FROM w",
+                "SELECT w.project, w.hash, (SELECT min(a.id) FROM artifacts a WHERE a.project = w.project "
+                "AND a.content_hash = w.hash AND a.id > w.first), w.first FROM (SELECT w.project, w.hash, "
+                f"(SELECT min(a.id) {same}) AS first FROM w) w",
                 [value for content in part for value in content],
             )
-            found.update(((row[0], row[1]), (row[2], row[3])) for row in rows)
+            found.update(((row[0], row[1]), (row[3], row[2] or row[3])) for row in rows)
         return found
 
     def _known(self, contents: Sequence[tuple[str, str]], same: str) -> list[tuple[str, str]]:
