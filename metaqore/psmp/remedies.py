@@ -23,8 +23,10 @@ from metaqore.psmp.scene import Fix, Scene
 
 #: How long an offer stands, in milliseconds; what it is tried against may have moved long before.
 STANDS_MS = 3_600_000
-#: Most declarations and resolutions that are offered for one proposal.
+#: Most declarations that are offered for one proposal.
 MAX_OFFERED = 6
+#: Most causes whose fixes are compared; of more, each gets the one that is surest to help.
+MAX_APART = 8
 
 #: (kind of request, payload, author) → whether it would be approved.
 Try = Callable[[str, Payload, str], bool]
@@ -60,6 +62,8 @@ def _that_help(cause: Cause, core: Core, scene: Scene, proposal: Proposal, would
     found = fixes.fixes_for(cause, scene)
     if len(core.causes) == 1 or len(found) == 1:
         return found
+    if len(core.causes) > MAX_APART:
+        return [fix for fix in found if fix.kind == "rebase" or fix.kind.startswith("drop_")][:1] or found[-1:]
     others = [other.pointer for other in core.causes if other is not cause]
     gone = [(at, lambda p, at=at: edits.without(p, [at], scene.head, scene.head_content)) for at in others]
     return [

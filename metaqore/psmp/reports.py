@@ -178,6 +178,8 @@ def _causes(trial: Trial, scene: Scene, proposal: Proposal, conflicts: Sequence[
     """Return the causes of conflicts, and of those that come to light once these are gone."""
     found = list(conflicts)
     for _ in range(_LAYERS):
+        if trial.exhausted:
+            break
         causes = causes_of(found)
         pointers = [each.pointer for each in causes]
         rest = edits.without(scene.payload, pointers, scene.head, scene.head_content)
@@ -220,7 +222,8 @@ def _scene(
 def _remedies(proposal: Proposal, core: Core, scene: Scene, trial: Trial) -> list[dict[str, Any]]:
     found = []
     ids = [conflict["id"] for conflict in proposal.conflicts]
-    for plan in remedies.declarations(proposal, core, scene, trial.would):
+    plans = () if trial.exhausted else remedies.declarations(proposal, core, scene, trial.would)
+    for plan in plans:
         kinds = tuple(dict.fromkeys(fix.kind for fix in plan.fixes)) or ("repeat",)
         what = " ".join(fix.what for fix in plan.fixes) or "Nothing is in the way any more: declare it again."
         body = {"project": proposal.project, **plan.payload, "replaces": proposal.id}
@@ -256,14 +259,18 @@ def _resolutions(
     found = []
     for kind, what, scope, body, authority in rows:
         payload = {"conflict": ids[0], "authority": authority, "if_match": scene.head, **body}
-        if trial.would("conflict.resolve", payload, proposal.author):
+        if trial.exhausted and kind in ("retry", "merge"):
+            continue
+        # The others however much was tried: without them there may be no way out.
+        if trial.decide("conflict.resolve", payload, proposal.author).verdict is Verdict.APPROVED:
             found.append(
                 remedies.offer(
                     kind=kind, what=what, url=f"/api/v1/conflicts/{ids[0]}/resolve", body=body, head=scene.head,
                     scope=scope, principal=None, resolves=ids, proposal=proposal.id, now=trial.now,
                 )
             )  # fmt: skip
-    if trial.would("proposal.withdraw", {"proposal": proposal.id, "if_match": scene.head}, proposal.author):
+    giving_up = {"proposal": proposal.id, "if_match": scene.head}
+    if trial.decide("proposal.withdraw", giving_up, proposal.author).verdict is Verdict.APPROVED:
         found.append(
             remedies.offer(
                 kind="withdraw", what="Give it up: it and its conflicts are closed, nothing is admitted.",
