@@ -9,6 +9,7 @@ from flask import Flask
 from api import bounds
 from api.door import CALLER, current_request, door
 from metaqore.errors import Forbidden, Unauthenticated
+from metaqore.store.tenant import EVERYONE, act_for
 
 #: Endpoints (or, with a dot at the end, whole blueprints) that answer without a key.
 OPEN = frozenset({"health.live", "health.ready", "docs.page", "docs.start", "docs.problems", "docs.assets",
@@ -21,6 +22,11 @@ SCOPE = "needs_scope"
 def register(app: Flask) -> None:
     """Guard every route of ``app``."""
     scopes = needed_scopes(app)
+
+    @app.teardown_request
+    def leave(_error: BaseException | None) -> None:
+        # The thread goes on to somebody else.
+        act_for(EVERYONE)
 
     @app.before_request
     def guard() -> None:
@@ -37,6 +43,7 @@ def register(app: Flask) -> None:
             raise
         here.stops.check(who)
         asked.environ[CALLER] = who
+        act_for(who.organization)
         here.rates.spend(who, asked.environ)
         if asked.url_rule is None:
             return  # 404 or 405, but only for those who may ask

@@ -12,6 +12,7 @@ from flask import Response
 from api.door import Door, caller, door, header
 from api.schemas.delivery import EventSchema
 from metaqore.errors import Forbidden, InvalidInput, MetaQoreError, Unauthenticated, Unavailable
+from metaqore.store.tenant import on_behalf_of
 
 #: Seconds between two signs of life, so that proxies keep the stream open and a dead reader is noticed.
 HEARTBEAT_S = 10.0
@@ -126,9 +127,10 @@ class Frames:
 
     def _next_frames(self) -> bytes:
         try:
-            rows, seen, _ = self._door.views.delivery.events(
-                self._organization, after=self._after, project=self._project, types=self._types, limit=_PAGE
-            )
+            with on_behalf_of(self._organization):
+                rows, seen, _ = self._door.views.delivery.events(
+                    self._organization, after=self._after, project=self._project, types=self._types, limit=_PAGE
+                )
         except MetaQoreError:
             return b""
         self._after = max(self._after, seen)

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection as SqlAlchemyConnection
 from sqlalchemy import Engine, create_engine, event
@@ -26,7 +27,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from metaqore.audit.vault import Vault
 from metaqore.errors import Contention, SettingsError, Unavailable
+from metaqore.store import tenant
 from metaqore.store.connection import Connection
+
+_ACT = f"SELECT set_config('{tenant.SETTING}', %s, %s)"
 
 #: Before this release a WAL database could be corrupted (sqlite.org/wal.html#walresetbug).
 SAFE_SQLITE = (3, 51, 3)
@@ -61,6 +65,8 @@ class Database:
         self.vault: Vault | None = None
         self.is_sqlite = url.get_backend_name() == "sqlite"
         self._placeholders: dict[str, str] = {}
+        #: Connection → on whose behalf it looks, where that is not everyone.
+        self._acting: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
         self._thread_lock = threading.Lock()
         self._lock_fd: int | None = None
         self._pid = os.getpid()
@@ -108,7 +114,17 @@ class Database:
             Unavailable: the database cannot be reached.
         """
         with self._checked(), self._pooled(self._reader) as driver:
+            if not self.is_sqlite:
+                self._act(driver)
             yield Connection(driver, is_sqlite=self.is_sqlite)
+
+    def _act(self, driver: Any) -> None:
+        """Let a look-up see what the organization may see on whose behalf it is made; see ``store.tenant``."""
+        wanted = tenant.acting_for()
+        if self._acting.get(driver, tenant.EVERYONE) != wanted:
+            # For the session: a look-up has no transaction. Whoever takes the connection next looks here again.
+            driver.execute(_ACT, (wanted, False))
+            self._acting[driver] = wanted
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[Connection]:
@@ -125,6 +141,7 @@ class Database:
                     cursor.execute("BEGIN")
                 else:
                     cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                    cursor.execute(_ACT, (tenant.acting_for(), True))
                 yield Connection(driver, is_sqlite=self.is_sqlite)
             finally:
                 with contextlib.suppress(self._dbapi.Error):
@@ -245,10 +262,16 @@ def _parse(dsn: str) -> URL:
     return url
 
 
+def _options(url: URL) -> str:
+    """Return the server options of a connection: those of the URL, and that it acts for everyone until told else."""
+    given = url.query.get("options", "")
+    return f"{given if isinstance(given, str) else ' '.join(given)} -c {tenant.SETTING}={tenant.EVERYONE}".strip()
+
+
 def _postgres_engine(url: URL, **options: Any) -> Engine:
     engine = create_engine(
         url, pool_size=8, max_overflow=24, pool_timeout=5,
-        connect_args={"connect_timeout": 5, "prepare_threshold": 3}, **options,
+        connect_args={"connect_timeout": 5, "prepare_threshold": 3, "options": _options(url)}, **options,
     )  # fmt: skip
 
     @event.listens_for(engine, "connect")

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from metaqore.errors import Unavailable
+from metaqore.store import tenant
 from metaqore.store.engine import Database
 
 _LOCK = 5060742
@@ -33,6 +34,8 @@ def upgrade(dsn: str) -> str:
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
             config = _config(connection)
             command.upgrade(config, "head")
+            if not database.is_sqlite:
+                tenant.protect(connection)
         return head()
     finally:
         database.close()

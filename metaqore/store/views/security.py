@@ -13,6 +13,7 @@ from metaqore.security.ports import Stop
 from metaqore.security.tokens import StoredToken
 from metaqore.store.repositories.security import SecurityRows
 from metaqore.store.repositories.security_gate import all_stops
+from metaqore.store.tenant import EVERYONE, on_behalf_of
 from metaqore.store.views.lookup import Lookup, Page, Row
 
 _TOKEN = "id, principal, delegator, project, task, scopes, created_at, expires_at, revoked_at"
@@ -24,7 +25,7 @@ class SecurityViews(Lookup):
 
     def principal(self, key_id: str) -> StoredKey | None:
         """Return what is stored of a key, whatever its organization."""
-        with self._db.read() as connection:
+        with on_behalf_of(EVERYONE), self._db.read() as connection:
             return SecurityRows(self._db, connection).principal(key_id)
 
     def policies(self, organization: str, project: str) -> list[Row]:
@@ -61,7 +62,7 @@ class SecurityViews(Lookup):
 
     def all_stops(self) -> list[Stop]:
         """Return everything that is stopped, whatever the organization: for the door."""
-        with self._db.read() as connection:
+        with on_behalf_of(EVERYONE), self._db.read() as connection:
             return all_stops(self._db, connection)
 
     def decision(self, organization: str, decision: str) -> Row | None:
@@ -71,7 +72,7 @@ class SecurityViews(Lookup):
 
     def token(self, token: str) -> StoredToken | None:
         """Return what is stored of a delegated token, whatever its organization."""
-        with self._db.read() as connection:
+        with on_behalf_of(EVERYONE), self._db.read() as connection:
             return SecurityRows(self._db, connection).stored_token(token)
 
     def tokens(self, organization: str, *, delegator: str | None, after: str | None, limit: int) -> Page:
