@@ -157,6 +157,8 @@ class Replays:
             refuse("to", f"a replay goes over at most {MAX_DECISIONS} decisions from the project's beginning")
         if recorded and recorded[0].kind != "project.save":
             refuse("from", "this project is older than its recorded history: it cannot be replayed")
+        if recorded and not recorded[0].payload:
+            refuse("from", "the beginning of this project was erased: it cannot be replayed")
         then = self._kinds(self._policy)
         candidate = then if policy is None else self._kinds(policy)
         return replay(recorded, start, self._world(), then=then, candidate=candidate, mode=mode)

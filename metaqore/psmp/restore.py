@@ -39,6 +39,8 @@ from metaqore.psmp.workspace import Workspace
 
 MAX_MEMBERS = 1000
 MAX_BYTES = 32_000_000
+#: The content hash of a version whose content was erased for its data subject.
+ERASED = "erased"
 #: Conflicts that no restore goes over.
 REFUSED = frozenset({CIRCULAR_DEPENDENCY.conflict_class, LABEL_LOWERED.conflict_class})
 
@@ -172,7 +174,7 @@ def _carried_out(work: Work, unchanged: int) -> Outcome:
 def _needs_version(difference: Difference, policy: Policy) -> bool:
     """True where more than the state is another than then, or where what the artifact held was given up since."""
     member, after = difference.before, difference.after
-    if member is None or member.kind != "artifact":
+    if member is None or member.kind != "artifact" or member.content_hash == ERASED:
         return False
     if after is None or set(difference.differs) - {"state", "aliases"}:
         return True
@@ -263,6 +265,8 @@ def _restore_rest(work: Work, difference: Difference) -> None:
         _restore_task(work, difference)
     elif before is None and after is not None:
         _put_away(work, difference, after)
+    elif before is not None and before.content_hash == ERASED:
+        work.note(difference, "kept", because="the content of then was erased")
     elif before is not None:
         _restore_aliases(work, difference)
         state = work.heads[before.id].state

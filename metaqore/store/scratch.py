@@ -24,6 +24,7 @@ class _InMemory(Database):
         self.dsn = ""
         self.is_sqlite = True
         self._placeholders = {}
+        self.vault = None
 
 
 class Scratch:

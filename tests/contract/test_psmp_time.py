@@ -441,6 +441,24 @@ def test_tasks_are_restored_and_new_ones_cancelled(pipeline: Pipeline, project: 
     assert tasks[late][1] == "cancelled"
 
 
+def test_what_was_erased_is_not_brought_back(pipeline: Pipeline, project: str) -> None:
+    task = pipeline.executor.run_now(request("task.save", project, title="secret")).result["id"]
+    then = position(pipeline, project)
+    pipeline.change(
+        "UPDATE artifact_versions SET content = 'null', content_hash = 'erased', body = ? WHERE version = 1",
+        '{"depends_on":[],"requires":{},"claims":[],"metadata":{}}',
+    )
+    pipeline.change("UPDATE record_history SET document = '{}' WHERE subject = ?", task)
+
+    result = restored(pipeline, project, 2)
+
+    kept = {m["title"]: m for m in result["members"] if m["kind"] == "artifact"}
+    assert (kept["doc/x"]["did"], "erased" in kept["doc/x"]["because"]) == ("kept", True)
+    assert members(pipeline, project)["artifacts"]["x"][0] == "two\n"
+    seen = TimeViews(pipeline.database).at(then).task(ORGANIZATION, task)
+    assert seen is not None and (seen["title"], seen["metadata"], seen["state"]) == ("erased", {}, "pending")
+
+
 def test_a_restore_is_one_commit(pipeline: Pipeline, project: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from metaqore import failpoints
 

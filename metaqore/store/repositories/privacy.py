@@ -47,6 +47,10 @@ _OF_REQUESTS = (
 #: What a principal wrote elsewhere than in requests' payloads; takes (organization, subject).
 _OF_PRINCIPALS = (
     "UPDATE tasks SET title = 'erased', metadata = '{}' WHERE organization = ? AND created_by = ?",
+    "UPDATE record_history SET document = '{}' WHERE kind = 'task' AND subject IN "
+    "(SELECT id FROM tasks WHERE organization = ? AND created_by = ?)",
+    "UPDATE record_history SET document = '{}' WHERE kind = 'project' AND subject IN "
+    "(SELECT id FROM projects WHERE organization = ? AND created_by = ?)",
     "UPDATE checkpoints SET note = '' WHERE organization = ? AND created_by = ?",
     "UPDATE approvals SET reason = '', answer = NULL WHERE organization = ? AND requested_by = ?",
     "UPDATE projects SET description = '', metadata = '{}' WHERE organization = ? AND created_by = ?",

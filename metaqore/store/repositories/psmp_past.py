@@ -20,6 +20,9 @@ Query = Callable[[str, Sequence[Any]], Sequence[Sequence[Any]]]
 _decode = msgspec.json.decode
 #: A position that no project reaches.
 FOREVER = 2**62
+#: What is left of a document that was erased.
+_ERASED = {"title": "erased", "name": "erased", "description": "", "owner": "", "mode": "strict", "assigned_to": None,
+           "depends_on": "[]", "metadata": "{}", "version": 0}  # fmt: skip
 #: What a task is, beside its state.
 _TASK_PARTS = ("title", "assigned_to", "depends_on", "metadata")
 
@@ -234,6 +237,11 @@ def _aliases_at(query: Query, artifacts: Sequence[str], position: int) -> dict[s
     return found
 
 
+def document(text: str) -> dict[str, Any]:
+    """Return what is kept of a task or project beside its state; what was erased says so."""
+    return {**_ERASED, **_decode(text)}
+
+
 def tasks_at(query: Query, ids: Collection[str], position: int) -> dict[str, Member]:
     """Return those of ``ids`` that are tasks and existed at a position, as they were."""
     found: dict[str, Member] = {}
@@ -246,10 +254,10 @@ def tasks_at(query: Query, ids: Collection[str], position: int) -> dict[str, Mem
             [position, *part],
         )
         for row in rows:
-            document = _decode(row[2])
+            told = document(row[2])
             found[row[0]] = Member(
-                kind="task", id=row[0], title=document["title"], version=document["version"], state=row[1],
-                parts={part: document.get(part) for part in _TASK_PARTS},
+                kind="task", id=row[0], title=told["title"], version=told["version"], state=row[1],
+                parts={part: told.get(part) for part in _TASK_PARTS},
             )  # fmt: skip
     return found
 

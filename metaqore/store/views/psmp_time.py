@@ -302,7 +302,7 @@ def _latest(table: str) -> str:
 
 
 def _documented(row: Row, *also: str) -> dict[str, Any]:
-    shown = {name: value for name, value in row.items() if name != "document"} | _decode(row["document"])
+    shown = {name: value for name, value in row.items() if name != "document"} | past.document(row["document"])
     return {**shown, **{name: _decode(shown[name]) for name in ("metadata", *also)}}
 
 
