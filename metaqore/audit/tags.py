@@ -26,6 +26,7 @@ class Tag(StrEnum):
     ARTIFACT_DELETED = "psmp:artifact:deleted"
     ARTIFACT_ALIASED = "psmp:artifact:aliased"
     ARTIFACT_DECLASSIFIED = "psmp:artifact:declassified"
+    FIELD_TAKEN_OVER = "psmp:field:taken_over"
     INTENT_ANNOUNCED = "psmp:intent:announced"
     INTENT_FULFILLED = "psmp:intent:fulfilled"
     INTENT_WITHDRAWN = "psmp:intent:withdrawn"

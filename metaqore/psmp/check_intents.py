@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from metaqore.messages import Request, Write
+from metaqore.audit.tags import Tag
+from metaqore.messages import AuditNote, EventNote, Request, Write
 from metaqore.psmp.claims import ClaimIndex
 from metaqore.psmp.family import Family
 from metaqore.psmp.holdings import ChangeIntent, Intent
@@ -52,6 +53,11 @@ def admitted(case: Case, fresh: Head, workspace: Workspace) -> Iterable[Write]:
         case.result["intent"] = {"id": name, "state": "open", "remaining": intent.remaining}
         return (ChangeIntent(name, "open", msgspec.json.encode(intent.remaining).decode(), case.now),)
     intent.state = "fulfilled"
+    case.audit.append(
+        AuditNote(tag=Tag.INTENT_FULFILLED, subject=name, outcome="approved", policy_digest=case.policy.digest,
+                  details={"artifact": fresh.id, "version": fresh.head})
+    )  # fmt: skip
+    case.events.append(EventNote("intent.fulfilled", name, {"by": case.request.principal, "artifact": fresh.id}))
     case.result["intent"] = {"id": name, "state": "fulfilled"}
     index = workspace.memory(ClaimIndex)
     if index is not None:

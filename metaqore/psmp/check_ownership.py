@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from metaqore.messages import Request, Write
+from metaqore.audit.tags import Tag
+from metaqore.messages import AuditNote, Request, Write
 from metaqore.psmp import ownership
 from metaqore.psmp.catalogue import FIELD_OWNERSHIP
 from metaqore.psmp.check_content import common_base
@@ -94,14 +95,14 @@ def admitted(case: Case, fresh: Head, workspace: Workspace) -> Iterable[Write]:
     taken = _pointers(case, declaration.force)
     fields = ownership.managed(content, old, case.request.principal, owns, taken, fresh.head)
     fields = fields if holds_in(case.policy, fresh.state) else []
-    _tell(case, old, fields, taken)
+    _tell(case, fresh, old, fields)
     known.put(fresh.id, fields)
     fresh.holds = fresh.holds | Holds.FIELDS if fields else fresh.holds
     return (SetFields(fresh.id, tuple(fields), fresh=not held),)
 
 
-def _tell(case: Case, old: Sequence[Field], new: Sequence[Field], taken: Sequence[str]) -> None:
-    """Say in the answer what the author manages now, and in the provenance what it took from whom."""
+def _tell(case: Case, fresh: Head, old: Sequence[Field], new: Sequence[Field]) -> None:
+    """Say in the answer what the author manages now, and on record what it took from whom."""
     me = case.request.principal
     kept = {(field.pointer, field.manager) for field in new}
     lost = [field for field in old if field.manager != me and (field.pointer, field.manager) not in kept]
@@ -113,6 +114,11 @@ def _tell(case: Case, old: Sequence[Field], new: Sequence[Field], taken: Sequenc
                 {"field": field.pointer, "from": field.manager, "value_hash": field.value_hash} for field in lost
             ],
         }
+        note = AuditNote(
+            tag=Tag.FIELD_TAKEN_OVER, subject=fresh.id, outcome="approved", policy_digest=case.policy.digest,
+            details={"version": fresh.head, "fields": len(lost)},
+        )  # fmt: skip
+        case.audit.append(note)
 
 
 FAMILY = Family(rules=(FIELD_OWNERSHIP,), when=HEAD | OWNS, find=find, prefetch=prefetch, admitted=admitted)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from metaqore.ids import new_id
-from metaqore.messages import Request
+from metaqore.messages import AuditNote, EventNote, Request
 from metaqore.psmp.catalogue import Mode, Rule
 from metaqore.psmp.policy import Policy
 
@@ -207,8 +207,10 @@ class Case(msgspec.Struct, kw_only=True):
     merged: Merged | None = None
     #: What the engine adds to the provenance of the version.
     provenance: dict[str, Any] = {}
-    #: What checks add to the result of an admitted declaration.
+    #: What checks add to the result of an admitted declaration, to its audit entries and to its events.
     result: dict[str, Any] = {}
+    audit: list[AuditNote] = []
+    events: list[EventNote] = []
 
     @property
     def declaration(self) -> Declaration:

@@ -96,7 +96,9 @@ def _admitted(case: Case, fresh: Head, writes: list[Write], kept: Sequence[Kept]
     )
     kind = "artifact.created" if created else "artifact.updated"
     event = EventNote(kind, fresh.id, {"type": fresh.type, "name": fresh.name, "version": fresh.head})
-    return Outcome(verdict=Verdict.APPROVED, result=result, writes=writes, audit=[note], events=[event])
+    return Outcome(
+        verdict=Verdict.APPROVED, result=result, writes=writes, audit=[note, *case.audit], events=[event, *case.events]
+    )  # fmt: skip
 
 
 def block(case: Case, workspace: Workspace) -> Outcome:

@@ -106,6 +106,11 @@ def test_a_declaration_fulfils_the_intent_that_it_names(pipeline: Pipeline) -> N
     assert after.verdict == "approved"
     assert after.result["intent"]["state"] == "unknown"
     assert pipeline.sql("SELECT state FROM intents") == [("fulfilled",)]
+    assert pipeline.sql("SELECT type FROM events WHERE subject = ? ORDER BY seq", name) == [
+        ("intent.announced",), ("intent.fulfilled",),
+    ]  # fmt: skip
+    noted = pipeline.sql("SELECT count(*) FROM audit_entries WHERE tag = 'psmp:intent:fulfilled'")
+    assert noted == [(1,)]
 
 
 def test_two_writes_in_one_batch_fulfil_their_intent(pipeline: Pipeline) -> None:

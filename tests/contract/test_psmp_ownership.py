@@ -54,6 +54,7 @@ def test_force_takes_a_field_over_and_that_is_on_record(pipeline: Pipeline, batc
     assert (lost["field"], lost["from"]) == ("/port", "ann")
     body = json.loads(pipeline.sql("SELECT body FROM artifact_versions WHERE version = 2")[0][0])
     assert body["provenance"]["took_over"] == [lost]
+    assert pipeline.sql("SELECT count(*) FROM audit_entries WHERE tag = 'psmp:field:taken_over'") == [(1,)]
     assert back.seen == ("blocked", ["field_ownership"])
     assert managers(pipeline) == {("/port", "bob"), ("/host", "ann")}
 
