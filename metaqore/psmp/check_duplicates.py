@@ -59,16 +59,10 @@ def _content(request: Request, studied: Studied) -> Content:
 
 
 def prefetch(batch: Sequence[Request], workspace: Workspace) -> None:
-    """Look up at once which heads have the contents that a run declares."""
-    wanted = {_content(r, r.studied) for r in batch if not r.studied.trivial and _is_changed(r, workspace)}
+    """Look up at once which heads have the contents that a run declares, also what is unchanged before the run."""
+    wanted = {_content(r, r.studied) for r in batch if not r.studied.trivial}
     if wanted:
         workspace.remember(Contents(wanted, workspace))
-
-
-def _is_changed(request: Request, workspace: Workspace) -> bool:
-    declaration = request.studied.declaration
-    head = workspace.head((request.project or "", declaration.type, declaration.name))
-    return head is None or bool(head.content_hash != request.studied.content_hash)
 
 
 def find(case: Case, workspace: Workspace) -> Iterable[Conflict]:

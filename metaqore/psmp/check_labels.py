@@ -1,8 +1,8 @@
 """Labels: what is made from something is at least as sensitive as that. Pure.
 
-The inputs of a declaration are its dependencies, what it says it has read, and the version before it. Their highest
-label is inherited. A lower one that is declared is a conflict, and is not taken over in any mode: only a
-declassification (``artifact.declassify``) lowers a label.
+The inputs of a declaration are its dependencies (also those that are let through without becoming edges), what it says
+it has read, and the version before it. Their highest label is inherited. A lower one that is declared is a conflict,
+and is not taken over in any mode: only a declassification (``artifact.declassify``) lowers a label.
 
 Source: the join of labels in a lattice of information flow: D. E. Denning, "A Lattice Model of Secure Information
 Flow", CACM 19 (1976).
@@ -42,7 +42,12 @@ def _rank(label: str) -> int:
 
 def _inputs(case: Case, workspace: Workspace) -> list[Head]:
     read = [workspace.dependency(case.project.id, read) for read in case.declaration.read_set]
-    return [*case.dependencies, *(head for head in read if head is not None)]
+    return [head for head in (*case.targets, *read) if head is not None]
+
+
+def joined(label: str, inputs: Sequence[Head]) -> str:
+    """Return the least label of what is labelled ``label`` and made from ``inputs`` as well."""
+    return max([label, *(each.label for each in inputs)], key=_rank)
 
 
 def _lowered(case: Case, declared: str, inherited: str, inputs: Sequence[Head]) -> Conflict:

@@ -19,7 +19,8 @@ def find(case: Case, workspace: Workspace) -> Iterable[Conflict]:
         if head is not None and head.id == case.artifact:
             # Whether that is still the head is what base_version is for.
             continue
-        if head is None or head.head != read.version:
+        deleted = head is not None and case.policy.artifact.state(head.state).as_dependency == "missing"
+        if head is None or deleted or head.head != read.version:
             found.append(_changed(case, index, read, head))
     return found
 
@@ -27,7 +28,9 @@ def find(case: Case, workspace: Workspace) -> Iterable[Conflict]:
 def _changed(case: Case, index: int, read: Read, head: Head | None) -> Conflict:
     present = head.head if head is not None else 0
     name = read.shown if head is None else f"{head.type}/{head.name}"
-    now = f"it is at version {present} now" if head is not None else "it is not in this project"
+    now = "it is not in this project"
+    if head is not None:
+        now = f"it is at version {present} now" if present != read.version else f"it is {head.state} now"
     return case.found(
         READ_SET_CHANGED, f"{case.where} was made from version {read.version} of {name}: {now}",
         f"/read_set/{index}", artifact=head.id if head is not None else read.artifact, read=name,

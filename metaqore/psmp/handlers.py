@@ -11,6 +11,7 @@ from metaqore.ids import new_id
 from metaqore.messages import Outcome, Request, failed
 from metaqore.psmp import replacements
 from metaqore.psmp.catalogue import Mode
+from metaqore.psmp.check_labels import joined
 from metaqore.psmp.checks import FAMILY_OF, find_conflicts, workspace_for
 from metaqore.psmp.conditions import unmet
 from metaqore.psmp.declaration import DEFAULT_LABEL
@@ -147,6 +148,7 @@ def _take(case: Case, ways: dict[str, Resolved], workspace: Workspace) -> list[K
             case.studied, case.traits = way.studied, way.studied.traits | case.traits
         if way.dependencies is not None:
             case.dependencies = way.dependencies
+            case.label = joined(case.label, way.dependencies)
             case.depth = max([case.depth, *(target.depth + 1 for target in way.dependencies)])
         case.provenance = {**way.provenance, **case.provenance}
     return [

@@ -18,6 +18,7 @@ from metaqore.psmp.moves import Refused, ask, roles
 from metaqore.psmp.outcomes import conflict_row
 from metaqore.psmp.policy import Move, Policy
 from metaqore.psmp.ports import PsmpReads
+from metaqore.psmp.regain import regained
 from metaqore.psmp.rules import Ruling, ruling_of
 
 
@@ -55,11 +56,11 @@ def _transition(request: Request, asked: Transition, reads: PsmpReads, now: int,
     if isinstance(found, Move) and policy.artifact.state(asked.to).tombstone:
         found = Refused(message=f"artifact {head.id} is deleted by DELETE, not by a move", legal=())
     if isinstance(found, Move):
-        return _moved(request, head, asked.to, now, policy)
+        return _moved(request, head, asked.to, reads, now, policy)
     if found.needs:
         return failed("forbidden", found.message)
     mode = reads.projects([head.project])[head.project].mode
-    return _refused(request, head, asked.to, found, mode, now, policy)
+    return _refused(request, head, asked.to, found, mode, reads, now, policy)
 
 
 def the_artifact(request: Request, artifact: str, reads: PsmpReads) -> Head | None:
@@ -87,12 +88,13 @@ def state_effects(head: Head, to: str, principal: str, now: int, policy: Policy)
     return [SetArtifactState(head.id, to, principal, now), *released(policy, head, to)]
 
 
-def _moved(request: Request, head: Head, to: str, now: int, policy: Policy) -> Outcome:
+def _moved(request: Request, head: Head, to: str, reads: PsmpReads, now: int, policy: Policy) -> Outcome:
+    again = regained(policy, head, to, lambda: reads.body(head.id, head.head), request)
     deprecated = policy.artifact.state(to).as_dependency == "deprecated"
     return Outcome(
         verdict=Verdict.APPROVED,
         result={"artifact": {"id": head.id, "version": head.head, "state": to}, "policy_digest": policy.digest},
-        writes=state_effects(head, to, request.principal, now, policy),
+        writes=[*state_effects(head, to, request.principal, now, policy), *again],
         audit=[
             AuditNote(tag=Tag.ARTIFACT_DEPRECATED if deprecated else Tag.ARTIFACT_CHANGED, subject=head.id,
                       outcome="approved", details={"from": head.state, "state": to}, policy_digest=policy.digest)
@@ -101,7 +103,9 @@ def _moved(request: Request, head: Head, to: str, now: int, policy: Policy) -> O
     )  # fmt: skip
 
 
-def _refused(request: Request, head: Head, to: str, refused: Refused, mode: Mode, now: int, policy: Policy) -> Outcome:
+def _refused(
+    request: Request, head: Head, to: str, refused: Refused, mode: Mode, reads: PsmpReads, now: int, policy: Policy
+) -> Outcome:
     """Return what becomes of a move that the lifecycle does not allow: refused, or in playground let through."""
     conflict = conflict_of(
         policy, ILLEGAL_TRANSITION, refused.message, "/to", artifact=head.id, state=head.state, to=to,
@@ -109,7 +113,7 @@ def _refused(request: Request, head: Head, to: str, refused: Refused, mode: Mode
     )  # fmt: skip
     known = to in policy.artifact.states and not policy.artifact.state(to).tombstone
     if known and ruling_of(mode, conflict.rule) is Ruling.ADMIT:
-        outcome = _moved(request, head, to, now, policy)
+        outcome = _moved(request, head, to, reads, now, policy)
         return let_through(outcome, conflict, request, head, mode, now)
     report = {"project": head.project, "conflicts": [conflict.shown()], "illegal_transition": {
         "artifact": head.id, "from": head.state, "to": to, "legal": list(refused.legal)}}  # fmt: skip
