@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import structlog
+
 from api.door import caller, door
+from metaqore.errors import MetaQoreError
+
+log = structlog.get_logger(__name__)
 
 #: What a report says beyond the conflicts that were found when it was blocked.
 _ADDED = ("summary", "minimal_core", "core_is_minimal", "remedies", "complete")
@@ -32,7 +37,12 @@ def present(report: Mapping[str, Any]) -> Mapping[str, Any]:
     proposal = report.get("proposal")
     if proposal is None:
         return report
-    return door().engine.reports.of(caller().organization, [proposal]).get(proposal, report)
+    try:
+        return door().engine.reports.of(caller().organization, [proposal]).get(proposal, report)
+    except MetaQoreError as error:
+        # The verdict stands, whatever keeps us from saying more about it.
+        log.warning("no_remedies", proposal=proposal, exc_info=error)
+        return report
 
 
 def _joined(item: Mapping[str, Any], report: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -27,7 +27,7 @@ KINDS = {"/artifacts": "artifact.declare", "/resolve": "conflict.resolve", "/wit
 
 @contextlib.contextmanager
 def reading(pipeline: Pipeline) -> Iterator[ReportReads]:
-    with pipeline.store.read() as tx:
+    with pipeline.store.snapshot() as tx:
         yield tx.reads("psmp")
 
 
@@ -159,6 +159,16 @@ def test_a_repeat_of_a_remedy_has_one_effect(pipeline: Pipeline, project: str) -
     report = blocked(pipeline, declared(project, "alpha", "".join([*LINES[:-1], "last\n"]), 1, "bob"))
     asked = request_of(report["remedies"][0], project, "bob")
     assert [verdict for verdict, _ in submit(pipeline, asked, asked)] == ["approved", "precondition_failed"]
+
+
+def test_of_the_remedies_of_one_report_one_is_admitted(pipeline: Pipeline, project: str) -> None:
+    report = blocked(pipeline, declared(project, "alpha", "".join([*LINES[:-1], "last\n"]), 1, "bob"))
+    for first in ("withdraw", "merge"):
+        asked = [request_of(remedy, project, "bob") for remedy in report["remedies"] if remedy["kind"] != first]
+        chosen = next(remedy for remedy in report["remedies"] if remedy["kind"] == first)
+        assert submit(pipeline, request_of(chosen, project, "bob"))[0][0] == "approved"
+        assert {verdict for verdict, _ in submit(pipeline, *asked)} == {"precondition_failed"}
+        report = blocked(pipeline, declared(project, "alpha", "".join([*LINES[:-1], "end\n"]), 1, "bob"))
 
 
 def test_a_replacement_is_its_author_s_alone(pipeline: Pipeline, project: str) -> None:
