@@ -191,3 +191,74 @@ def test_a_mode_change_counts_from_the_next_decision(pipeline: Pipeline) -> None
     assert decided(pipeline, [declared(p, "x", 1), declared(p, "x", 2)], True)[1][0] == "blocked"
     pipeline.executor.run_now(pipeline.submission("project.save", None, id=p, mode="playground"))
     assert decided(pipeline, [declared(p, "x", 3)], True)[0][0] == "approved"
+
+
+def resolved(pipeline: Pipeline, request: str) -> tuple[str, dict[str, Any]]:
+    """Return what became of the only conflict of a request, and the body of the version that it made."""
+    how = pipeline.sql("SELECT resolution FROM conflicts WHERE request_id = ?", request)
+    body = pipeline.sql("SELECT body FROM artifact_versions WHERE request_id = ?", request)
+    return how[0][0], json.loads(body[0][0])
+
+
+@pytest.mark.parametrize(
+    ("base", "theirs", "ours", "how"),
+    [
+        ({"a": 1, "b": 1}, {"a": 2, "b": 1}, {"a": 1, "b": 2}, "rebased"),
+        ({"a": {"x": 1, "y": 1}}, {"a": {"x": 2, "y": 1}}, {"a": {"x": 1, "y": 2}}, "merged"),
+        ({"files": {"x": "1\n", "y": "1\n"}}, {"files": {"x": "2\n", "y": "1\n"}}, {"files": {"x": "1\n", "y": "2\n"}},
+         "rebased"),
+        ({"files": {"x": "1\n\n\n1\n"}}, {"files": {"x": "2\n\n\n1\n"}}, {"files": {"x": "1\n\n\n2\n"}}, "merged"),
+        ("1\n\n\n1\n", "2\n\n\n1\n", "1\n\n\n1\n", "rebased"), ("1\n\n\n1\n", "2\n\n\n1\n", "1\n\n\n2\n", "merged"),
+    ],
+)  # fmt: skip
+def test_a_change_that_touches_nothing_the_head_has_changed_is_rebased_and_carries_both_parents(
+    pipeline: Pipeline, batched: bool, base: Any, theirs: Any, ours: Any, how: str
+) -> None:
+    p = pipeline.project("adaptive")
+    asked = [declared(p, "x", base), declared(p, "x", theirs, 1, "bob"), declared(p, "x", ours, 1)]
+    assert [verdict for verdict, _ in decided(pipeline, asked, batched)] == ["approved"] * 3
+    last = pipeline.sql("SELECT request_id FROM artifact_versions ORDER BY version DESC LIMIT 1")[0][0]
+    found, body = resolved(pipeline, last)
+    parents = body["provenance"]["parents"]
+    assert (found, parents[0]["version"], parents[1]["base_version"]) == (how, 2, 1)
+
+
+def test_a_merge_keeps_what_both_sides_depend_on(pipeline: Pipeline, batched: bool) -> None:
+    p = pipeline.project("adaptive")
+    asked = [
+        declared(p, "a", 1), declared(p, "b", 1), declared(p, "c", 1),
+        declared(p, "x", {"m": 1, "n": 1}, depends_on=["a"]),
+        declared(p, "x", {"m": 2, "n": 1}, 1, "bob", ["a", "b"]),
+        declared(p, "x", {"m": 1, "n": 2}, 1, "ann", ["a", "c"]),
+    ]  # fmt: skip
+    assert {verdict for verdict, _ in decided(pipeline, asked, batched)} == {"approved"}
+    edges = pipeline.sql("SELECT d.name FROM artifact_edges e JOIN artifacts d ON d.id = e.depends_on ORDER BY d.name")
+    assert [row[0] for row in edges] == ["a", "b", "c"]
+    body = json.loads(pipeline.sql("SELECT body FROM artifact_versions ORDER BY version DESC LIMIT 1")[0][0])
+    assert [each["name"] for each in body["depends_on"]] == ["a", "c", "b"]
+
+
+def test_what_both_sides_declared_differently_collides_though_the_contents_do_not(
+    pipeline: Pipeline, batched: bool
+) -> None:
+    p = pipeline.project("adaptive")
+    pin = [{"type": "doc", "name": "a", "version": version} for version in (1, 2, ">=1")]
+    asked = [
+        declared(p, "a", 1), declared(p, "a", 2, 1), declared(p, "x", {"m": 1, "n": 1}, depends_on=[pin[0]]),
+        declared(p, "x", {"m": 2, "n": 1}, 1, "bob", [pin[1]]), declared(p, "x", {"m": 1, "n": 2}, 1, "ann", [pin[2]]),
+    ]  # fmt: skip
+    assert decided(pipeline, asked, batched)[-1] == ("blocked", ["content_conflict", "parallel_creation"])
+    rows = pipeline.sql("SELECT evidence FROM conflicts WHERE class = 'content_conflict'")
+    assert json.loads(rows[0][0])["pointer"] == "/depends_on/0"
+
+
+def test_a_merge_is_as_sensitive_as_what_both_sides_were_made_from(pipeline: Pipeline, batched: bool) -> None:
+    p = pipeline.project("adaptive")
+    secret = declared(p, "s", 1)
+    secret.payload["label"] = "CRITICAL"  # type: ignore[index]
+    asked = [
+        secret, declared(p, "x", {"m": 1, "n": 1}), declared(p, "x", {"m": 2, "n": 1}, 1, "bob", ["s"]),
+        declared(p, "x", {"m": 1, "n": 2}, 1),
+    ]  # fmt: skip
+    assert {verdict for verdict, _ in decided(pipeline, asked, batched)} == {"approved"}
+    assert pipeline.sql("SELECT label FROM artifacts WHERE name = 'x'") == [("CRITICAL",)]
