@@ -7,11 +7,16 @@ the check of columns against bytes is one comparison per row; where it fails, th
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
+
+try:
+    # Newer than what Python is linked with, as a rule, and a fifth faster at what is asked of it here.
+    import pysqlite3.dbapi2 as sqlite3
+except ImportError:
+    import sqlite3
 
 from metaqore.audit.source import CHUNK_ROWS, CannotRead, Chunk, Row, Source, StoredCheckpoint
 
@@ -181,6 +186,8 @@ class SqliteSource(DatabaseSource):
             self._connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None)
             # Not decoded by the driver: a tampered column need not be UTF-8, and bytes are what is compared.
             self._connection.text_factory = bytes
+            # Pages are looked at where they lie instead of being copied.
+            self._connection.execute(f"PRAGMA mmap_size = {1 << 40}")
             # One snapshot for entries and checkpoints, though the writers go on.
             self._connection.execute("BEGIN")
             self._connection.execute("SELECT json_object('a', 1)")
@@ -202,7 +209,8 @@ class SqliteSource(DatabaseSource):
 
     def _all(self, sql: str, *values: Any) -> list[Any]:
         with self._reading():
-            return self._connection.execute(sql, values).fetchall()
+            found: list[Any] = self._connection.execute(sql, values).fetchall()
+            return found
 
     def _batches(self, sql: str, *values: Any) -> Iterator[list[Any]]:
         with self._reading():

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 Chunk: TypeAlias = tuple[Sequence[int], Sequence[int], Sequence[bytes], Sequence[bytes], Sequence[bytes]]
 
 #: Rows that are read at once.
-CHUNK_ROWS = 256
+CHUNK_ROWS = 1024
 
 
 class Row(NamedTuple):

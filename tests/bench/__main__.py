@@ -22,7 +22,7 @@ from pathlib import Path
 import psutil
 
 from metaqore.store.engine import Database
-from tests.bench import governed, peers, policy_numbers, psmp_numbers
+from tests.bench import audit_numbers, governed, peers, policy_numbers, psmp_numbers
 from tests.running import Running, free_port, running, wait_until
 
 Numbers = dict[str, list[float]]
@@ -107,6 +107,14 @@ class Bench:
                 for name, project in (("flat_small_ms", small), ("flat_large_ms", big)):
                     sample = governed.singles(self.mq, project, clients=1, total=self.n(100), wait=True)
                     self.numbers[name] += sample.latencies
+
+    def declare_s(self) -> float:
+        """Processor seconds of all of MetaQore's processes for one governed declare in bulk."""
+        total = self.n(5000)
+        with only(self.ours, self.groups()):
+            before = audit_numbers.processor_seconds(self.ours)
+            governed.bulk(self.mq, self.database, self.project, total=total, batch=100)
+            return (audit_numbers.processor_seconds(self.ours) - before) / total
 
     def memory_mb(self) -> float:
         """Peak resident memory of MetaQore's processes together, as the kernel counted it."""
@@ -220,9 +228,12 @@ def main() -> int:
                     _postgres(folder / "postgres", bench, options.rounds)
                 numbers = summary(bench.numbers)
                 numbers["peak_memory_mb"] = bench.memory_mb()
+                declare_s = bench.declare_s()
             finally:
                 bench.close()
     numbers |= psmp_numbers.measure()
+    print("audit log", flush=True)
+    numbers |= audit_numbers.numbers(declare_s, entries=max(100_000, int(1_000_000 * options.scale)))
     print("decisions in process", flush=True)
     numbers |= policy_numbers.numbers(options.agt)
     print(f"\n{'number':34} {'median':>12}")
