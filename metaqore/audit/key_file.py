@@ -76,7 +76,10 @@ def load(path: Path) -> Keys:
             signers.append(_signer(line, f"{path}, line {number}"))
             vkeys.append(signers[-1].vkey)
         elif line.strip():
-            vkeys.append(VerifierKey.parse(line))
+            try:
+                vkeys.append(VerifierKey.parse(line))
+            except InvalidInput as error:
+                raise SettingsError(f"{path}, line {number}: {error.message}") from error
     if not signers:
         raise SettingsError(f"{path} has no line {_PRIVATE}…: no key to sign with")
     return Keys(signers[-2:], vkeys)
