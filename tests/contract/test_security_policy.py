@@ -14,7 +14,7 @@ from metaqore import bootstrap
 from metaqore.errors import Conflict, InvalidInput, NotFound, PreconditionFailed
 from metaqore.messages import Submission
 from metaqore.requests import long_work
-from metaqore.requests.model import Ran, Vetoed
+from metaqore.requests.model import Idempotency, Ran, Vetoed
 from metaqore.settings import load
 from metaqore.store.engine import Database
 from tests.contract.pipeline import ORGANIZATION, Bell, Results
@@ -112,6 +112,19 @@ def test_a_denial_for_what_a_request_is_holds_for_every_kind(governed: Governed)
     assert governed.sql("SELECT verdict FROM decisions WHERE request_id = ?", declared["id"]) == [("vetoed",)]
     with pytest.raises(Vetoed, match="Bob is on leave"):
         governed.run("project.save", "bob", name="b")
+
+
+def test_a_vetoed_change_may_be_asked_for_again_under_its_key(governed: Governed) -> None:
+    governed.save(DENY_BOB)
+    asked = governed.submission("project.save", "bob", None, {"name": "b", "mode": "strict"})
+    key = Idempotency("POST /projects", "k", "sha256:b")
+    with pytest.raises(Vetoed):
+        governed.executor.run_now(asked, key)
+    governed.save()
+
+    made = governed.executor.run_now(asked, key)
+
+    assert (made.replayed, made.result["name"]) == (False, "b")
 
 
 def test_a_project_can_tighten_what_its_organization_says_and_never_loosen_it(governed: Governed) -> None:
