@@ -12,6 +12,7 @@ the policy in force has changed since, and the report says so (``not_reproduced`
 from __future__ import annotations
 
 import re
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -19,14 +20,14 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from metaqore.errors import MetaQoreError
+from metaqore.errors import MetaQoreError, RateLimited
 from metaqore.messages import Outcome, Request
 from metaqore.psmp.catalogue import Mode
 from metaqore.psmp.checkpoints import refuse
 from metaqore.psmp.policy import Policy
 from metaqore.psmp.preview import in_mode
 
-#: The longest history that is decided again inside one call; about a second for each three thousand.
+#: The longest history that is decided again inside one call; about a second of one processor for each 1300.
 MAX_DECISIONS = 5000
 #: The most decisions that are shown one by one.
 MAX_SHOWN = 500
@@ -144,6 +145,7 @@ class Replays:
         self._world = world
         self._kinds = kinds
         self._policy = policy
+        self._running = threading.Lock()
 
     def of(
         self, recorded: Sequence[Recorded], start: int, *, mode: Mode | None = None, policy: Policy | None = None
@@ -152,6 +154,7 @@ class Replays:
 
         Raises:
             InvalidInput: the history is too long, or begins before positions were recorded.
+            RateLimited: another one is running in this process.
         """
         if len(recorded) > MAX_DECISIONS:
             refuse("to", f"a replay goes over at most {MAX_DECISIONS} decisions from the project's beginning")
@@ -161,7 +164,12 @@ class Replays:
             refuse("from", "the beginning of this project was erased: it cannot be replayed")
         then = self._kinds(self._policy)
         candidate = then if policy is None else self._kinds(policy)
-        return replay(recorded, start, self._world(), then=then, candidate=candidate, mode=mode)
+        if not self._running.acquire(blocking=False):
+            raise RateLimited("another replay is running: they take turns; ask again", retry_after_s=5)
+        try:
+            return replay(recorded, start, self._world(), then=then, candidate=candidate, mode=mode)
+        finally:
+            self._running.release()
 
 
 class Lane:

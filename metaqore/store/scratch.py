@@ -33,9 +33,12 @@ class Scratch:
     def __init__(self) -> None:
         self._open()
         self._driver.executescript(_schema())
+        self._driver.execute("BEGIN")
 
     def _open(self) -> None:
         self._driver: Any = sqlite_module().connect(":memory:", isolation_level=None, check_same_thread=False)
+        # Nothing is ever rolled back; a transaction for each statement would cost as much as the statement.
+        self._driver.execute("PRAGMA journal_mode = OFF")
         self._connection = Connection(self._driver, is_sqlite=True)
         self._transaction = SqlTransaction(_InMemory(), self._connection)
 
@@ -55,7 +58,10 @@ class Scratch:
         """Return another one that is as this is now."""
         other = Scratch.__new__(Scratch)
         other._open()
+        self._driver.execute("COMMIT")
         self._driver.backup(other._driver)
+        for driver in (self._driver, other._driver):
+            driver.execute("BEGIN")
         return other
 
     def accept(self, request: Request) -> None:

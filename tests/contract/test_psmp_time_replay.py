@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from metaqore.errors import Contention, InvalidInput, NotFound, Unavailable
+from metaqore.errors import Contention, InvalidInput, NotFound, RateLimited, Unavailable
 from metaqore.kinds import candidate_policy, history_kinds, psmp_policy
 from metaqore.psmp.policy import Policy
 from metaqore.psmp.preview import Preview
@@ -256,6 +256,22 @@ def test_a_history_that_is_too_long_is_refused(
 
     with pytest.raises(InvalidInput, match="at most 3 decisions"):
         replay(pipeline, replays, lived)
+
+
+def test_replays_take_turns(engine_settings: Settings, policy: Policy, pipeline: Pipeline, lived: str) -> None:
+    refused: list[str] = []
+
+    def world() -> Scratch:
+        with pytest.raises(RateLimited) as again:
+            replay(pipeline, busy, lived)
+        refused.append(again.value.message)
+        return Scratch()
+
+    busy = Replays(world, lambda chosen: history_kinds(engine_settings, chosen).__getitem__, policy)
+
+    assert replay(pipeline, busy, lived).not_reproduced == 0
+    assert len(refused) == 1
+    assert replay(pipeline, busy, lived).not_reproduced == 0
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

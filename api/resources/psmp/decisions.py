@@ -33,7 +33,7 @@ class Replay(MethodView):
     @blp.operation("replayDecisions", "artifacts:read")
     @blp.arguments(schemas.ReplaySchema)
     @blp.response(200, schemas.ReplayedSchema)
-    @blp.problems(404, 422)
+    @blp.problems(404, 422, 429)
     def post(self, body: dict[str, Any]) -> Any:
         """Decide a range of a project's history again, by another policy or in another mode, consequences included"""
         return what_if.replay(body)
