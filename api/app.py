@@ -11,6 +11,7 @@ from werkzeug.routing import MapAdapter
 import metaqore
 from api import access, errors
 from api.bell import PublisherBell
+from api.cors import Cors, origins
 from api.door import EXTENSION, Door
 from api.failed_logins import FailedLogins
 from api.identity import key_ring
@@ -105,7 +106,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(health.blp)
     app.register_blueprint(docs.blp)
     access.register(app)
-    app.wsgi_app = Labelled(app.wsgi_app)  # type: ignore[method-assign]
+    allowed = origins(chosen.cors_origins)
+    answered = Cors(app.wsgi_app, allowed) if allowed else app.wsgi_app
+    app.wsgi_app = Labelled(answered)  # type: ignore[method-assign]
     return app
 
 

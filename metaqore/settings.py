@@ -87,6 +87,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rate_limit_organization_per_minute: Annotated[int, msgspec.Meta(ge=0)] = 1_200_000
     rate_limit_failures_per_minute: Annotated[int, msgspec.Meta(ge=0)] = 6_000
     trusted_proxies: str = ""
+    cors_origins: str = ""
     quota_open_per_organization: Annotated[int, msgspec.Meta(ge=0)] = 200_000
     quota_open_per_project: Annotated[int, msgspec.Meta(ge=0)] = 100_000
     audit_log_name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$")] = "metaqore"

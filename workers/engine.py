@@ -14,12 +14,14 @@ from metaqore.queues import QUEUES, drain_task
 from metaqore.requests.progress import Progress
 from metaqore.settings import Settings
 from workers.app import app, settings
+from workers.consumer import Refused
 
 log = structlog.get_logger(__name__)
 
 _guard = threading.Lock()
 _engines: dict[int, Engine] = {}
 _progress: dict[int, Progress] = {}
+_refused: dict[int, Refused] = {}
 
 
 class WorkerBell:
@@ -42,6 +44,14 @@ def progress() -> Progress:
         here = engine()
         _progress[pid] = Progress(here.store, here.executor.owner, here.executor.clock)
     return _progress[pid]
+
+
+def refused() -> Refused:
+    """Return what counts the messages that this process refuses."""
+    pid = os.getpid()
+    if pid not in _refused:
+        _refused[pid] = Refused(lambda: engine().store, settings.organization)
+    return _refused[pid]
 
 
 def _bell(_settings: Settings) -> WorkerBell:
