@@ -50,6 +50,11 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     verdict: str | None
     result: dict[str, Any]
 
+    @property
+    def erased(self) -> bool:
+        """True where what was asked for is gone, for its data subject or by retention."""
+        return not self.payload or self.payload == {"erased": True}
+
 
 class KindLike(Protocol):
     """What is needed of a kind of request: see ``requests.catalogue.Kind``."""
@@ -112,7 +117,8 @@ class Replayed(msgspec.Struct, kw_only=True):
 
     decided: int = 0
     same: int = 0
-    #: Decisions, from the beginning on, that the policy in force does not reproduce: it was another one then.
+    #: Decisions, from the beginning on, that the policy in force does not reproduce: it was another one then, or what
+    #: was asked for has been erased since.
     not_reproduced: int = 0
     counts: dict[str, int] = {}
     changed: list[Changed] = []
@@ -160,7 +166,7 @@ class Replays:
             refuse("to", f"a replay goes over at most {MAX_DECISIONS} decisions from the project's beginning")
         if recorded and recorded[0].kind != "project.save":
             refuse("from", "this project is older than its recorded history: it cannot be replayed")
-        if recorded and not recorded[0].payload:
+        if recorded and recorded[0].erased:
             refuse("from", "the beginning of this project was erased: it cannot be replayed")
         then = self._kinds(self._policy)
         candidate = then if policy is None else self._kinds(policy)
@@ -258,12 +264,14 @@ class _Replay:
     def run(self, recorded: Sequence[Recorded], start: int) -> Replayed:
         """Decide everything again."""
         done = Replayed()
-        before = [each for each in recorded if each.position <= start]
+        told = [each for each in recorded if not each.erased]
+        done.not_reproduced = len(recorded) - len(told)
+        before = [each for each in told if each.position <= start]
         for each in before:
             done.not_reproduced += _verdict(self.was.go(each, self.then)) != each.verdict
         self.would_be = self.was.fork()
         with closing(self.would_be.world):
-            for each in recorded[len(before) :]:
+            for each in told[len(before) :]:
                 self._step(each, done)
         done.counts = dict(self.counts)
         return done

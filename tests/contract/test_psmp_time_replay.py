@@ -258,6 +258,19 @@ def test_a_history_that_is_too_long_is_refused(
         replay(pipeline, replays, lived)
 
 
+def test_what_was_erased_is_not_decided_again(pipeline: Pipeline, replays: Replays, lived: str) -> None:
+    recorded = TimeViews(pipeline.database).recorded(lived, position(pipeline, lived), 100)
+    late = next(each for each in recorded if each.payload.get("name") == "w")
+    pipeline.change("UPDATE requests SET payload = '{\"erased\":true}' WHERE id = ?", late.id)
+
+    found = replay(pipeline, replays, lived, mode=None)
+
+    assert (found.not_reproduced, found.decided, found.changed) == (1, len(recorded) - 1, [])
+    pipeline.change("UPDATE requests SET payload = '{}' WHERE id = ?", recorded[0].id)
+    with pytest.raises(InvalidInput, match="erased"):
+        replay(pipeline, replays, lived)
+
+
 def test_replays_take_turns(engine_settings: Settings, policy: Policy, pipeline: Pipeline, lived: str) -> None:
     refused: list[str] = []
 
