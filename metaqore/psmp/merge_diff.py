@@ -39,16 +39,47 @@ _FREQUENT_SHARE = 4
 _UNREACHED = 1 << 60
 
 
-def line_hunks(a: Sequence[Hashable], b: Sequence[Hashable]) -> list[Hunk]:
+class TooMuchEffort(Exception):
+    """The texts differ in so many places that comparing them would take longer than it may."""
+
+
+class Effort:
+    """How much may be spent on comparing, in steps of about 0.15 µs; the same for the same texts on any machine.
+
+    Args:
+        steps: the most, over all comparisons that it is given to.
+    """
+
+    __slots__ = ("_left",)
+
+    def __init__(self, steps: int) -> None:
+        self._left = steps
+
+    def spend(self, steps: int) -> None:
+        """Count steps.
+
+        Raises:
+            TooMuchEffort: there are none left.
+        """
+        self._left -= steps
+        if self._left < 0:
+            raise TooMuchEffort
+
+
+def line_hunks(a: Sequence[Hashable], b: Sequence[Hashable], effort: Effort | None = None) -> list[Hunk]:
     """Return the changed runs between two texts, in order; empty where the texts are equal.
 
     Args:
         a: the older text, one integer per line.
         b: the newer text, numbered alike.
+        effort: what may be spent; None is no bound.
+
+    Raises:
+        TooMuchEffort: it is spent.
     """
     head, tail = _common_ends(a, b)
     kept_a, kept_b = _comparable(a, b, head, tail)
-    changed_a, changed_b = changed_lines([a[i] for i in kept_a], [b[j] for j in kept_b])
+    changed_a, changed_b = changed_lines([a[i] for i in kept_a], [b[j] for j in kept_b], effort)
     same_a = [i for i, changed in zip(kept_a, changed_a, strict=False) if not changed]
     same_b = [j for j, changed in zip(kept_b, changed_b, strict=False) if not changed]
     runs_a = _runs(same_a, head, len(a) - tail)
@@ -120,14 +151,16 @@ def _power_root(n: int) -> int:
     return 1 << ((n.bit_length() + 1) // 2)
 
 
-def changed_lines(a: Sequence[Hashable], b: Sequence[Hashable]) -> tuple[bytearray, bytearray]:
+def changed_lines(
+    a: Sequence[Hashable], b: Sequence[Hashable], effort: Effort | None = None
+) -> tuple[bytearray, bytearray]:
     """Return, for each line of ``a`` and of ``b``, 1 where it is changed and 0 where it has its match.
 
     The pair of texts is cut in two at the middle of a shortest edit path, and each half again, so that
     memory stays linear. A half left over from a path that was given up need not be shortest.
     """
     changed_a, changed_b = bytearray(len(a)), bytearray(len(b))
-    splitter = _Splitter(a, b)
+    splitter = _Splitter(a, b, effort)
     todo = [(0, len(a), 0, len(b), False)]
     while todo:
         low_a, high_a, low_b, high_b, exact = todo.pop()
@@ -155,8 +188,8 @@ class _Splitter:
     position in ``a`` less its position in ``b``, plus a shift that makes it a list index.
     """
 
-    def __init__(self, a: Sequence[Hashable], b: Sequence[Hashable]) -> None:
-        self._a, self._b = a, b
+    def __init__(self, a: Sequence[Hashable], b: Sequence[Hashable], effort: Effort | None) -> None:
+        self._a, self._b, self._effort = a, b, effort
         diagonals = len(a) + len(b) + 3
         self._cost_limit = max(_power_root(diagonals), _LEAST_COST_LIMIT)
         self._shift = len(b) + 1
@@ -183,6 +216,8 @@ class _Splitter:
             if met is None:
                 b_min, b_max = _widened(self._backward, b_min, b_max, least, most, _UNREACHED)
                 met = self._step_backward(low_a, low_b, (b_min, b_max), nowhere if odd else (f_min, f_max))
+            if self._effort is not None:
+                self._effort.spend(f_max - f_min + b_max - b_min + 2)
             if met is not None:
                 return *met, True, True
             if cost >= self._cost_limit and not exact:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from metaqore.psmp.merge_diff import Effort
 from metaqore.psmp.merge_result import MergeResult, Preference
 from metaqore.psmp.merge_text import Labels, TextConflict, merge_text
 
@@ -27,6 +28,7 @@ def merge_files(
     *,
     prefer: Preference | None = None,
     labels: Labels | None = None,
+    effort: Effort | None = None,
 ) -> MergeResult[dict[str, str], FileConflict]:
     """Merge two successors of a list of files, each by its lines.
 
@@ -39,6 +41,10 @@ def merge_files(
         theirs: the other successor.
         prefer: the side to take in conflicts. The result is still not clean.
         labels: names for the conflict markers.
+        effort: what may be spent on comparing all of them; None is no bound.
+
+    Raises:
+        TooMuchEffort: the effort is spent.
 
     Returns:
         Path → text, sorted by path. Where it is not clean and no side is preferred, texts carry conflict
@@ -58,7 +64,7 @@ def merge_files(
             text = {"ours": left, "theirs": right, None: kept}[prefer]
             conflicts.append(FileConflict(path, "edit/delete"))
         else:
-            result = merge_text(before or "", left, right, prefer=prefer, labels=labels)
+            result = merge_text(before or "", left, right, prefer=prefer, labels=labels, effort=effort)
             text = result.merged
             if not result.clean:
                 kind = "add/add" if before is None else "edit/edit"

@@ -21,6 +21,7 @@ from typing import Any
 from msgspec import UNSET
 
 from metaqore.errors import InvalidInput
+from metaqore.psmp.merge_diff import Effort
 from metaqore.psmp.merge_regions import Take, regions
 from metaqore.psmp.merge_result import MergeResult, Preference
 
@@ -44,7 +45,7 @@ class JsonConflict:
 
 
 def merge_json(
-    base: Any, ours: Any, theirs: Any, *, prefer: Preference | None = None
+    base: Any, ours: Any, theirs: Any, *, prefer: Preference | None = None, effort: Effort | None = None
 ) -> MergeResult[Any, JsonConflict]:
     """Merge two successors of a JSON document.
 
@@ -53,6 +54,7 @@ def merge_json(
         ours: one successor.
         theirs: the other successor.
         prefer: the side to take in conflicts. The result is still not clean.
+        effort: what may be spent on comparing lists; None is no bound.
 
     Returns:
         The merged document, sharing parts with the inputs; None where not clean and no side is preferred.
@@ -61,8 +63,9 @@ def merge_json(
 
     Raises:
         InvalidInput: a document is nested too deeply.
+        TooMuchEffort: the effort is spent.
     """
-    merger = _Merger(prefer)
+    merger = _Merger(prefer, effort)
     try:
         merged = merger.value(base, ours, theirs, "")
     except RecursionError:
@@ -74,8 +77,9 @@ def merge_json(
 class _Merger:
     """Merges values and gathers the conflicts on the way."""
 
-    def __init__(self, prefer: Preference | None) -> None:
+    def __init__(self, prefer: Preference | None, effort: Effort | None) -> None:
         self._prefer = prefer
+        self._effort = effort
         self.conflicts: list[JsonConflict] = []
 
     def value(self, base: Any, ours: Any, theirs: Any, pointer: str) -> Any:
@@ -108,7 +112,7 @@ class _Merger:
         return merged
 
     def _array(self, base: list[Any], ours: list[Any], theirs: list[Any], pointer: str) -> Any:
-        inner = _Merger(self._prefer)
+        inner = _Merger(self._prefer, self._effort)
         merged = inner._elements(base, ours, theirs, pointer)
         if merged is not None and not inner.conflicts:
             return merged
@@ -121,7 +125,7 @@ class _Merger:
         sides = base, ours, theirs
         key = _identity_key(sides)
         names = [[_identity(element, key) for element in side] for side in sides]
-        order = _order_of_values(*names) if key is None else _order_of_members(*names)
+        order = _order_of_values(*names, effort=self._effort) if key is None else _order_of_members(*names)
         if order is None:
             return None
         places = [{name: at for at, name in enumerate(side)} for side in names]
@@ -171,18 +175,22 @@ def _identity(element: Any, key: str | None) -> Hashable:
     return json.dumps(element, sort_keys=True) if key is None else element[key]
 
 
-def _order_of_values(base: list[Hashable], ours: list[Hashable], theirs: list[Hashable]) -> list[Hashable] | None:
+def _order_of_values(
+    base: list[Hashable], ours: list[Hashable], theirs: list[Hashable], *, effort: Effort | None
+) -> list[Hashable] | None:
     """Merge like lines; None where the sides change the same place, or a value is there twice."""
+    if any(len(set(side)) < len(side) for side in (base, ours, theirs)):
+        return None
     order: list[Hashable] = []
     at = 0
-    for region in regions(base, ours, theirs):
+    for region in regions(base, ours, theirs, effort):
         if region.take is Take.NEITHER:
             return None
         if region.take is Take.THEIRS:
             order += ours[at : region.ours[0]] + theirs[slice(*region.theirs)]
             at = region.ours[1]
     order += ours[at:]
-    return order if all(len(set(side)) == len(side) for side in (base, ours, theirs, order)) else None
+    return order if len(set(order)) == len(order) else None
 
 
 def _order_of_members(base: list[Hashable], ours: list[Hashable], theirs: list[Hashable]) -> list[Hashable] | None:

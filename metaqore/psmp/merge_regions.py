@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from metaqore.psmp.merge_diff import Hunk, line_hunks
+from metaqore.psmp.merge_diff import Effort, Hunk, line_hunks
 
 
 class Take(Enum):
@@ -32,10 +32,12 @@ class Region:
     theirs: tuple[int, int]
 
 
-def regions(base: Sequence[Hashable], ours: Sequence[Hashable], theirs: Sequence[Hashable]) -> Iterator[Region]:
+def regions(
+    base: Sequence[Hashable], ours: Sequence[Hashable], theirs: Sequence[Hashable], effort: Effort | None = None
+) -> Iterator[Region]:
     """Yield the changes of both sides, those that touch or overlap as one, but for changes that are equal."""
     ours_shift = theirs_shift = 0
-    for left, right in _clusters(line_hunks(base, ours), line_hunks(base, theirs)):
+    for left, right in _clusters(line_hunks(base, ours, effort), line_hunks(base, theirs, effort)):
         start = min(hunk[0] for hunk in left + right)
         end = max(hunk[0] + hunk[1] for hunk in left + right)
         ours_from, theirs_from = start + ours_shift, start + theirs_shift

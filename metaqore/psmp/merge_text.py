@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
 
-from metaqore.psmp.merge_diff import line_hunks
+from metaqore.psmp.merge_diff import Effort, line_hunks
 from metaqore.psmp.merge_regions import Region, Take, regions
 from metaqore.psmp.merge_result import MergeResult, Preference
 
@@ -60,6 +60,7 @@ def merge_text(
     prefer: Preference | None = None,
     labels: Labels | None = None,
     diff3: bool = False,
+    effort: Effort | None = None,
 ) -> MergeResult[str, TextConflict]:
     """Merge two successors of a text.
 
@@ -71,6 +72,10 @@ def merge_text(
         labels: names for the conflict markers.
         diff3: show the base in conflicts too. Conflicts are then whole changes, not cut down to the lines
             that differ, as in ``git merge-file --diff3``.
+        effort: what may be spent on comparing; None is no bound.
+
+    Raises:
+        TooMuchEffort: the effort is spent.
 
     Returns:
         The merged text. Each conflict stands in it between ``<<<<<<<``, ``=======`` and ``>>>>>>>`` lines.
@@ -81,9 +86,9 @@ def merge_text(
     if base == ours:
         return MergeResult(True, theirs)
     texts = _Texts(_lines(base), _lines(ours), _lines(theirs))
-    found = list(regions(texts.base, texts.ours, texts.theirs))
+    found = list(regions(texts.base, texts.ours, texts.theirs, effort))
     if not diff3 and any(region.take is Take.NEITHER for region in found):
-        found = _joined(_refined(found, texts), texts.ours)
+        found = _joined(_refined(found, texts, effort), texts.ours)
     conflicts = [region for region in found if region.take is Take.NEITHER]
     reports = tuple(_conflict(region, texts) for region in conflicts)
     if prefer:
@@ -98,14 +103,14 @@ def _lines(text: str) -> list[str]:
     return StringIO(text, newline="\n").readlines()
 
 
-def _refined(found: Iterable[Region], texts: _Texts) -> Iterator[Region]:
+def _refined(found: Iterable[Region], texts: _Texts, effort: Effort | None) -> Iterator[Region]:
     """Cut each conflict down to the lines in which the two sides differ."""
     for region in found:
         (ours_from, ours_to), (theirs_from, theirs_to) = region.ours, region.theirs
         if region.take is not Take.NEITHER or ours_from == ours_to or theirs_from == theirs_to:
             yield region
             continue
-        hunks = line_hunks(texts.ours[ours_from:ours_to], texts.theirs[theirs_from:theirs_to])
+        hunks = line_hunks(texts.ours[ours_from:ours_to], texts.theirs[theirs_from:theirs_to], effort)
         if not hunks:
             yield Region(Take.EITHER, region.base, region.ours, region.theirs)
         for ours_at, n_ours, theirs_at, n_theirs in hunks:

@@ -55,7 +55,10 @@ def rename(scene: Scene) -> Fix:
 
 def _yielding(scene: Scene, hunks: Any) -> list[Fix]:
     base, head, mine = scene.base_content, scene.head_content, scene.payload["content"]
-    if any(hunk.get("type") == "too_large" for hunk in hunks) or _declared(scene, scene.payload) is None:
+    if (
+        any(hunk.get("type") in ("too_large", "too_different") for hunk in hunks)
+        or _declared(scene, scene.payload) is None
+    ):
         return []
     content: Any
     if isinstance(base, str) and isinstance(head, str) and isinstance(mine, str):

@@ -8,11 +8,14 @@ from typing import Any
 import msgspec
 
 from metaqore.psmp.merge import merge_files, merge_json, merge_text
+from metaqore.psmp.merge_diff import Effort, TooMuchEffort
 from metaqore.psmp.model import Merged
 
-#: Most lines of a text that is merged inside the deciding transaction; hostile texts of this size take about 0.2 s,
-#: and the write lock is held meanwhile. Larger ones are for ``metaqore merge`` and a person.
+#: Most lines of a text that is merged inside the deciding transaction, while the write lock is held, and the most that
+#: is spent on comparing: about 0.2 s, a thousand times what real texts need. What takes more is for ``metaqore merge``
+#: and a person.
 MAX_LINES = 4000
+MAX_STEPS = 1_500_000
 
 
 def merge_contents(base: Any, ours: Any, theirs: Any) -> Merged:
@@ -21,14 +24,21 @@ def merge_contents(base: Any, ours: Any, theirs: Any) -> Merged:
         return Merged(True, ours, (), disjoint=True)
     if any(_lines(content) > MAX_LINES for content in (base, ours, theirs)):
         return Merged(False, None, [{"type": "too_large", "max_lines": MAX_LINES}])
+    try:
+        return _merged(base, ours, theirs, Effort(MAX_STEPS))
+    except TooMuchEffort:
+        return Merged(False, None, [{"type": "too_different"}])
+
+
+def _merged(base: Any, ours: Any, theirs: Any, effort: Effort) -> Merged:
     if isinstance(base, str) and isinstance(ours, str) and isinstance(theirs, str):
-        text = merge_text(base, ours, theirs)
+        text = merge_text(base, ours, theirs, effort=effort)
         return Merged(text.clean, text.merged, _shown(text.conflicts), disjoint=base in (ours, theirs))
     if is_files(base) and is_files(ours) and is_files(theirs):
-        files = merge_files(base["files"], ours["files"], theirs["files"])
+        files = merge_files(base["files"], ours["files"], theirs["files"], effort=effort)
         disjoint = _disjoint(base["files"], ours["files"], theirs["files"])
         return Merged(files.clean, {"files": files.merged}, _shown(files.conflicts), disjoint=disjoint)
-    document = merge_json(base, ours, theirs)
+    document = merge_json(base, ours, theirs, effort=effort)
     return Merged(document.clean, document.merged, _shown(document.conflicts), disjoint=_disjoint(base, ours, theirs))
 
 

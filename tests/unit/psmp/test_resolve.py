@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
 from metaqore.psmp.resolve import MAX_LINES, merge_contents
 
 
@@ -32,3 +37,16 @@ def test_a_text_too_long_to_merge_under_the_write_lock_is_left_to_a_person() -> 
     for content in (long, {"files": {"f": long}}, [1] * (MAX_LINES + 1)):
         merged = merge_contents(content, content, "other")
         assert (merged.clean, merged.hunks[0]["type"]) == (False, "too_large")
+
+
+def test_texts_that_differ_everywhere_are_left_to_a_person_instead_of_holding_up_everybody() -> None:
+    lines = [f"{number} {'x' * 60}\n" for number in range(3900)]
+    left, right = (random.Random(seed).sample(lines, len(lines)) for seed in (1, 2))
+    shapes: list[Callable[[list[str]], Any]] = ["".join, lambda text: {"files": {"f": "".join(text)}},
+                                                 lambda text: [line.strip() for line in text]]  # fmt: skip
+    for shape in shapes:
+        began = time.process_time()
+        merged = merge_contents(shape(lines), shape(left), shape(right))
+        took = time.process_time() - began
+        assert (merged.clean, merged.hunks[0]["type"]) == (False, "too_different")
+        assert took < 1.5
