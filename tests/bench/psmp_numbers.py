@@ -68,8 +68,7 @@ def text_agreement(rows: Sequence[Row]) -> dict[str, float]:
 def text_time(rows: Sequence[Row]) -> dict[str, float]:
     """Time our merges against ``git merge-file -p`` on the same cases, each case in turn.
 
-    ``merge_text_ratio_git`` is the sum of the medians of ours over that of git's, which starts a process for each;
-    ``merge_text_ratio_git_work`` leaves out what git needs to merge three empty files.
+    ``merge_text_ratio_git`` is the sum of the medians of ours over that of git's, which starts a process for each.
     """
     git = shutil.which("git")
     if git is None:
@@ -79,7 +78,6 @@ def text_time(rows: Sequence[Row]) -> dict[str, float]:
     theirs: list[float] = []
     with tempfile.TemporaryDirectory(prefix="mq-merge-") as place:
         folder = Path(place)
-        empty = statistics.median(_git(git, folder, {"base": "", "ours": "", "theirs": ""}) for _ in range(30))
         for row in rows:
             took: list[tuple[float, float]] = []
             for _ in range(_ROUNDS):
@@ -88,12 +86,10 @@ def text_time(rows: Sequence[Row]) -> dict[str, float]:
                 took.append((time.perf_counter() - began, _git(git, folder, row)))
             ours.append(statistics.median(mine for mine, _ in took))
             theirs.append(statistics.median(its for _, its in took))
-    work = max(sum(theirs) - empty * len(rows), 1e-9)
     return {
         "merge_text_ms": 1000 * sum(ours) / len(rows),
         "merge_git_ms": 1000 * sum(theirs) / len(rows),
         "merge_text_ratio_git": sum(ours) / sum(theirs),
-        "merge_text_ratio_git_work": sum(ours) / work,
     }
 
 
