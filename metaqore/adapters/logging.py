@@ -12,7 +12,10 @@ import structlog
 
 #: Values under these names never reach a log, whatever they are.
 _FORBIDDEN = frozenset({"payload", "content", "prompt", "secret", "password", "authorization", "body", "key", "token"})
-_KEY = re.compile(r"mq_(live|test)_([0-9a-f]{12})_[0-9a-f]{72}|whsec_[A-Za-z0-9+/=]+|(?<=://)[^/\s@]+@")
+_KEY = re.compile(
+    r"mq_(live|test)_([0-9a-f]{12})_[0-9a-f]{72}|whsec_[A-Za-z0-9+/=]+|(?<=://)[^/\s@]+@"
+    r"|mqd_[\w.-]+|\beyJ[\w-]+\.[\w-]+\.[\w-]*|(?<=[Bb]asic )[\w+/=-]{8,}|(?<=[Bb]earer )(?!mq_)[\w+/=.-]{8,}"
+)
 
 
 def configure(

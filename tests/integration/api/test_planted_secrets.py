@@ -1,0 +1,145 @@
+"""Twenty secrets, planted where callers put them: none turns up where it does not belong."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import secrets
+import sqlite3
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from metaqore.adapters.logging import configure
+from metaqore.security.keys import mint
+from tests.running import Running, running, wait_until
+
+#: Secret → the columns that are there to hold it. A caller's own content is stored; nothing else of it is.
+CONTENT = {"requests.payload", "artifact_versions.content", "artifact_versions.body", "llm_calls.command",
+           "llm_calls.response", "requests.result"}  # fmt: skip
+BELONGS: Mapping[str, set[str]] = {
+    "authorization": set(), "basic authorization": set(), "api key header": set(), "cookie": set(),
+    "proxy authorization": set(), "query": set(), "unknown path": set(), "unknown member": set(),
+    "broken body": set(), "wrong type": set(), "forged token": set(), "jwt": set(), "new key": set(),
+    "rotated key": set(), "delegated token": set(), "artifact": CONTENT, "prompt": CONTENT,
+    "assessed": {"requests.payload"},
+    "endpoint address": {"webhook_endpoints.url", "requests.payload", "requests.result"},
+    "endpoint secret": {"webhook_endpoints.secret", "webhook_endpoints.secrets"},
+}  # fmt: skip
+
+
+class Plants:
+    """The secrets by name."""
+
+    def __init__(self) -> None:
+        self.planted = {name: "canary" + secrets.token_hex(16) for name in BELONGS}
+
+    def __getitem__(self, name: str) -> str:
+        return self.planted[name]
+
+    def found_in(self, text: str) -> set[str]:
+        """Return the names of the secrets that stand in ``text``."""
+        return {name for name, secret in self.planted.items() if secret in text}
+
+
+def plant(mq: Running, plants: Plants) -> None:
+    """Send each secret the way somebody would."""
+    forged, _ = mint()
+    plants.planted["authorization"] = forged
+    mq.get("/projects", key=forged)
+    for header, name in (("X-Api-Key", "api key header"), ("Cookie", "cookie"), ("Proxy-Authorization",
+                         "proxy authorization"), ("Authorization", "basic authorization")):  # fmt: skip
+        mq.get("/projects", headers={header: f"Basic {plants[name]}" if "A" in header else plants[name]})
+    mq.get("/projects", key=f"mqd_{plants['forged token']}")
+    mq.get("/projects", key=f"a.{plants['jwt']}.b")
+    mq.get(f"/projects?token={plants['query']}")
+    mq.get(f"/{plants['unknown path']}")
+    project = mq.project("planted")
+    mq.post("/projects", {"name": "n", plants["unknown member"]: 1})
+    mq.post("/projects", f'{{"name": "{plants["broken body"]}'.encode())
+    mq.post("/projects", {"name": {"x": plants["wrong type"]}})
+    made = mq.post("/keys", {"name": "n", "principal": "p", "scopes": ["projects:read"]}).json
+    plants.planted["new key"] = made["secret"]
+    plants.planted["rotated key"] = mq.post(f"/keys/{made['id']}/rotate", {}).json["secret"]
+    handed = {"agent": "a", "project": project, "scopes": ["artifacts:read"]}
+    plants.planted["delegated token"] = mq.post("/tokens", handed).json["token"]
+    content = {"project": project, "type": "code", "name": "n", "content": {"password": plants["artifact"]}}
+    assert mq.post("/artifacts", content, prefer="wait=20").status == 201
+    mq.post("/artifacts", content, prefer="wait=20")
+    mq.post("/llm/generate", {"project": project, "prompt": f"password={plants['prompt']}"}, prefer="wait=20")
+    mq.post("/security/assess", {"content": f"api_key = '{plants['assessed']}'"}, prefer="wait=20")
+    hook = mq.post("/webhooks", {"url": f"http://127.0.0.1:9/{plants['endpoint address']}"}).json
+    plants.planted["endpoint secret"] = hook["secret"]
+    mq.post(f"/webhooks/{hook['id']}/test")
+    wait_until(lambda: mq.get(f"/webhooks/{hook['id']}/deliveries").json["items"], "a delivery was tried")
+
+
+def columns(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield (table.column, text) of everything in a SQLite file."""
+    connection = sqlite3.connect(path)
+    tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    for table in tables:
+        cursor = connection.execute(f"SELECT * FROM {table}")
+        names = [column[0] for column in cursor.description]
+        for row in cursor:
+            for name, value in zip(names, row, strict=True):
+                text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+                yield f"{table}.{name}", text
+    connection.close()
+
+
+def test_no_secret_turns_up_where_it_does_not_belong(tmp_path: Path) -> None:
+    plants = Plants()
+    assert len(plants.planted) == 20
+    with running(tmp_path, queues=("psmp", "security", "llm", "system"), log_level="debug",
+                 webhook_allow_private=True) as mq:  # fmt: skip
+        plant(mq, plants)
+        shown = {path: mq.get(path).body.decode() for path in (
+            "//metrics", "/events?format=json&page_size=200", "/keys?page_size=200", "/tokens?page_size=200",
+            "/requests?page_size=200&kind=key.create", "/audit/entries?page_size=200", "/stops",
+            "//readyz")}  # fmt: skip
+    logs = {path.name: path.read_text(errors="replace") for path in (tmp_path / "logs").rglob("*.log*")}
+
+    assert logs["api.log"] and logs["worker.log"]
+    assert {name: plants.found_in(text) for name, text in logs.items()} == {name: set() for name in logs}
+    assert {path: plants.found_in(text) for path, text in shown.items()} == {path: set() for path in shown}
+    stored = {(name, column) for column, text in columns(tmp_path / "metaqore.db") for name in plants.found_in(text)}
+    assert {(name, column) for name, column in stored if column not in BELONGS[name]} == set()
+    assert {name for name, _ in stored} >= {"artifact", "prompt", "endpoint address", "endpoint secret"}
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    before, handlers = structlog.get_config(), logging.getLogger().handlers[:]
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    configure("debug", "json")
+    yield stream.getvalue
+    structlog.configure(**before)
+    logging.getLogger().handlers[:] = handlers
+
+
+@pytest.mark.parametrize("said", [
+    "{key}", "Authorization: Bearer {key}", "postgresql://user:{word}@host/db", "redis://:{word}@host:1/0",
+    "Bearer mqd_{word}", "whsec_{word}", "Bearer eyJhbGciOiJSUzI1NiJ9.{word}.{word}",
+    "Authorization: Basic {word}",
+])  # fmt: skip
+def test_a_secret_in_the_text_of_an_exception_is_not_logged(said: str, written: Any) -> None:
+    word, key = "canary" + secrets.token_hex(16), mint()[0]
+    log = structlog.get_logger("planted")
+    try:
+        raise RuntimeError("it broke: " + said.format(word=word, key=key))
+    except RuntimeError:
+        log.exception("failed", reason=said.format(word=word, key=key), token=word)
+        logging.getLogger("library").exception("failed with %s", said.format(word=word, key=key))
+
+    lines = [json.loads(line) for line in written().splitlines()]
+    assert len(lines) == 2
+    text = json.dumps(lines)
+    assert word not in text
+    assert key[22:86] not in text
+    assert "it broke" in text
