@@ -144,7 +144,7 @@ def queue_kinds(settings: Settings, store: SqlStore, gate: SecureGate, policies:
     return (
         psmp_kinds(psmp_policy(settings))
         + _security(gate, policies)
-        + _llm(settings, gate, providers)
+        + _llm(settings, store, gate, providers)
         + _hmcp(settings, store)
     )
 
@@ -244,8 +244,12 @@ def _security(gate: SecureGate, policies: PolicySource) -> list[Kind]:
     ]  # fmt: skip
 
 
-def _llm(settings: Settings, gate: SecureGate, providers: llm_config.ProvidersFile) -> list[Kind]:
-    calls = LlmHandlers(gate, _providers(providers), providers.offers(), providers.batch, now_ms)
+def _llm(
+    settings: Settings, store: SqlStore, gate: SecureGate, providers: llm_config.ProvidersFile
+) -> list[Kind]:
+    calls = LlmHandlers(
+        gate, _providers(providers), providers.offers(), providers.batch, now_ms, partial(_stopped_providers, store)
+    )
     gateway = Budgeted(calls, providers.price_list())
     return [
         Kind(name="llm.generate", queue="llm", feature="llm", scope="llm:generate", long=gateway,
@@ -263,6 +267,13 @@ def _hmcp(settings: Settings, store: SqlStore) -> list[Kind]:
         Kind(name="specialist.train", queue="hmcp", feature="hmcp", scope="hmcp:train",
              long=Train(source, policy, now_ms), lease_s=lease_s, batch=1),
     ]  # fmt: skip
+
+
+def _stopped_providers(store: SqlStore, organization: str) -> dict[str, str]:
+    """Return the providers that are stopped in an organization now, and why."""
+    with store.read() as tx:
+        stops = tx.reads("security").stops(organization, None)
+    return {stop.subject: stop.reason for stop in stops if stop.kind == "provider"}
 
 
 class _Recorded:

@@ -81,6 +81,9 @@ class Gate(Protocol):
     ) -> Judgement:
         """Decide, with what stands in the database now; ``inherited`` are labels of what the prompt was made from."""
 
+    def stopped(self, request: Request, provider: str, reason: str, now: int) -> Outcome:
+        """Return the veto of a call whose provider was stopped after it was approved."""
+
     def conceal(self, texts: Sequence[str], at_least: str) -> tuple[list[str], Names]:
         """Return texts with names in place of what was found in them, and what the names stand for.
 
@@ -128,12 +131,15 @@ class Handlers:
         offers: Sequence[Offer],
         limits: Limits,
         clock: Callable[[], int],
+        stopped: Callable[[str], Mapping[str, str]] = lambda organization: {},
     ) -> None:
         self._gate = gate
         self._providers = providers
         self._offers = offers
         self._limits = limits
         self._clock = clock
+        #: Organization → the providers that are stopped there now, and why.
+        self._stopped = stopped
         self._warm: dict[str, float] = {}
 
     def study(self, request: Request) -> Studied:
@@ -240,12 +246,36 @@ class Handlers:
     def perform(self, batch: Sequence[tuple[Request, Call]]) -> list[Outcome]:
         """Call the providers, batch by batch; return one outcome for each call, in the order given."""
         calls = {call.waiting.request_id: call for _, call in batch}
+        requests = {request.id: request for request, _ in batch}
         warm = {prefix for prefix, until in self._warm.items() if until > time.monotonic()}
         outcomes: dict[str, Outcome] = {}
         for group in plan([call.waiting for call in calls.values()], self._limits, self._clock(), warm=warm):
             members = [calls[member.request_id] for member in group.members]
-            outcomes.update(self._send(group, members))
+            held = self._held(group.provider, [requests[call.waiting.request_id] for call in members])
+            sent = [call for call in members if call.waiting.request_id not in held]
+            answered = self._send(group, sent) if sent else {}
+            # Whoever was stopped while it answered is not listened to; what it cost is still written down.
+            late = self._held(group.provider, [requests[request] for request in answered])
+            outcomes.update(answered)
+            for call in members:
+                request = call.waiting.request_id
+                veto = held.get(request) or late.get(request)
+                if veto is not None:
+                    outcomes[request] = _withheld(call, veto, answered.get(request), self._clock())
         return [outcomes[request.id] for request, _ in batch]
+
+    def _held(self, provider: str, requests: Sequence[Request]) -> dict[str, Outcome]:
+        """Return the veto of each request whose provider is stopped in its organization, by id."""
+        found: dict[str, Outcome] = {}
+        for organization in sorted({request.organization for request in requests}):
+            reason = self._stopped(organization).get(provider)
+            if reason is not None:
+                found |= {
+                    request.id: self._gate.stopped(request, provider, reason, self._clock())
+                    for request in requests
+                    if request.organization == organization
+                }
+        return found
 
     def _send(self, group: Batch, members: Sequence[Call]) -> dict[str, Outcome]:
         batch_id = new_id("bat")
@@ -259,6 +289,18 @@ class Handlers:
             call.waiting.request_id: _settled(call, answer, batch_id, shared, at)
             for call, answer in zip(members, answers, strict=True)
         }
+
+
+def _withheld(call: Call, veto: Outcome, answered: Outcome | None, at: int) -> Outcome:
+    """Return a veto with the end of the call in the ledger."""
+    if answered is not None and answered.writes:
+        return msgspec.structs.replace(
+            veto, writes=[*answered.writes, *veto.writes], audit=[*answered.audit, *veto.audit]
+        )
+    error = msgspec.json.encode({"code": "stopped", "message": "the provider is stopped"}).decode()
+    ended = SettleCall(call.id, "failed", new_id("bat"), None, error, 0, 0, 0, at)
+    noted = AuditNote(tag=Tag.CALL_REFUSED, subject=call.id, outcome="stopped")
+    return msgspec.structs.replace(veto, writes=[ended, *veto.writes], audit=[noted, *veto.audit])
 
 
 def _settled(call: Call, answer: Completion | ProviderError, batch_id: str, shared: dict[str, Any], at: int) -> Outcome:

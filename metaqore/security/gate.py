@@ -118,6 +118,11 @@ class SecureGate:
 
         return replay(recorded, layers_for, policies[self._policy], self._providers(), candidate)
 
+    def stopped(self, request: Request, provider: str, reason: str, now: int) -> Outcome:
+        """Return the veto of a call whose provider was stopped after it was approved."""
+        why = f"Provider {provider!r} is stopped: {reason}"
+        return denied(request, [("provider.stopped", why)], "stop", "", now)
+
     def conceal(self, texts: Sequence[str], at_least: str) -> tuple[list[str], Pseudonyms]:
         """Return texts with names in place of what was found in them, and what the names stand for.
 

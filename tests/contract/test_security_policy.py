@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from metaqore import bootstrap
+from metaqore.adapters.mock_provider import MockProvider
 from metaqore.errors import Conflict, InvalidInput, NotFound, PreconditionFailed
 from metaqore.messages import Submission
 from metaqore.requests import long_work
@@ -247,6 +248,37 @@ def test_a_call_that_was_under_way_when_its_principal_was_stopped_gives_no_answe
     assert row["verdict"] == "vetoed"
     assert "text" not in row["result"]
     assert governed.sql("SELECT state FROM llm_calls") == [("settled",)]
+
+
+@pytest.mark.parametrize("moment", ["before", "while"])
+def test_a_provider_that_is_stopped_after_the_approval_is_not_listened_to(
+    governed: Governed, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    called = []
+    handlers = governed.executor.catalogue["llm.generate"].long
+    assert handlers is not None
+    perform, complete = handlers.perform, MockProvider.complete
+
+    def stopped_before(batch: Any) -> Any:
+        governed.stop("provider", "mock", "it leaks")
+        return perform(batch)
+
+    def stopped_while(provider: Any, batch: Any) -> Any:
+        called.append(batch)
+        if moment == "while":
+            governed.stop("provider", "mock", "it leaks")
+        return complete(provider, batch)
+
+    if moment == "before":
+        monkeypatch.setattr(handlers, "perform", stopped_before)
+    monkeypatch.setattr(MockProvider, "complete", stopped_while)
+
+    row = governed.do("llm.generate", "bob", prompt="Which maintenance type is this? fix a bug")
+
+    assert row["verdict"] == "vetoed"
+    assert row["result"]["decision"]["rules"] == ["provider.stopped"]
+    assert len(called) == (1 if moment == "while" else 0)
+    assert governed.sql("SELECT state FROM llm_calls") == [("settled" if moment == "while" else "failed",)]
 
 
 def test_nobody_stops_itself_and_nothing_is_stopped_twice(governed: Governed) -> None:
