@@ -68,15 +68,14 @@ def find(case: Case, workspace: Workspace) -> Iterable[Conflict]:
     known = workspace.memory(Requirements)
     if not case.declaration.requires or known is None:
         return ()
-    found, shown = [], []
+    found, shown, solved = [], [], 0
     for slot, places in _own(case.project.id, case.declaration).items():
         others = known.others(slot, case.artifact)
-        if len(others) > manifest.MAX_SPECIFIERS:
-            message = (
-                f"{slot.package}: more than {manifest.MAX_SPECIFIERS} different specifiers cannot be solved at once"
-            )
+        solved += len(others)
+        if solved > manifest.MAX_SPECIFIERS:
+            message = f"{case.where} requires what has more than {manifest.MAX_SPECIFIERS} different specifiers by now"
             found.append(case.found(CONSTRAINT_CONFLICT, message, f"/requires/{places[0]}", package=slot.package))
-            continue
+            break
         own = [case.declaration.requires[at].specifier for at in places]
         judged = manifest.judge(slot.ecosystem, own, others)
         if judged.fits:

@@ -27,7 +27,8 @@ from metaqore.psmp.model import Requirement
 Environment = Literal["run", "build"]
 
 MAX_REQUIREMENTS = 256
-#: Different specifiers of one package in one environment that are solved together.
+#: Different specifiers that are solved for one declaration, over all packages that it names: about half a second of the
+#: write lock where each is new, which only a project made for it comes near.
 MAX_SPECIFIERS = 512
 _MAX_ALTERNATIVES = 16
 _PYPI = re.compile(r"([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9])\s*(\[[A-Za-z0-9._,\s-]*\])?")

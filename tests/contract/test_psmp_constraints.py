@@ -96,6 +96,17 @@ def test_many_artifacts_with_one_specifier_are_one_question(pipeline: Pipeline, 
     assert [v.classes for v in decide(pipeline, again, batched=batched)] == [[], []]
 
 
+def test_more_specifiers_than_can_be_solved_under_the_lock_are_a_conflict(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("metaqore.psmp.manifest.MAX_SPECIFIERS", 5)
+    p = pipeline.project("playground")
+    decide(pipeline, [declared(p, f"n{i}", requires=needs(f">=1.{i}", f"<9.{i}")) for i in range(3)], batched=True)
+    refused = decide_one(pipeline, declared(p, "x", requires=needs(">=0")))
+    assert refused.evidence["package"] == "requests"
+    assert "more than 5 different specifiers" in refused.conflicts[0]["message"]
+
+
 def test_a_requirement_that_nobody_can_read_is_no_declaration(pipeline: Pipeline) -> None:
     refused = decide_one(pipeline, declared(pipeline.project(), "a", requires=needs(">>2")))
     assert refused.state == "failed"
