@@ -20,6 +20,8 @@ from metaqore.settings import load
 from metaqore.store.engine import Database
 from tests.contract.pipeline import ORGANIZATION, Bell, Results
 
+#: For what no database can make a difference to.
+on_one_database = pytest.mark.parametrize("dsn", ["sqlite"], indirect=True)
 DENY_BOB = {"id": "no-bob", "version": 2, "mode": "enforce", "when": 'request.principal == "bob"', "effect": "deny",
             "message": "Bob is on leave."}  # fmt: skip
 
@@ -151,6 +153,7 @@ def test_every_version_of_a_policy_is_kept_and_the_same_again_is_none(governed: 
     assert governed.do("payload.assess", "bob", content="Paris.")["verdict"] == "approved"
 
 
+@on_one_database
 def test_a_policy_with_a_mistake_is_refused_with_its_pointer(governed: Governed) -> None:
     with pytest.raises(InvalidInput, match="unknown fact 'principal'") as refused:
         governed.save({**DENY_BOB, "when": 'principal == "bob"'})
@@ -166,6 +169,7 @@ def test_a_stale_version_of_a_policy_is_refused(governed: Governed) -> None:
         governed.run("policy.save", project=None, document={}, version=0)
 
 
+@on_one_database
 def test_a_stored_policy_that_cannot_be_used_any_more_denies_everything(governed: Governed) -> None:
     governed.save(DENY_BOB)
     with governed.database.write() as connection:
@@ -203,6 +207,7 @@ def test_what_a_stopped_principal_made_lately_can_be_put_into_quarantine(governe
     assert states["b"] != "quarantined"
 
 
+@on_one_database
 def test_whoever_acts_for_a_stopped_principal_is_stopped_too(governed: Governed) -> None:
     governed.stop("principal", "bob")
 
@@ -210,6 +215,7 @@ def test_whoever_acts_for_a_stopped_principal_is_stopped_too(governed: Governed)
     assert governed.do("payload.assess", "bobby/crawler", content="Paris.")["verdict"] == "approved"
 
 
+@on_one_database
 def test_a_stopped_project_holds_up_everybody_in_it_and_nobody_else(governed: Governed) -> None:
     governed.stop("project", governed.project, "incident")
 
@@ -219,6 +225,7 @@ def test_a_stopped_project_holds_up_everybody_in_it_and_nobody_else(governed: Go
     assert governed.do("payload.assess", "ann", content="Paris.")["verdict"] == "approved"
 
 
+@on_one_database
 def test_a_stopped_provider_gets_no_call(governed: Governed) -> None:
     governed.stop("provider", "mock", "it leaks")
 
@@ -229,6 +236,7 @@ def test_a_stopped_provider_gets_no_call(governed: Governed) -> None:
     assert governed.sql("SELECT count(*) FROM llm_calls")[0][0] == 0
 
 
+@on_one_database
 def test_a_call_that_was_under_way_when_its_principal_was_stopped_gives_no_answer(
     governed: Governed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,6 +258,7 @@ def test_a_call_that_was_under_way_when_its_principal_was_stopped_gives_no_answe
     assert governed.sql("SELECT state FROM llm_calls") == [("settled",)]
 
 
+@on_one_database
 @pytest.mark.parametrize("moment", ["before", "while"])
 def test_a_provider_that_is_stopped_after_the_approval_is_not_listened_to(
     governed: Governed, monkeypatch: pytest.MonkeyPatch, moment: str
@@ -281,6 +290,7 @@ def test_a_provider_that_is_stopped_after_the_approval_is_not_listened_to(
     assert governed.sql("SELECT state FROM llm_calls") == [("settled" if moment == "while" else "failed",)]
 
 
+@on_one_database
 def test_nobody_stops_itself_and_nothing_is_stopped_twice(governed: Governed) -> None:
     with pytest.raises(InvalidInput, match="stop itself"):
         governed.stop("principal", "admin", "oops")
@@ -347,6 +357,7 @@ def test_a_secret_is_taken_out_before_a_call_and_put_back_into_the_answer(echoin
     assert "CRITICAL" in sent(echoing)
 
 
+@on_one_database
 def test_what_cannot_be_taken_out_is_not_sent(echoing: Governed) -> None:
     # A key in two messages: only together they are one.
     halves = ["-----BEGIN PRIVATE KEY-----", "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"]
@@ -372,6 +383,7 @@ def test_an_answer_from_the_ledger_has_the_values_back_too(echoing: Governed, mo
     assert echoing.sql("SELECT count(*) FROM llm_calls")[0][0] == 1
 
 
+@on_one_database
 def test_a_policy_can_demand_names_and_short_answers(echoing: Governed) -> None:
     base = {"version": 1, "mode": "enforce", "when": 'request.kind == "llm.generate"', "message": "m"}
     echoing.save(
@@ -395,6 +407,7 @@ def test_a_call_that_the_policy_keeps_from_training_is_not_learnt_from(echoing: 
     assert [row["request_id"] for row in rows] == [plain["id"]]
 
 
+@on_one_database
 def test_a_prompt_inherits_the_label_of_the_artifacts_it_names(echoing: Governed) -> None:
     made = echoing.do(
         "artifact.declare", "ann", echoing.project, type="doc", name="a", content="text", label="SENSITIVE"
