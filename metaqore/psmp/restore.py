@@ -191,6 +191,10 @@ def _restore_versions(work: Work, versions: Sequence[Difference]) -> None:
     for artifact, _ in wanted:
         # What was built since may depend the other way round: all that is restored lets go first.
         workspace.set_edges(artifact, ())
+    states = {d.before.id: d.before.state for d in work.differences if d.before is not None}
+    for head in workspace.heads_by_id(sorted(states)):
+        # What comes back counts as back, or what depends on it would lose it.
+        head.state = states[head.id]
     for difference, request in zip(versions, requests, strict=True):
         if difference.before is not None:
             _restore_version(work, workspace, difference, request, rows[difference.before.id]["edges"])
@@ -284,10 +288,11 @@ def _restore_rest(work: Work, difference: Difference) -> None:
 def _restore_aliases(work: Work, difference: Difference) -> None:
     """Let aliases point at the versions at which they pointed then."""
     before = difference.before
-    if before is None or "aliases" not in difference.differs or difference.after is None:
+    if before is None or (difference.after is not None and "aliases" not in difference.differs):
         return
-    then, now = before.parts["aliases"], difference.after.parts["aliases"]
-    moved = {alias: then.get(alias) for alias in {*then, *now} if then.get(alias) != now.get(alias)}
+    then, now = before.parts["aliases"], work.reads.aliases(before.id)
+    if not (moved := {alias: then.get(alias) for alias in {*then, *now} if then.get(alias) != now.get(alias)}):
+        return
     for alias, version in sorted(moved.items()):
         work.outcome.writes.append(SetAlias(before.id, alias, version, work.request.principal, work.now))
     work.outcome.audit.append(AuditNote(tag=Tag.ARTIFACT_CHANGED, subject=before.id, outcome="approved",
