@@ -3,4 +3,6 @@
 from metaqore.store.tables import audit, delivery, hmcp, llm, psmp, psmp_approvals, psmp_holdings, requests, security
 from metaqore.store.tables.base import metadata
 
-__all__ = ["audit", "delivery", "hmcp", "llm", "metadata", "psmp", "psmp_approvals", "requests", "security"]
+__all__ = [
+    "audit", "delivery", "hmcp", "llm", "metadata", "psmp", "psmp_approvals", "psmp_holdings", "requests", "security",
+]  # fmt: skip
