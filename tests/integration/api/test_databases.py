@@ -75,10 +75,16 @@ def client(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_what_was_written_is_read_and_listed(client: Client) -> None:
     project = client.post("/projects", {"name": "p", "metadata": {"a": [1]}}, 201)["id"]
-    body = {"project": project, "type": "code", "content": {"x": "é"}, "metadata": {"m": 1}, "claims": ["c"]}
+    body = {"project": project, "type": "code", "content": {"x": "é"}, "metadata": {"m": 1}}
     requests = [client.post("/artifacts", {**body, "name": f"n{i}"})["id"] for i in range(5)]
     blocked = client.post("/artifacts", {**body, "name": "n0"})["id"]
-    needs = {**body, "name": "n5", "depends_on": [{"type": "code", "name": "n0"}], "requires": [{"name": "six"}]}
+    needs = {
+        **body,
+        "name": "n5",
+        "claims": ["c"],
+        "depends_on": [{"type": "code", "name": "n0"}],
+        "requires": [{"name": "six"}],
+    }
     requests.append(client.post("/artifacts", needs)["id"])
     client.drain()
 
