@@ -353,6 +353,31 @@ def test_a_restore_turns_dependencies_round_without_closing_a_cycle(pipeline: Pi
     pipeline.check_ranks()
 
 
+def test_a_dependency_that_was_missing_then_does_not_become_an_edge(pipeline: Pipeline) -> None:
+    made = pipeline.project("playground")
+    decide(pipeline, declared(made, "a", 1, depends_on=["late"]))
+    then = position(pipeline, made)
+    decide(pipeline, declared(made, "late", 1, depends_on=["a"]), declared(made, "a", 2, 1))
+    pipeline.executor.run_now(request("project.save", made, id=made, mode="strict"))
+
+    restored(pipeline, made, then, created_since="keep")
+
+    edges = pipeline.sql("SELECT x.name, y.name FROM artifact_edges e JOIN artifacts x ON x.id = e.artifact "
+                         "JOIN artifacts y ON y.id = e.depends_on")  # fmt: skip
+    assert edges == [("late", "a")]
+
+
+def test_a_dependency_let_through_is_no_edge_after_a_restore_either(pipeline: Pipeline) -> None:
+    made = pipeline.project("playground")
+    decide(pipeline, declared(made, "a", 1, depends_on=["late"]))
+    then = position(pipeline, made)
+    decide(pipeline, declared(made, "late", 1), declared(made, "a", 2, 1))
+
+    restored(pipeline, made, then, created_since="keep")
+
+    assert pipeline.sql("SELECT count(*) FROM artifact_edges") == [(0,)]
+
+
 def labelled(project: str, name: str, content: Any, label: str, base: int | None = None) -> Submission:
     return request("artifact.declare", project, type="doc", name=name, content=content, label=label, base_version=base)
 
