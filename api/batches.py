@@ -15,6 +15,7 @@ from api.door import caller, door
 from api.idempotency import idempotency
 from api.schemas import accept
 from api.schemas.psmp import DeclareSchema
+from api.stops import Stopped
 from api.submit import check_quota, labelled, submission, wait_for
 from metaqore.errors import InvalidInput, MetaQoreError, NotFound
 from metaqore.messages import Submission
@@ -71,7 +72,10 @@ def _take_apart(items: Sequence[Any]) -> Batch:
         if project in missing:
             batch.problems[index] = errors.as_document(NotFound(f"project {project} does not exist"))
         else:
-            batch.wanted.append(submission("artifact.declare", project, payload, who))
+            try:
+                batch.wanted.append(submission("artifact.declare", project, payload, who))
+            except Stopped as error:
+                batch.problems[index] = errors.as_document(error)
     return batch
 
 

@@ -75,7 +75,7 @@ class SecureGate:
         """
         assessment = with_label(assessment, Label.join(*map(Label.parse, inherited)))
         policies = self._policies()
-        layers = self.layers(request, reads, policies)
+        layers = self.layers(request.organization, stops.project_of(request), reads, policies)
         providers = stops.without_stopped(self._providers(), reads.stops(request.organization, request.project))
         asked = asked_of(request, requested)
 
@@ -147,9 +147,9 @@ class SecureGate:
         policies = self._policies()
         places: dict[tuple[str, str | None], tuple[Sequence[Stop], Stack]] = {}
         for request in batch:
-            place = (request.organization, request.project)
+            place = (request.organization, stops.project_of(request))
             if place not in places:
-                places[place] = (reads.stops(*place), self.layers(request, reads, policies))
+                places[place] = (reads.stops(*place), self.layers(*place, reads, policies))
             stopped, layers = places[place]
             if not (stopped or layers.has_early) or request.kind in _ALWAYS:
                 continue
@@ -162,9 +162,9 @@ class SecureGate:
                 vetoed[request.id] = denied(request, objections, self._policy, layers.digest, now)
         return vetoed
 
-    def layers(self, request: Request, reads: GateReads, policies: Policies) -> Stack:
-        """Return the policies that hold for a request: the file's, its organization's, its project's."""
-        stored = reads.policies(request.organization, request.project)
+    def layers(self, organization: str, project: str | None, reads: GateReads, policies: Policies) -> Stack:
+        """Return the policies that hold in a place: the file's, the organization's, the project's."""
+        stored = reads.policies(organization, project)
         wanted = (policies.digest, *(part for row in stored for part in (row.organization, row.project, row.digest)))
         found = self._stacks.get(wanted)
         if found is None:
@@ -200,7 +200,7 @@ def asked_of(request: Request, requested: str | None) -> Asked:
     payload = request.payload
     tokens = payload.get("max_tokens")
     return Asked(
-        kind=request.kind, principal=request.principal, project=request.project or "",
+        kind=request.kind, principal=request.principal, project=stops.project_of(request) or "",
         organization=request.organization, task_type=str(payload.get("task_type") or ""),
         agent=str(payload.get("agent_name") or ""), position=str(payload.get("position") or Position.USER.value),
         provider=requested or "", model=str(payload.get("model") or ""),

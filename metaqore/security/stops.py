@@ -18,13 +18,19 @@ def whose(principal: str) -> tuple[str, ...]:
     return (principal, owner) if delegated else (principal,)
 
 
+def project_of(request: Request) -> str | None:
+    """Return the project that a request is about; changes inside the API call name it in their payload."""
+    named = request.payload.get("project")
+    return request.project or (named if isinstance(named, str) else None)
+
+
 def against(request: Request, stops: Sequence[Stop]) -> list[tuple[str, str]]:
     """Return (rule, reason) for each stop that holds a request up."""
     return [
         (f"stop.{stop.kind}", f"{stop.kind} {stop.subject} is stopped: {stop.reason}")
         for stop in stops
         if (stop.kind == "principal" and stop.subject in whose(request.principal))
-        or (stop.kind == "project" and stop.subject == request.project)
+        or (stop.kind == "project" and stop.subject == project_of(request))
     ]
 
 

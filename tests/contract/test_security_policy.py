@@ -223,6 +223,8 @@ def test_a_stopped_project_holds_up_everybody_in_it_and_nobody_else(governed: Go
 
     assert inside["verdict"] == "vetoed"
     assert governed.do("payload.assess", "ann", content="Paris.")["verdict"] == "approved"
+    with pytest.raises(Vetoed, match="incident"):
+        governed.run("task.save", "ann", project=governed.project, title="t")
 
 
 @on_one_database
