@@ -1,6 +1,6 @@
 """``kill -9`` at every line of writing and sealing: verdict, version, entry and event match, and the log verifies.
 
-``METAQORE_AUDIT_CRASHES=1000`` runs so many crashes at random places (the long form); without it each place of sealing
+``AUDIT_CRASHES=1000`` runs so many crashes at random places (the long form); without it each place of sealing
 is tried once and a few of the others, on both databases.
 """
 
@@ -28,7 +28,7 @@ from metaqore.store.engine import Database
 from tests.contract.pipeline import Pipeline
 from tests.running import wait_until
 
-CRASHES = int(os.environ.get("METAQORE_AUDIT_CRASHES", "0"))
+CRASHES = int(os.environ.get("AUDIT_CRASHES", "0"))
 SEALING = ["audit.before_seal", "audit.before_sign", "audit.after_sign", "audit.in_seal_tx", "audit.before_seal_commit",
            "audit.after_seal_commit", "audit.after_witness"]  # fmt: skip
 WRITING = ["submit.before_tx", "submit.after_insert", "submit.before_commit", "submit.after_commit",

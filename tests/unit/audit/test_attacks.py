@@ -1,6 +1,6 @@
 """Twelve classes of tampering at the first, a middle, the last and random positions: each must be named.
 
-``METAQORE_AUDIT_POSITIONS`` sets how many random positions each attack is tried at.
+``AUDIT_POSITIONS`` sets how many random positions each attack is tried at.
 """
 
 import importlib.util
@@ -26,7 +26,7 @@ _spec.loader.exec_module(setup)
 
 ENTRIES = 150
 EVERY = 32
-POSITIONS = int(os.environ.get("METAQORE_AUDIT_POSITIONS", "5"))
+POSITIONS = int(os.environ.get("AUDIT_POSITIONS", "5"))
 THIEF = Signer.from_seed(setup.LOG_NAME, b"\x66" * 32)
 SEQ, BODY, LEAF = 1, 7, 8
 
@@ -113,7 +113,9 @@ def edit_bytes_hash_and_column(case):
 
 def edit_column(column, value):
     def attack(case):
-        case.log.execute(f"UPDATE audit_entries SET {column} = ? WHERE seq = ?", value, case.at)
+        [(now,)] = case.log.execute(f"SELECT {column} FROM audit_entries WHERE seq = ?", case.at)
+        other = f"{value}x" if now == value else value
+        case.log.execute(f"UPDATE audit_entries SET {column} = ? WHERE seq = ?", other, case.at)
         return Attack.COLUMN_EDITED, case.at
 
     attack.__name__ = f"edit_column_{column}_to_{value!s:.10}"
