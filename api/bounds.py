@@ -16,6 +16,8 @@ INSIDE = "metaqore.inside_project"
 _TABLES: Mapping[str, str] = {
     "artifact": "artifacts", "task": "tasks", "conflict": "conflicts", "proposal": "proposals", "request_id": "requests"
 }  # fmt: skip
+#: What names its project in the body and checks it when it submits (``check_submission``). No other body is read.
+_SUBMITS = frozenset({"artifacts.Artifacts", "artifacts.Batch", "tasks.Tasks", "security.Assess", "llm.Generate"})
 #: Path parameters that name a part of a thing.
 _PARTS = frozenset({"version"})
 
@@ -34,7 +36,12 @@ def check_path(asked: Request, who: Principal) -> None:
         if name == "task" and who.task not in (None, value) and asked.method != "GET":
             raise Forbidden(f"this token is bound to task {who.task}")
     asked.environ[INSIDE] = bool(parameters)
-    if not parameters and asked.method in ("GET", "HEAD") and asked.args.get("project") != who.project:
+    if parameters:
+        return
+    if asked.method not in ("GET", "HEAD"):
+        if asked.endpoint not in _SUBMITS:
+            raise Forbidden(f"this token is bound to project {who.project}, and this is not asked of a project")
+    elif asked.args.get("project") != who.project:
         raise Forbidden(f"this token is bound to project {who.project}: ask with ?project={who.project}")
 
 

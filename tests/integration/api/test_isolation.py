@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from metaqore import bootstrap
+from metaqore.clock import now_ms
+from metaqore.security.tokens import DELEGABLE
 from tests.running import Answer, Running, wait_until
 
 #: operationId → a body that would be accepted from the owner; None for those without one.
@@ -137,8 +140,16 @@ def test_every_operation_has_a_row(operations: dict[str, Any]) -> None:
 
 def test_without_a_valid_key_nothing_answers(mq: Running, operations: dict[str, Any], things: dict[str, str]) -> None:
     unknown = "mq_live_" + "0" * 12 + "_" + "0" * 72
+    mistyped = mq.key[:-1] + ("0" if mq.key[-1] != "0" else "1")
+    made = mq.post("/keys", {"name": "n", "principal": "p", "scopes": ["*"]}).json
+    mq.call("DELETE", f"/keys/{made['id']}")
+    expired = bootstrap.create_key(
+        mq.settings, principal="p", name="n", scopes=["*"], expires_at=now_ms() + 500
+    )  # fmt: skip
+    for key in (made["secret"], expired):
+        wait_until(lambda: mq.get("/projects", key=key).status == 401, "the key has ended")  # noqa: B023
     for name, found in _each(operations):
-        for key in ("", "nonsense", unknown, mq.key[:-1] + ("0" if mq.key[-1] != "0" else "1")):
+        for key in ("", "nonsense", unknown, mistyped, made["secret"], expired, "mqd_" + unknown, "a.b.c"):
             answer = _call(mq, name, found, things, key)
             assert (answer.status, answer.json["code"]) == (401, "unauthenticated"), (name, key)
             assert answer.headers["WWW-Authenticate"].startswith("Bearer"), name
@@ -165,6 +176,20 @@ def test_a_stranger_sees_nothing_and_changes_nothing(
             assert answer.status == 200, (name, answer.body)
             assert not [item for item in answer.json["items"] if "classified" in str(item)], name
         assert b"classified-4711" not in answer.body, name
+    assert mq.get(f"/projects/{things['project']}").json["state"] == "initialized"
+
+
+def test_a_token_for_another_project_sees_nothing_and_changes_nothing(
+    mq: Running, operations: dict[str, Any], things: dict[str, str]
+) -> None:
+    elsewhere = mq.project("elsewhere")
+    handed = {"agent": "a", "project": elsewhere, "scopes": sorted(DELEGABLE)}
+    token = mq.post("/tokens", handed).json["token"]
+    for name, found in _each(operations):
+        answer = _call(mq, name, found, things, token)
+        assert answer.status in (403, 404), (name, answer.status, answer.body)
+        assert b"classified-4711" not in answer.body, name
+    assert mq.get(f"/artifacts?project={elsewhere}", key=token).status == 200
     assert mq.get(f"/projects/{things['project']}").json["state"] == "initialized"
 
 
