@@ -41,7 +41,7 @@ class Checkpoints(MethodView):
 
     @blp.operation("listAuditCheckpoints", "audit:read")
     @blp.arguments(PageQuery, location="query")
-    @blp.response(200, schemas.CheckpointPageSchema)
+    @blp.response(200, schemas.SignedCheckpointPageSchema)
     def get(self, query: dict[str, Any]) -> dict[str, Any]:
         """List signed checkpoints, the newest first, and the keys that signed them"""
         views, after = door().views.audit, paging.after(query["page_token"], int)

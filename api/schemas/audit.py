@@ -32,7 +32,7 @@ class EntryQuery(PageQuery):
     )
 
 
-class CheckpointSchema(Schema):
+class SignedCheckpointSchema(Schema):
     """A signed tree head."""
 
     size = Integer(required=True, metadata={"description": "Entries that it covers"})
@@ -47,10 +47,10 @@ class VerifierKeySchema(Schema):
     created_at = Integer(required=True)
 
 
-class CheckpointPageSchema(Schema):
+class SignedCheckpointPageSchema(Schema):
     """A page of checkpoints, and the keys that signed them."""
 
-    items = fields.List(fields.Nested(CheckpointSchema), required=True)
+    items = fields.List(fields.Nested(SignedCheckpointSchema), required=True)
     next_page_token = fields.String(required=True)
     keys = fields.List(fields.Nested(VerifierKeySchema), required=True)
 

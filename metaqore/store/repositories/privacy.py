@@ -54,6 +54,7 @@ _OF_PRINCIPALS = (
     "UPDATE checkpoints SET note = '' WHERE organization = ? AND created_by = ?",
     "UPDATE approvals SET reason = '', answer = NULL WHERE organization = ? AND requested_by = ?",
     "UPDATE projects SET description = '', metadata = '{}' WHERE organization = ? AND created_by = ?",
+    "UPDATE stops SET reason = '' WHERE organization = ? AND set_by = ?",
     "DELETE FROM idempotency WHERE organization = ? AND principal = ?",
 )
 
