@@ -96,8 +96,11 @@ class EventNote(msgspec.Struct, frozen=True):
     data: Mapping[str, Any]
 
 
-class Write(msgspec.Struct, frozen=True):
-    """Base of every effect. A feature declares its writes in its ``model``; ``store`` knows how to apply each."""
+class Write(msgspec.Struct, frozen=True, gc=False):
+    """Base of every effect. A feature declares its writes in its ``model``; ``store`` knows how to apply each.
+
+    No effect refers back to what refers to it, so that the collector of reference cycles need not look at them.
+    """
 
 
 class Outcome(msgspec.Struct, kw_only=True):

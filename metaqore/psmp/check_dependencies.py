@@ -73,14 +73,14 @@ def _absent(case: Case, index: int, dependency: Dependency, target: Head | None,
 
 def _version(case: Case, index: int, dependency: Dependency, target: Head) -> Conflict | None:
     version, pointer, head = dependency.version, f"/depends_on/{index}/version", target.head
+    if version is None or version == head:
+        return None
     evidence = {"dependency": dependency.shown, "version": version, "head_version": head}
     if isinstance(version, str):
         if parse_range(version).newest(head) is not None:
             return None
         message = f"no version of {dependency.shown} is in {version!r} (head {head})"
         return case.found(UNSATISFIED_RANGE, message, pointer, **evidence)
-    if version is None or version == head:
-        return None
     if not 1 <= version < head:
         message = f"{dependency.shown} has no version {version} (head {head})"
         return case.found(MISSING_DEPENDENCY, message, f"/depends_on/{index}", **evidence)

@@ -19,7 +19,7 @@ from metaqore.psmp.claims import ClaimIndex
 from metaqore.psmp.family import Family, Resolved
 from metaqore.psmp.holdings import holds_in
 from metaqore.psmp.model import Case, Conflict, Head, Studied
-from metaqore.psmp.traits import ALWAYS
+from metaqore.psmp.traits import ANNOUNCED, CONTENT, HEAD
 from metaqore.psmp.workspace import Workspace
 
 Content = tuple[str, str]
@@ -123,4 +123,11 @@ def admitted(case: Case, fresh: Head, workspace: Workspace) -> Iterable[Write]:
     return ()
 
 
-FAMILY = Family(rules=(DUPLICATE_WORK,), when=ALWAYS, find=find, prefetch=prefetch, resolve=link, admitted=admitted)
+FAMILY = Family(
+    rules=(DUPLICATE_WORK,),
+    when=CONTENT | HEAD | ANNOUNCED,
+    find=find,
+    prefetch=prefetch,
+    resolve=link,
+    admitted=admitted,
+)

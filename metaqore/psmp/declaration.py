@@ -57,9 +57,9 @@ def studied(declaration: Declaration) -> Studied:
     """Hash a declaration that was checked."""
     content = canonical_json(declaration.content)
     text = content.decode()
+    trivial = len(set(text[:LOOKED_AT])) < FEWEST_CHARACTERS
     return Studied(
-        declaration, text, sha256_hex(content), body_of(declaration), traits_of(declaration),
-        trivial=len(set(text[:LOOKED_AT])) < FEWEST_CHARACTERS,
+        declaration, text, sha256_hex(content), body_of(declaration), traits_of(declaration, trivial=trivial), trivial
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from metaqore.psmp.outcomes import Kept, admit, block
 from metaqore.psmp.policy import Policy
 from metaqore.psmp.proposals import ProposalReads
 from metaqore.psmp.rules import Ruling, rule_on, ruling_of
-from metaqore.psmp.traits import HEAD
+from metaqore.psmp.traits import ANNOUNCED, HEAD
 from metaqore.psmp.workspace import Workspace
 
 
@@ -91,11 +91,14 @@ def open_case(
     """Return the case of a declaration with all its conflicts. The workspace stays as it is."""
     declaration = studied.declaration
     head = workspace.head((project.id, declaration.type, declaration.name))
+    traits = studied.traits if head is None else studied.traits | HEAD
+    if project.intents_until:
+        traits |= ANNOUNCED
     case = Case(
         request=request, studied=studied, project=project, head=head,
         artifact=head.id if head is not None else new_id("art"), now=now, mode=mode, policy=workspace.policy,
         targets=[workspace.dependency(project.id, dependency) for dependency in declaration.depends_on],
-        traits=studied.traits if head is None else studied.traits | HEAD,
+        traits=traits,
         label=declaration.label or (head.label if head is not None else DEFAULT_LABEL),
     )  # fmt: skip
     find_conflicts(case, workspace)

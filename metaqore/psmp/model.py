@@ -95,7 +95,7 @@ class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         return self.claims if isinstance(self.claims, Claims) else Claims(paths=self.claims)
 
 
-class Studied(msgspec.Struct, frozen=True):
+class Studied(msgspec.Struct, frozen=True, gc=False):
     """A declaration, parsed and hashed before the transaction begins. ``content`` and ``body`` are JSON text."""
 
     declaration: Declaration
@@ -119,7 +119,7 @@ class Project(msgspec.Struct, kw_only=True):
     intents_until: int = 0
 
 
-class Head(msgspec.Struct, kw_only=True):
+class Head(msgspec.Struct, kw_only=True, gc=False):
     """The present version of an artifact."""
 
     id: str

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from metaqore.psmp.model import Declaration
 
-ALWAYS = 1
+#: Its content says enough to be recognised.
+CONTENT = 1
 #: The artifact exists.
 HEAD = 2
 #: It names a base version.
@@ -20,13 +21,17 @@ OWNS = 128
 INTENT = 256
 LABEL = 512
 METADATA = 1024
-#: Of a run: its projects have open intents.
+#: Its project has open intents.
 ANNOUNCED = 2048
 
 
-def traits_of(declaration: Declaration) -> int:
-    """Return what a declaration uses; whether its artifact exists is not known yet."""
-    traits = ALWAYS
+def traits_of(declaration: Declaration, *, trivial: bool) -> int:
+    """Return what a declaration uses; whether its artifact exists is not known yet.
+
+    Args:
+        trivial: its content says too little to be recognised.
+    """
+    traits = 0 if trivial else CONTENT
     if declaration.base_version:
         traits |= BASE
     if declaration.depends_on:
