@@ -24,7 +24,7 @@ from metaqore.psmp.scene import Scene
 #: Most requests that are decided for one report, and most content, in characters, that is read for it.
 MAX_TRIES = 64
 MAX_READ = 8_000_000
-#: Seconds after which nothing more is tried for one proposal, or for one page of proposals.
+#: Seconds that are spent on one proposal, and on one page of proposals.
 PROPOSAL_S, PAGE_S = 0.5, 2.0
 #: How often conflicts are looked for under those that are gone.
 _LAYERS = 3
@@ -97,6 +97,8 @@ class Reports:
         reading: opens the look-ups of one moment.
         kinds: kind of request by name.
         clock: the time in milliseconds.
+        proposal_s: seconds after which nothing more is tried for one proposal.
+        page_s: the same for a page of proposals.
     """
 
     def __init__(
@@ -104,10 +106,15 @@ class Reports:
         reading: Callable[[], AbstractContextManager[ReportReads]],
         kinds: Callable[[str], KindLike],
         clock: Callable[[], int],
+        *,
+        proposal_s: float = PROPOSAL_S,
+        page_s: float = PAGE_S,
     ) -> None:
         self._reading = reading
         self._kinds = kinds
         self._clock = clock
+        self._proposal_s = proposal_s
+        self._page_s = page_s
 
     def proposal(self, organization: str, proposal: str) -> dict[str, Any] | None:
         """Return a proposal with its declaration and, while it is blocked, its report."""
@@ -115,7 +122,9 @@ class Reports:
             found = reads.proposal(organization, proposal)
             if found is None:
                 return None
-            report = self._report(reads, found, time.monotonic() + PROPOSAL_S) if found.state == "blocked" else None
+            report = (
+                self._report(reads, found, time.monotonic() + self._proposal_s) if found.state == "blocked" else None
+            )
         return {
             "id": found.id,
             "project": found.project,
@@ -131,12 +140,12 @@ class Reports:
     def of(self, organization: str, proposals: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return the reports of proposals that are blocked, by id; none for what there was no time for."""
         found = {}
-        until = time.monotonic() + PAGE_S
+        until = time.monotonic() + self._page_s
         with self._reading() as reads:
             for each in proposals:
                 proposal = reads.proposal(organization, each) if time.monotonic() < until else None
                 if proposal is not None and proposal.state == "blocked":
-                    found[each] = self._report(reads, proposal, min(until, time.monotonic() + PROPOSAL_S))
+                    found[each] = self._report(reads, proposal, min(until, time.monotonic() + self._proposal_s))
         return found
 
     def _report(self, reads: ReportReads, proposal: Proposal, until: float) -> dict[str, Any]:
