@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -31,6 +31,8 @@ from tests.psmp_spec import (
     Withdraw,
 )
 
+#: SQL and values → rows.
+Rows = Callable[..., Sequence[Any]]
 ORGANIZATION = "acme"
 KIND = {
     Declare: "artifact.declare", Move: "artifact.transition", Delete: "artifact.delete", Alias: "artifact.alias",
@@ -168,49 +170,14 @@ class World:
             self.run("RELEASE tried")
             self.seq, self.ids, self.proposals = kept
 
-    # --- what is stored ----------------------------------------------------------------------------------------------
+    def rows(self, sql: str, *values: Any) -> list[Any]:
+        """Return the rows of a query."""
+        found: list[Any] = self.run(sql, values).fetchall()
+        return found
 
-    def stored(self) -> dict[str, Any]:
-        """Return name → (state, versions as (content, label, by, deps), edges, aliases, claims that it holds)."""
-        heads = self.run("SELECT id, name, state, head, rank FROM artifacts").fetchall()
-        names = {row[0]: row[1] for row in heads}
-        ranks = {row[0]: row[4] for row in heads}
-        if len(set(ranks.values())) != len(ranks):
-            raise Broken(f"two artifacts have one rank: {sorted(ranks.values())}")
-        versions: dict[str, list[Any]] = {artifact: [] for artifact in names}
-        for artifact, number, content, label, by, body in self.run(
-            "SELECT artifact, version, content, label, created_by, body FROM artifact_versions "
-            "ORDER BY artifact, version"
-        ):
-            versions[artifact].append((number, json.loads(content), label, by, json.loads(body)))
-        edges: dict[str, set[str]] = {artifact: set() for artifact in names}
-        for artifact, below in self.run("SELECT artifact, depends_on FROM artifact_edges"):
-            if ranks[below] >= ranks[artifact]:
-                raise Broken(f"{names[artifact]} does not come after {names[below]}, on which it depends")
-            edges[artifact].add(names[below])
-        aliases: dict[str, dict[str, int | None]] = {artifact: {} for artifact in names}
-        for artifact, alias, version in self.run(
-            "SELECT artifact, alias, version FROM artifact_aliases ORDER BY position"
-        ):
-            aliases[artifact][alias] = version
-        claims: dict[str, set[str]] = {artifact: set() for artifact in names}
-        for holder, pattern in self.run("SELECT holder, pattern FROM claims"):
-            claims[holder].add(pattern)
-        seen = {}
-        for artifact, name, state, head, _ in heads:
-            if [each[0] for each in versions[artifact]] != list(range(1, head + 1)):
-                raise Broken(f"{name} is at {head} with versions {[each[0] for each in versions[artifact]]}")
-            seen[name] = (
-                state,
-                tuple(
-                    (content, label, by, tuple((d["name"], d["version"]) for d in body["depends_on"]))
-                    for _, content, label, by, body in versions[artifact]
-                ),
-                frozenset(edges[artifact]),
-                {alias: version for alias, version in aliases[artifact].items() if version is not None},
-                frozenset(claims[artifact]),
-            )
-        return seen
+    def check(self, spec: Spec) -> None:
+        """Fail unless what is stored is what the specification says."""
+        check_stored(self.rows, str(self.project), spec)
 
     def provenance(self, name: str) -> dict[str, Any]:
         """Return the provenance of an artifact's head."""
@@ -221,40 +188,93 @@ class World:
         found: dict[str, Any] = json.loads(row[0]).get("provenance", {})
         return found
 
-    def check(self, spec: Spec) -> None:
-        """Fail unless what is stored is what the specification says.
 
-        Raises:
-            Broken: says what differs.
-        """
-        seen, wanted = self.stored(), wanted_of(spec)
-        if seen != wanted:
-            names = [name for name in {*seen, *wanted} if seen.get(name) != wanted.get(name)]
-            raise Broken("; ".join(f"{n}: stored {seen.get(n)}, promised {wanted.get(n)}" for n in sorted(names)))
-        position = self.run("SELECT position FROM projects").fetchone()[0]
-        steps = self.run("SELECT first, last FROM project_history ORDER BY last").fetchall()
-        ends = [0, *(last for _, last in steps)]
-        if position != spec.position or [first - 1 for first, _ in steps] != ends[:-1] or ends[-1] != position:
-            raise Broken(f"position {position} with {steps}, promised {spec.position}")
-        states = tuple(row[0] for row in self.run("SELECT state FROM proposals ORDER BY id"))
-        if sorted(states) != sorted(p.state for p in spec.proposals):
-            raise Broken(f"proposals are {states}, promised {[p.state for p in spec.proposals]}")
-        bare = self.run(
-            "SELECT id FROM proposals p WHERE state = 'blocked' AND NOT EXISTS "
-            "(SELECT 1 FROM conflicts c WHERE c.proposal = p.id AND c.state IN ('open', 'escalated'))"
-        ).fetchall()
-        if bare:
-            raise Broken(f"a blocked proposal has no open conflicts: {bare}")
-        left = self.run(
-            "SELECT c.id FROM conflicts c JOIN proposals p ON p.id = c.proposal "
-            "WHERE p.state <> 'blocked' AND c.state IN ('open', 'escalated')"
-        ).fetchall()
-        if left:
-            raise Broken(f"a closed proposal has open conflicts: {left}")
+def stored(rows: Rows, project: str) -> dict[str, Any]:
+    """Return name → (state, versions as (content, label, by, deps), edges, aliases, claims that it holds)."""
+    heads = rows("SELECT id, name, state, head, rank FROM artifacts WHERE project = ?", project)
+    names = {row[0]: row[1] for row in heads}
+    ranks = {row[0]: row[4] for row in heads}
+    if len(set(ranks.values())) != len(ranks):
+        raise Broken(f"two artifacts have one rank: {sorted(ranks.values())}")
+    versions: dict[str, list[Any]] = {artifact: [] for artifact in names}
+    for artifact, number, content, label, by, body in rows(
+        "SELECT v.artifact, v.version, v.content, v.label, v.created_by, v.body FROM artifacts a "
+        "JOIN artifact_versions v ON v.artifact = a.id WHERE a.project = ? ORDER BY v.artifact, v.version",
+        project,
+    ):
+        versions[artifact].append((number, json.loads(content), label, by, json.loads(body)))
+    edges: dict[str, set[str]] = {artifact: set() for artifact in names}
+    for artifact, below in rows(
+        "SELECT e.artifact, e.depends_on FROM artifacts a JOIN artifact_edges e ON e.artifact = a.id "
+        "WHERE a.project = ?",
+        project,
+    ):
+        if ranks[below] >= ranks[artifact]:
+            raise Broken(f"{names[artifact]} does not come after {names[below]}, on which it depends")
+        edges[artifact].add(names[below])
+    aliases: dict[str, dict[str, int | None]] = {artifact: {} for artifact in names}
+    for artifact, alias, version in rows(
+        "SELECT l.artifact, l.alias, l.version FROM artifacts a JOIN artifact_aliases l ON l.artifact = a.id "
+        "WHERE a.project = ? ORDER BY l.position",
+        project,
+    ):
+        aliases[artifact][alias] = version
+    claims: dict[str, set[str]] = {artifact: set() for artifact in names}
+    for holder, pattern in rows("SELECT holder, pattern FROM claims WHERE project = ?", project):
+        claims[holder].add(pattern)
+    seen = {}
+    for artifact, name, state, head, _ in heads:
+        if [each[0] for each in versions[artifact]] != list(range(1, head + 1)):
+            raise Broken(f"{name} is at {head} with versions {[each[0] for each in versions[artifact]]}")
+        seen[name] = (
+            state,
+            tuple(
+                (content, label, by, tuple((d["name"], d["version"]) for d in body["depends_on"]))
+                for _, content, label, by, body in versions[artifact]
+            ),
+            frozenset(edges[artifact]),
+            {alias: version for alias, version in aliases[artifact].items() if version is not None},
+            frozenset(claims[artifact]),
+        )
+    return seen
+
+
+def check_stored(rows: Rows, project: str, spec: Spec) -> None:
+    """Fail unless what is stored is what the specification says.
+
+    Raises:
+        Broken: says what differs.
+    """
+    seen, wanted = stored(rows, project), wanted_of(spec)
+    if seen != wanted:
+        names = [name for name in {*seen, *wanted} if seen.get(name) != wanted.get(name)]
+        raise Broken("; ".join(f"{n}: stored {seen.get(n)}, promised {wanted.get(n)}" for n in sorted(names)))
+    position = rows("SELECT position FROM projects WHERE id = ?", project)[0][0]
+    steps = rows("SELECT first, last FROM project_history WHERE project = ? ORDER BY last", project)
+    ends = [0, *(last for _, last in steps)]
+    if position != spec.position or [first - 1 for first, _ in steps] != ends[:-1] or ends[-1] != position:
+        raise Broken(f"position {position} with {steps}, promised {spec.position}")
+    states = tuple(row[0] for row in rows("SELECT state FROM proposals WHERE project = ? ORDER BY id", project))
+    if sorted(states) != sorted(p.state for p in spec.proposals):
+        raise Broken(f"proposals are {states}, promised {[p.state for p in spec.proposals]}")
+    bare = rows(
+        "SELECT id FROM proposals p WHERE project = ? AND state = 'blocked' AND NOT EXISTS "
+        "(SELECT 1 FROM conflicts c WHERE c.proposal = p.id AND c.state IN ('open', 'escalated'))",
+        project,
+    )
+    if bare:
+        raise Broken(f"a blocked proposal has no open conflicts: {bare}")
+    left = rows(
+        "SELECT c.id FROM conflicts c JOIN proposals p ON p.id = c.proposal "
+        "WHERE p.project = ? AND p.state <> 'blocked' AND c.state IN ('open', 'escalated')",
+        project,
+    )
+    if left:
+        raise Broken(f"a closed proposal has open conflicts: {left}")
 
 
 def wanted_of(spec: Spec) -> dict[str, Any]:
-    """Return what ``World.stored`` should be."""
+    """Return what ``stored`` should be."""
     return {
         name: (
             art.state,
