@@ -14,8 +14,8 @@ transaction; larger restores are made in parts (``only``).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -23,7 +23,7 @@ from metaqore.audit.tags import Tag
 from metaqore.errors import InvalidInput
 from metaqore.messages import AuditNote, EventNote, Outcome, Request, Verdict, failed
 from metaqore.psmp.catalogue import CIRCULAR_DEPENDENCY, LABEL_LOWERED
-from metaqore.psmp.checkpoints import Place, PointReads, parse_point
+from metaqore.psmp.checkpoints import parse_point
 from metaqore.psmp.checks import workspace_for
 from metaqore.psmp.declaration import LABELS, studied
 from metaqore.psmp.diff import Difference, Member, compare
@@ -33,8 +33,8 @@ from metaqore.psmp.lifecycle import state_effects
 from metaqore.psmp.model import Case, Conflict, Declaration, Head, conflict_of
 from metaqore.psmp.outcomes import admit
 from metaqore.psmp.policy import Policy
-from metaqore.psmp.ports import PsmpReads
 from metaqore.psmp.regain import regained
+from metaqore.psmp.restore_work import PastReads, Restore, Work
 from metaqore.psmp.workspace import Workspace
 
 MAX_MEMBERS = 1000
@@ -43,66 +43,6 @@ MAX_BYTES = 32_000_000
 ERASED = "erased"
 #: Conflicts that no restore goes over.
 REFUSED = frozenset({CIRCULAR_DEPENDENCY.conflict_class, LABEL_LOWERED.conflict_class})
-
-
-class Restore(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The payload of ``project.restore``."""
-
-    #: Position, time or checkpoint, as it was asked for.
-    to: str
-    #: Where that was when it was accepted; the door fills it in, so that what is restored does not depend on when.
-    position: int | None = None
-    #: The checkpoint that was meant, so that it is not deleted before.
-    checkpoint: str | None = None
-    #: What becomes of artifacts that did not exist then.
-    created_since: Literal["deprecate", "delete", "keep"] = "deprecate"
-    #: ``keep``: where the label of today is higher, it stays. ``exact``: a restore that would lower one is refused.
-    labels: Literal["exact", "keep"] = "exact"
-    #: Ids of the only members to restore; empty is all.
-    only: tuple[str, ...] = ()
-    reason: str = ""
-
-
-class PastReads(PointReads, PsmpReads, Protocol):
-    """What a restore needs to look up."""
-
-    def changed_since(self, project: str, position: int, limit: int) -> Sequence[tuple[int, str, str]]:
-        """Return (position, id, kind) of the members that changed after a position."""
-
-    def members_at(self, changes: Collection[tuple[int, str, str]], position: int) -> Mapping[str, Member]:
-        """Return those of the members that existed at a position, as they were."""
-
-    def version_sizes(self, versions: Collection[tuple[str, int]]) -> int:
-        """Return how many characters of content these versions have together."""
-
-    def declarations(self, versions: Collection[tuple[str, int]]) -> Mapping[str, Mapping[str, Any]]:
-        """Return artifact → type, name, content, label, body and edges (None: unknown) of one version each."""
-
-
-class Work(msgspec.Struct, kw_only=True):
-    """A restore being decided."""
-
-    request: Request
-    asked: Restore
-    place: Place
-    reads: PastReads
-    policy: Policy
-    now: int
-    mode: Literal["strict", "adaptive", "playground"]
-    differences: list[Difference]
-    heads: dict[str, Head]
-    #: The members as they were, those that were deleted then among them.
-    then: Mapping[str, Member]
-    outcome: Outcome
-    members: list[dict[str, Any]] = []
-    conflicts: list[Conflict] = []
-
-    def note(self, difference: Difference, did: str, **more: Any) -> None:
-        """Report what was done to a member."""
-        member = difference.before or difference.after
-        if member is not None:
-            shown = {"kind": member.kind, "id": member.id, "title": member.title, "did": did}
-            self.members.append({**shown, **more})
 
 
 def study(request: Request) -> Restore:
@@ -237,7 +177,8 @@ def _restore_version(
     if edges is not None:
         # What was missing then, or let through though it closes a cycle, was no edge and becomes none.
         case.dependencies = [head for head in case.dependencies if head.id in edges]
-    refused = [c for c in case.conflicts if c.rule.conflict_class in REFUSED and not _was_no_edge(case, c, edges)]
+    refuses = REFUSED if work.asked.labels == "exact" else REFUSED - {LABEL_LOWERED.conflict_class}
+    refused = [c for c in case.conflicts if c.rule.conflict_class in refuses and not _was_no_edge(case, c, edges)]
     if refused and work.mode != "playground":
         work.conflicts += refused
         return

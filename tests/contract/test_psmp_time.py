@@ -398,6 +398,23 @@ def test_a_restore_that_would_lower_a_label_is_refused_unless_labels_are_kept(pi
     assert members(pipeline, made)["artifacts"]["x"][:2] == ("public", "CRITICAL")
 
 
+def test_labels_that_are_kept_are_those_that_are_inherited(pipeline: Pipeline) -> None:
+    made = pipeline.project("strict")
+    decide(pipeline, labelled(made, "in", 1, "PUBLIC"), labelled(made, "out", 1, "PUBLIC"))
+    on_it = [{"type": "doc", "name": "in"}]
+    decide(
+        pipeline, request("artifact.declare", made, type="doc", name="out", content=2, base_version=1, depends_on=on_it)
+    )
+    then = position(pipeline, made)
+    decide(pipeline, request("artifact.declare", made, type="doc", name="out", content=3, base_version=2))
+    decide(pipeline, labelled(made, "in", 2, "CRITICAL", 1))
+    out = artifact_id(pipeline, made, "out")
+
+    restored(pipeline, made, then, labels="keep", only=[out])
+
+    assert members(pipeline, made)["artifacts"]["out"][:2] == (2, "CRITICAL")
+
+
 def test_parts_can_be_restored_alone(pipeline: Pipeline, project: str) -> None:
     x = artifact_id(pipeline, project, "x")
 
