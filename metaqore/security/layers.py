@@ -6,12 +6,14 @@ and no organization and no project can loosen what stands below it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from metaqore.canonical import content_hash
+from metaqore.security.facts import VOCABULARY
 from metaqore.security.model import Label
+from metaqore.security.rule import Rule
 from metaqore.security.ruleset import RuleSet
 
 
@@ -69,7 +71,8 @@ class Stack:
     #: Routing policies of the layers.
     narrowing: tuple[Policy, ...] = field(default=())
     has_raising: bool = False
-    has_late: bool = False
+    #: Classes of providers that a rule may have something to say about.
+    asks_about: frozenset[str] = frozenset()
     has_early: bool = False
     #: The documents, as decisions name them.
     shown: tuple[dict[str, Any], ...] = ()
@@ -85,10 +88,17 @@ def stack(layers: Sequence[Layer]) -> Stack:
         digests[0] if len(digests) == 1 else content_hash(digests),
         tuple(layer.policy for layer in layers if layer.policy is not None),
         any(layer.rules.raising.size for layer in layers),
-        any(layer.rules.late.size for layer in layers),
+        frozenset(kind for layer in layers for rule in layer.rules.rules for kind in _asks_about(rule)),
         any(layer.rules.early.size for layer in layers),
         tuple(layer.to_dict() for layer in layers),
     )
+
+
+def _asks_about(rule: Rule) -> Collection[str]:
+    """Return the classes of providers that a rule may match for; none where it is about no provider."""
+    if not any(VOCABULARY[fact].late for fact in rule.facts):
+        return ()
+    return rule.demands.get("provider.class", VOCABULARY["provider.class"].values or ())
 
 
 NO_LAYERS = Stack()

@@ -163,11 +163,12 @@ class _Case:
         if self.requested is not None and self.requested not in self.providers:
             known = ", ".join(sorted(self.providers)) or "none"
             self.found.against.append(("provider.unknown", f"Provider {self.requested!r} is unknown. Known: {known}"))
-        here = {**facts} if self.layers.has_late else facts
+        asks_about, here = self.layers.asks_about, None
         for route in routes(self.policy, self.layers, self.providers, label):
             objections, duties = route.objections, self.found.duties
             wanted = route.name == self.requested
-            if self.layers.has_late and (wanted or not objections):
+            if route.kind in asks_about and (wanted or not objections):
+                here = here if here is not None else {**facts}
                 objections, duties = self._ask_about(route, here, wanted=wanted)
             if not objections:
                 allowed[route.name] = duties
