@@ -73,9 +73,12 @@ def state_of(views: Any, project: str) -> dict[str, Any]:
 def members(pipeline: Pipeline, project: str) -> dict[str, Any]:
     """Return what a restore brings back: no version numbers, no authors."""
     seen = state_of(PsmpViews(pipeline.database), project)
+    # What lies under a tombstone is its business.
     artifacts = {
-        name: (a["content"], a["label"], a["state"], a["body"]["depends_on"]) for name, a in seen["artifacts"].items()
-    }
+        name: (a["content"], a["label"], a["state"], a["body"]["depends_on"])
+        if a["state"] != "deleted" else (None, a["label"], "deleted", None)
+        for name, a in seen["artifacts"].items()
+    }  # fmt: skip
     return {"artifacts": artifacts, "tasks": {i: (t[0], t[1], t[2], t[4]) for i, t in seen["tasks"].items()}}
 
 
