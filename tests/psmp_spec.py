@@ -24,7 +24,7 @@ HOLDING = ("proposed", "active", "quarantined")
 RESOLVED = {"version_mismatch", "parallel_creation", "duplicate_work", "label_lowered"}
 RECORDED = {"superseded_dependency", "deprecated_dependency"}
 #: Every path that the patterns used here can tell apart.
-PATHS = ("src/a.py", "src/b.py", "src/a.txt", "src/d/a.py", "docs/a.md", "a.py", "docs/d/b.md")
+PATHS = ("a.py", "src/a.py", "src/b.py", "src/a.txt", "src/d/a.py", "docs/a.py", "docs/a.md", "docs/d/b.md")
 
 Mode = Literal["strict", "adaptive", "playground"]
 

@@ -98,7 +98,8 @@ def told_of(outcome: Outcome) -> Told:
 class World:
     """One project."""
 
-    def __init__(self, mode: str) -> None:
+    def __init__(self, mode: str, kinds: Catalogue | None = None) -> None:
+        self.kinds = kinds or catalogue()
         self.scratch = Scratch()
         self.run = self.scratch._driver.execute
         # Here, unlike in a replay, decisions are taken back.
@@ -116,7 +117,7 @@ class World:
 
     def decide(self, asked: Sequence[tuple[str, str, dict[str, Any]]]) -> list[Outcome]:
         """Decide requests of one kind, given as (principal, kind, payload), in one run; carry out what they do."""
-        kind = catalogue()[asked[0][1]]
+        kind = self.kinds[asked[0][1]]
         batch = []
         for by, name, payload in asked:
             self.seq += 1
