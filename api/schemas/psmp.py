@@ -21,6 +21,7 @@ from metaqore.psmp.declaration import (
 from metaqore.psmp.manifest import MAX_REQUIREMENTS
 
 _MODE = "strict blocks on any conflict; adaptive resolves where that is safe; playground only records"
+CONVERSATION = "Free. The id under conversation counts this as a turn of that conversation, which the policy bounds"
 CONFLICT_STATES = ("open", "escalated", "resolved", "recorded")
 
 
@@ -103,7 +104,7 @@ class DeclareSchema(Schema):
     )  # fmt: skip
     label = choice(*LABELS, allow_none=True)
     provenance = objects()
-    metadata = objects()
+    metadata = objects(metadata={"description": CONVERSATION})
     if_match = Integer(
         allow_none=True, validate=validate.Range(0),
         metadata={"description": "As If-Match: where the head is another version (0: none), the answer is 412"},
@@ -221,7 +222,7 @@ class NewTaskSchema(Schema):
     title = text(200, required=True)
     assigned_to = text(200, allow_none=True)
     depends_on = fields.List(fields.String(), validate=validate.Length(max=MAX_DEPENDENCIES))
-    metadata = objects()
+    metadata = objects(metadata={"description": CONVERSATION})
 
 
 class TaskPatchSchema(Schema):
