@@ -13,7 +13,7 @@ from metaqore.psmp.catalogue import MODES
 _NAME = r"[A-Za-z][A-Za-z0-9._-]{0,99}\Z"
 
 
-class CheckpointSchema(Schema):
+class ProjectCheckpointSchema(Schema):
     """A name for a position."""
 
     id = fields.String(required=True)
@@ -26,7 +26,7 @@ class CheckpointSchema(Schema):
     expires_at = Time(required=True, allow_none=True)
 
 
-class NewCheckpointSchema(Schema):
+class NewProjectCheckpointSchema(Schema):
     """What a new checkpoint needs."""
 
     name = fields.String(required=True, validate=validate.Regexp(_NAME), metadata={"example": "before-refactoring"})
@@ -147,7 +147,7 @@ class CandidateSchema(Schema):
     )  # fmt: skip
 
 
-class PreviewSchema(CandidateSchema):
+class DecisionPreviewSchema(CandidateSchema):
     """Declarations that are decided one after the other, each on top of the ones before; nothing is written."""
 
     project = text(64, required=True)
@@ -165,7 +165,7 @@ class TriedSchema(Schema):
     error = objects(allow_none=True)
 
 
-class PreviewedSchema(Schema):
+class DecisionsPreviewedSchema(Schema):
     """What would become of them."""
 
     project = fields.String(required=True)
@@ -175,7 +175,7 @@ class PreviewedSchema(Schema):
     items = fields.List(fields.Nested(TriedSchema), required=True)
 
 
-class ReplaySchema(CandidateSchema):
+class HistoryReplaySchema(CandidateSchema):
     """Which range of a project's history to decide again."""
 
     project = text(64, required=True)
@@ -210,7 +210,7 @@ class ReplayedDecisionSchema(Schema):
     conflicts = fields.List(objects(), required=True)
 
 
-class ReplayedSchema(Schema):
+class HistoryReplayedSchema(Schema):
     """What would have been decided."""
 
     project = fields.String(required=True)

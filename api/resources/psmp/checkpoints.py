@@ -26,7 +26,7 @@ class Checkpoints(MethodView):
 
     @blp.operation("listCheckpoints", "projects:read")
     @blp.arguments(PageQuery, location="query")
-    @blp.response(200, page_of(schemas.CheckpointSchema))
+    @blp.response(200, page_of(schemas.ProjectCheckpointSchema))
     @blp.problems(404)
     def get(self, query: dict[str, Any], project: str) -> dict[str, Any]:
         """List the checkpoints of a project"""
@@ -36,8 +36,8 @@ class Checkpoints(MethodView):
         return paging.envelope(door().views.time.checkpoints(who, project, after=after, limit=query["page_size"]))
 
     @blp.operation("createCheckpoint", "projects:write", "Idempotency-Key")
-    @blp.arguments(schemas.NewCheckpointSchema)
-    @blp.response(201, schemas.CheckpointSchema)
+    @blp.arguments(schemas.NewProjectCheckpointSchema)
+    @blp.response(201, schemas.ProjectCheckpointSchema)
     @blp.problems(404, 409)
     def post(self, body: dict[str, Any], project: str) -> Any:
         """Name a moment of a project; nothing is copied"""
@@ -53,7 +53,7 @@ class Checkpoint(MethodView):
     """One checkpoint."""
 
     @blp.operation("getCheckpoint", "projects:read")
-    @blp.response(200, schemas.CheckpointSchema)
+    @blp.response(200, schemas.ProjectCheckpointSchema)
     @blp.problems(404)
     def get(self, project: str, checkpoint: str) -> Any:
         """Read a checkpoint"""

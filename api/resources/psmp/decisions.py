@@ -18,8 +18,8 @@ class Preview(MethodView):
     """Decisions about declarations, now."""
 
     @blp.operation("previewDecisions", "artifacts:read")
-    @blp.arguments(schemas.PreviewSchema)
-    @blp.response(200, schemas.PreviewedSchema)
+    @blp.arguments(schemas.DecisionPreviewSchema)
+    @blp.response(200, schemas.DecisionsPreviewedSchema)
     @blp.problems(404, 422)
     def post(self, body: dict[str, Any]) -> Any:
         """Try declarations, by the policy in force, another one, or in another mode"""
@@ -31,8 +31,8 @@ class Replay(MethodView):
     """Decisions of the past."""
 
     @blp.operation("replayDecisions", "artifacts:read")
-    @blp.arguments(schemas.ReplaySchema)
-    @blp.response(200, schemas.ReplayedSchema)
+    @blp.arguments(schemas.HistoryReplaySchema)
+    @blp.response(200, schemas.HistoryReplayedSchema)
     @blp.problems(404, 422, 429)
     def post(self, body: dict[str, Any]) -> Any:
         """Decide a range of a project's history again, by another policy or in another mode, consequences included"""
