@@ -60,6 +60,17 @@ class Limit(msgspec.Struct, frozen=True):
         """How many calls are taken from the shared counter at once: what comes in a twentieth of a second."""
         return max(1, min(_MAX_LEASE, self.per_minute // 1200))
 
+    def of(self, who: str) -> Claim:
+        """Return the claim of ``who`` under this limit."""
+        return Claim(self, f"{self.name}:{who}")
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """Somebody under a limit."""
+
+    limit: Limit
+    key: str
+
 
 class Shared(Protocol):
     """The counters that all processes share."""
@@ -99,14 +110,11 @@ class RateLimit:
         self._guard = threading.Lock()
         self._alone_until = 0.0
         self._leases: dict[str, _Lease] = {}
-        #: Name of a limit → until when the last one is blocked under it.
-        self._blocking: dict[str, float] = {}
+        #: Name of a limit → until when somebody is blocked under it: mostly nobody ever was.
+        self.blocking_until: dict[str, float] = {}
 
-    def spend(self, *claims: tuple[Limit, str]) -> int | None:
-        """Count one call under each limit, of whom is named beside it.
-
-        Returns:
-            How many calls are left under the first limit; None where it is no limit.
+    def spend(self, claims: Sequence[Claim]) -> int:
+        """Count one call under each claim; return how many are left under the first.
 
         Raises:
             RateLimited: there is none left under one of them; says when there will be one.
@@ -115,57 +123,51 @@ class RateLimit:
         short = []
         now = self._clock()
         with self._guard:
-            for limit, who in claims:
-                if limit.per_minute == 0:
-                    continue
-                key = f"{limit.name}:{who}"
-                lease = self._leases.get(key)
-                if lease is not None and now < lease.blocked_until:
-                    raise _refused(limit, lease.blocked_until - now)
+            for claim in claims:
+                lease = self._leases.get(claim.key)
                 if lease is not None and lease.tokens > 0 and now < lease.until:
                     lease.tokens -= 1
-                    left[limit.name] = lease.left + lease.tokens
+                    left[claim.key] = lease.left + lease.tokens
+                elif lease is not None and now < lease.blocked_until:
+                    raise _refused(claim.limit, lease.blocked_until - now)
                 else:
-                    short.append((limit, key))
+                    short.append(claim)
         if short:
             left.update(self._renew(short))
-        return left.get(claims[0][0].name)
+        return left[claims[0].key]
 
-    def is_blocking(self, limit: Limit) -> bool:
-        """Return whether anybody may be without a call under ``limit``: nearly always nobody is."""
-        until = self._blocking.get(limit.name)
-        return until is not None and until > self._clock()
-
-    def check(self, limit: Limit, who: str) -> None:
-        """Refuse ``who`` where they are known to have no call left; counts nothing.
+    def check(self, claim: Claim) -> None:
+        """Refuse who is known to have no call left; counts nothing.
 
         Raises:
             RateLimited: so it is.
         """
-        lease = self._leases.get(f"{limit.name}:{who}")
+        lease = self._leases.get(claim.key)
         if lease is not None and lease.blocked_until > 0 and (wait := lease.blocked_until - self._clock()) > 0:
-            raise _refused(limit, wait)
+            raise _refused(claim.limit, wait)
 
-    def _renew(self, short: Sequence[tuple[Limit, str]]) -> dict[str, int]:
+    def _renew(self, short: Sequence[Claim]) -> dict[str, int]:
         """Take new leases, all in one round trip, and count a call under each."""
-        granted = self._take([Wanted(key, limit.per_minute, limit.lease) for limit, key in short])
+        granted = self._take([Wanted(c.key, c.limit.per_minute, c.limit.lease) for c in short])
         now = self._clock()
         left = {}
         refused: list[RateLimited] = []
         with self._guard:
             if len(self._leases) > _MAX_LEASES:
                 self._leases.clear()
-            for (limit, key), given in zip(short, granted, strict=True):
-                lease = self._leases.setdefault(key, _Lease())
+            for claim, given in zip(short, granted, strict=True):
+                lease = self._leases.setdefault(claim.key, _Lease())
                 if given.cells == 0:
                     lease.blocked_until = now + given.wait_s
-                    self._blocking[limit.name] = max(self._blocking.get(limit.name, 0.0), lease.blocked_until)
-                    refused.append(_refused(limit, given.wait_s))
+                    self.blocking_until[claim.limit.name] = max(
+                        self.blocking_until.get(claim.limit.name, 0.0), lease.blocked_until
+                    )
+                    refused.append(_refused(claim.limit, given.wait_s))
                     continue
                 kept = lease.tokens if now < lease.until else 0
                 lease.tokens = kept + given.cells - 1
                 lease.left, lease.until = given.left, now + _LEASE_S
-                left[limit.name] = lease.left + lease.tokens
+                left[claim.key] = lease.left + lease.tokens
         if refused:
             raise refused[0]
         return left

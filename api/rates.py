@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from api.labels import RATE
-from api.limits import Limit, RateLimit, Shared
+from api.limits import Claim, Limit, RateLimit, Shared
 from metaqore.errors import RateLimited, SettingsError
 from metaqore.security.keys import Principal
 from metaqore.settings import Settings
 
+_MAX_CLAIMS = 10_000
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -33,6 +34,8 @@ class Rates:
         self._organization = Limit("organization", settings.rate_limit_organization_per_minute)
         self._address = Limit("address", settings.rate_limit_failures_per_minute)
         self._proxies = networks(settings.trusted_proxies)
+        #: (organization, principal) → what a call of theirs counts under.
+        self._claims: dict[tuple[str, str], list[Claim]] = {}
         stated = [limit for limit in (self._principal, self._organization) if limit.per_minute]
         self._policy = ", ".join(f'"{limit.name}";q={limit.per_minute};w=60' for limit in stated)
 
@@ -42,8 +45,8 @@ class Rates:
         Raises:
             RateLimited: so it is.
         """
-        if self._rate.is_blocking(self._address):
-            self._rate.check(self._address, client_address(environ, self._proxies))
+        if self._address.name in self._rate.blocking_until:
+            self._rate.check(self._address.of(client_address(environ, self._proxies)))
 
     def failed(self, environ: Mapping[str, Any]) -> None:
         """Count a failed login.
@@ -51,7 +54,8 @@ class Rates:
         Raises:
             RateLimited: it was one too many.
         """
-        self._rate.spend((self._address, client_address(environ, self._proxies)))
+        if self._address.per_minute:
+            self._rate.spend([self._address.of(client_address(environ, self._proxies))])
 
     def spend(self, who: Principal, environ: dict[str, Any]) -> None:
         """Count one call of a verified principal; a delegated token counts for whoever handed it on.
@@ -59,17 +63,26 @@ class Rates:
         Raises:
             RateLimited: they, or their organization, have none left.
         """
-        name = who.delegator or who.name
+        name = (who.organization, who.delegator or who.name)
+        claims = self._claims.get(name)
+        if claims is None:
+            claims = self._claim(*name)
+        if not claims:
+            return
+        limit = claims[0].limit
         try:
-            left = self._rate.spend(
-                (self._principal, f"{who.organization}/{name}"), (self._organization, who.organization)
-            )
+            left = self._rate.spend(claims)
         except RateLimited as error:
             environ[RATE] = self._headers(str(error.details["limit"]), 0, error.details["retry_after_s"])
             raise
-        if left is not None:
-            quota = self._principal.per_minute
-            environ[RATE] = self._headers("principal", left, math.ceil((quota - left) * 60 / quota))
+        environ[RATE] = self._headers(limit.name, left, math.ceil((limit.per_minute - left) * 60 / limit.per_minute))
+
+    def _claim(self, organization: str, name: str) -> list[Claim]:
+        if len(self._claims) >= _MAX_CLAIMS:
+            self._claims.clear()
+        wanted = [self._principal.of(f"{organization}/{name}"), self._organization.of(organization)]
+        claims = self._claims[(organization, name)] = [claim for claim in wanted if claim.limit.per_minute]
+        return claims
 
     def _headers(self, name: str, left: int, seconds: int) -> list[tuple[str, str]]:
         return [("RateLimit-Policy", self._policy), ("RateLimit", f'"{name}";r={left};t={seconds}')]

@@ -49,7 +49,7 @@ def spend(rate: RateLimit, limit: Limit, who: str = "w", most: int = 100_000) ->
     """Call until refused; return how often it was allowed."""
     for n in range(most):
         try:
-            rate.spend((limit, who))
+            rate.spend([limit.of(who)])
         except RateLimited:
             return n
     return most
@@ -67,7 +67,7 @@ def test_two_limits_are_asked_about_in_one_round_trip() -> None:
     counter = Counter(1000)
     rate = RateLimit(counter, Clock())
 
-    rate.spend((Limit("principal", 60), "w"), (Limit("organization", 60), "o"))
+    rate.spend([Limit("principal", 60).of("w"), Limit("organization", 60).of("o")])
 
     assert [[one.key for one in asked] for asked in counter.asked] == [["principal:w", "organization:o"]]
 
@@ -76,7 +76,7 @@ def test_a_lease_that_was_not_used_is_given_up() -> None:
     clock = Clock()
     counter = Counter(100)
     rate = RateLimit(counter, clock)
-    rate.spend((Limit("principal", 60_000), "w"))
+    rate.spend([Limit("principal", 60_000).of("w")])
     clock.now += 1.5
 
     assert spend(rate, Limit("principal", 60_000)) == 50
@@ -87,23 +87,23 @@ def test_who_was_refused_is_refused_without_asking_until_the_time_has_come() -> 
     counter = Counter(1)
     rate = RateLimit(counter, clock)
     limit = Limit("principal", 60)
-    rate.spend((limit, "w"))
+    rate.spend([limit.of("w")])
     with pytest.raises(RateLimited) as caught:
-        rate.spend((limit, "w"))
+        rate.spend([limit.of("w")])
     assert caught.value.details["retry_after_s"] == 3
     asked = len(counter.asked)
     for _ in range(5):
         with pytest.raises(RateLimited):
-            rate.check(limit, "w")
+            rate.check(limit.of("w"))
         with pytest.raises(RateLimited):
-            rate.spend((limit, "w"))
+            rate.spend([limit.of("w")])
     assert len(counter.asked) == asked
 
     clock.now += 3.1
     counter.cells = 1
 
-    rate.check(limit, "w")
-    rate.spend((limit, "w"))
+    rate.check(limit.of("w"))
+    rate.spend([limit.of("w")])
 
 
 def test_without_the_shared_counter_a_process_allows_a_quarter_and_asks_again_after_a_while() -> None:
@@ -123,9 +123,15 @@ def test_without_the_shared_counter_a_process_allows_a_quarter_and_asks_again_af
 
 
 def test_no_limit_counts_nothing() -> None:
-    counter = Counter(0)
-    assert RateLimit(counter, Clock()).spend((Limit("principal", 0), "w")) is None
-    assert counter.asked == []
+    none = {"rate_limit_per_minute": 0, "rate_limit_organization_per_minute": 0, "rate_limit_failures_per_minute": 0}
+    counter, environ = Counter(0), dict[str, Any]()
+    rates = Rates(load(none, environ={}), counter)
+
+    rates.before({})
+    rates.failed({})
+    rates.spend(who("a"), environ)
+
+    assert (counter.asked, environ) == ([], {})
 
 
 def test_processes_share_a_limit_in_redis_and_never_exceed_it(valkey: Broker) -> None:
