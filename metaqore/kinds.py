@@ -12,7 +12,7 @@ import yaml
 from metaqore.adapters.mock_provider import MockProvider
 from metaqore.adapters.openai_provider import OpenAIProvider
 from metaqore.adapters.secrets import from_environment
-from metaqore.audit import privacy
+from metaqore.audit import compliance, privacy
 from metaqore.clock import now_ms
 from metaqore.delivery.egress import EgressPolicy
 from metaqore.delivery.handlers import Handlers as DeliveryHandlers
@@ -81,6 +81,7 @@ def control_kinds(settings: Settings) -> list[Kind]:
         ("retention.save", "privacy", "privacy:manage", privacy.save_retention),
         ("retention.apply", "privacy", "privacy:manage", privacy.Retention(settings.retention_days).apply),
         ("signing_key.rotate", "privacy", "privacy:manage", privacy.rotate_signing_key),
+        ("compliance.export", "audit", "audit:read", compliance.export),
         ("key.create", "security", "keys:manage", key_handlers.create_key),
         ("budget.set", "llm", "budgets:manage", budget_handlers.set_budget),
         ("budget.release", "llm", "budgets:manage", budget_handlers.release),
@@ -244,9 +245,7 @@ def _security(gate: SecureGate, policies: PolicySource) -> list[Kind]:
     ]  # fmt: skip
 
 
-def _llm(
-    settings: Settings, store: SqlStore, gate: SecureGate, providers: llm_config.ProvidersFile
-) -> list[Kind]:
+def _llm(settings: Settings, store: SqlStore, gate: SecureGate, providers: llm_config.ProvidersFile) -> list[Kind]:
     calls = LlmHandlers(
         gate, _providers(providers), providers.offers(), providers.batch, now_ms, partial(_stopped_providers, store)
     )

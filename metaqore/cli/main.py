@@ -18,6 +18,7 @@ COMMANDS = {
     "policy": ("metaqore.cli.policy", "group"),
     "privacy": ("metaqore.cli.privacy", "group"),
     "audit": ("metaqore.cli.audit", "group"),
+    "compliance": ("metaqore.cli.compliance", "group"),
     "webhooks": ("metaqore.cli.webhooks", "group"),
     "db": ("metaqore.cli.db", "group"),
     "keys": ("metaqore.cli.keys", "group"),

@@ -1,0 +1,1 @@
+"""Modules that are run with ``python -m metaqore.scripts.<name>``; they read files and need no database."""
