@@ -20,6 +20,7 @@ from metaqore.settings import Settings, load
 from metaqore.store.engine import Database
 from metaqore.store.views.security import SecurityViews
 
+_KINDS = [kind.value for kind in PrincipalKind]
 _TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%SZ"])
 
 
@@ -30,7 +31,7 @@ def group() -> None:
 
 @group.command()
 @click.option("--principal", required=True, help="Who the key speaks for, e.g. an agent's name.")
-@click.option("--kind", type=click.Choice([*PrincipalKind]), help="What the principal is; its first key decides.")
+@click.option("--kind", type=click.Choice(_KINDS), help="What the principal is; its first key decides.")
 @click.option("--name", default="", help="What it is for.")
 @click.option("--scope", "scopes", multiple=True, type=click.Choice([*SCOPES, ALL]))
 @click.option("--role", type=click.Choice([*ROLES]), help="A set of scopes, instead of or beside --scope.")

@@ -335,3 +335,21 @@ def test_a_project_with_too_much_in_line_takes_no_more(site: Site, narrow: Flask
     assert (answers[2].json or {})["code"] == "quota_exceeded"
     both = narrow.post("/api/v1/artifacts/batch", json={"items": [declared(project)] * 2}, headers=mine)
     assert both.status_code == 429
+
+
+def test_budgets_are_set_and_read(site: Site) -> None:
+    project = site.made("/projects", {"name": "p"})["id"]
+    asked = {"scope": "project", "subject": project, "unit": "tokens", "period": "day", "amount": 1000}
+
+    answer = site.call("PUT", "/budgets", asked)
+    page = site.call("GET", "/budgets?scope=project").json
+
+    assert (answer.status_code, answer.json["amount"], answer.json["spent"]) == (200, 1000, 0)
+    mine = next(item for item in page["items"] if item["subject"] == project)
+    assert (mine["left"], mine["reserved"], mine["period"]) == (1000, 0, "day")
+    assert site.call("PUT", "/budgets", {**asked, "subject": "prj_none"}).status_code == 404
+    assert site.call("PUT", "/budgets", {**asked, "amount": -1}).status_code == 422
+    reader = site.made("/keys", {"name": "n", "principal": "r", "scopes": ["budgets:read"]})["secret"]
+    assert site.call("PUT", "/budgets", asked, key=reader).status_code == 403
+    assert site.call("PUT", "/budgets", {**asked, "amount": None}).status_code == 200
+    assert project not in site.call("GET", "/budgets", key=reader).text
