@@ -22,7 +22,7 @@ from pathlib import Path
 import psutil
 
 from metaqore.store.engine import Database
-from tests.bench import audit_numbers, governed, peers, policy_numbers, psmp_numbers
+from tests.bench import audit_numbers, governed, peers, policy_numbers, psmp_numbers, psmp_proof
 from tests.running import Running, free_port, running, wait_until
 
 Numbers = dict[str, list[float]]
@@ -211,6 +211,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--scale", type=float, default=1.0, help="smaller is quicker and noisier")
     parser.add_argument("--large", type=int, default=100_000, help="artifacts of the large project")
+    parser.add_argument("--artifacts", type=int, default=psmp_proof.ARTIFACTS, help="of the largest project; 0: none")
     parser.add_argument("--no-postgres", action="store_true")
     parser.add_argument("--agt", type=Path, help="folder with agent-governance-toolkit-core, to compare decisions with")
     options = parser.parse_args()
@@ -234,7 +235,7 @@ def main() -> int:
                 declare_s = bench.declare_s()
             finally:
                 bench.close()
-    numbers |= psmp_numbers.measure()
+    numbers |= psmp_numbers.measure() | psmp_proof.measure(options.artifacts)
     print("audit log", flush=True)
     numbers |= audit_numbers.numbers(declare_s, entries=max(100_000, int(1_000_000 * options.scale)))
     print("decisions in process", flush=True)
