@@ -12,6 +12,8 @@ import pytest
 
 from tests.psmp_mutants import MUTANTS, Mutant
 from tests.psmp_scope import RUNS, SCENARIOS, Explorer, Scenario, in_one_run
+from tests.psmp_spec import Declare, Move, Spec
+from tests.psmp_world import World, told_of
 
 LONG = bool(os.environ.get("METAQORE_TEST_LONG"))
 #: 9! / (3! 3! 3!)
@@ -59,3 +61,18 @@ def test_each_fault_in_the_engine_is_found(capsys: pytest.CaptureFixture[str]) -
     assert not [mutant.name for mutant, after, _ in rows if after < 0]
     # The faults are gone again.
     assert Explorer(SCENARIOS[3]).run().orders == ORDERS
+
+
+def test_what_is_active_again_holds_its_claims_again() -> None:
+    spec, world = Spec("playground"), World("playground")
+    steps = (
+        Declare("ann", "x", {"a": 1}, claims=("src/*.py",)), Move("ann", "x", "deprecated"), Move("ann", "x", "active"),
+        Declare("bob", "y", {"a": 2}, claims=("src/a.py",)),
+    )  # fmt: skip
+
+    told = [(told_of(world.ask(op)), spec.apply(op)) for op in steps]
+    world.check(spec)
+    world.close()
+
+    assert all(was == should for was, should in told), told
+    assert told[-1][0].classes == ("claim_collision",)
