@@ -22,9 +22,7 @@ class SetBudgetSchema(Schema):
         load_default="", validate=validate.Length(max=200),
         metadata={"description": "The project or the principal; empty for the organization"},
     )  # fmt: skip
-    unit = choice(
-        *UNITS, required=True, metadata={"description": "money is in millionths of its currency"}
-    )
+    unit = choice(*UNITS, required=True, metadata={"description": "money is in millionths of its currency"})
     period = choice(*PERIODS, load_default="month", metadata={"description": "When it begins anew (UTC)"})
     amount = fields.Integer(
         required=True, allow_none=True, strict=True, validate=validate.Range(0, MAX_AMOUNT),
@@ -43,8 +41,6 @@ class BudgetSchema(Schema):
     spent = fields.Integer(required=True)
     reserved = fields.Integer(required=True, metadata={"description": "Held by calls on their way"})
     left = fields.Integer()
-    window_start = Moment(
-        required=True, metadata={"description": "Since when spent counts; 1970: all of time"}
-    )
+    window_start = Moment(required=True, metadata={"description": "Since when spent counts; 1970: all of time"})
     set_by = fields.String(required=True)
     set_at = Moment(required=True)

@@ -81,8 +81,13 @@ class Recorder:
         )  # fmt: skip
         self._note(
             request,
-            AuditNote(tag=Tag.REQUEST_ACCEPTED, subject=request.id, outcome="accepted", details={"kind": kind.name},
-                      commitment=commitment),
+            AuditNote(
+                tag=Tag.REQUEST_ACCEPTED,
+                subject=request.id,
+                outcome="accepted",
+                details={"kind": kind.name},
+                commitment=commitment,
+            ),
         )
         if kind.queue != "control":
             self.rings[kind.queue].append(request.id)

@@ -51,9 +51,19 @@ BODIES: dict[str, Any] = {
     "liftStop": {"kind": "principal", "subject": "nobody"},
 }  # fmt: skip
 #: Operations that a stranger may do, because they name nothing that exists: they only ever touch the stranger's own.
-OWN_ONLY = frozenset({"setBudget",
-                      "createProject", "createKey", "discoverPatterns", "trainSpecialist", "setStop", "liftStop",
-                      "getAuditConsistency", "verifyAuditReceipt"})
+OWN_ONLY = frozenset(
+    {
+        "setBudget",
+        "createProject",
+        "createKey",
+        "discoverPatterns",
+        "trainSpecialist",
+        "setStop",
+        "liftStop",
+        "getAuditConsistency",
+        "verifyAuditReceipt",
+    }
+)
 QUERIES = {"getAuditConsistency": "?old=0",
            "diffProject": "?from=0", "listArtifacts": "?project={project}", "listTasks": "?project={project}",
            "listEvents": "?format=json", "listConflicts": "?project={project}",
@@ -94,8 +104,9 @@ def things(mq: Running) -> dict[str, str]:
         "delivery": deliveries[0]["id"],
         # A number that no log here reaches: every organization has entries with the low ones.
         "seq": "987654321987",
-        "decision": mq.post("/security/assess", {"content": "x", "agent_name": "classified-4711"}, prefer="wait=20")
-        .json["result"]["decision"]["id"],
+        "decision": mq.post(
+            "/security/assess", {"content": "x", "agent_name": "classified-4711"}, prefer="wait=20"
+        ).json["result"]["decision"]["id"],
         "token": mq.post(
             "/tokens", {"agent": "classified-4711", "project": project, "scopes": ["artifacts:read"]}
         ).json["id"],
