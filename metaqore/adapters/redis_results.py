@@ -6,8 +6,11 @@ client. It is a cache: the truth is the database, and nothing here may raise.
 
 from __future__ import annotations
 
+import hashlib
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import redis
@@ -29,6 +32,7 @@ if ARGV[#ARGV - 1] ~= '' then redis.call('PUBLISH', KEYS[#KEYS - 1], ARGV[#ARGV 
 if ARGV[#ARGV] ~= '' then redis.call('PUBLISH', KEYS[#KEYS], ARGV[#ARGV]) end
 return 1
 """
+_SHA = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 #: After a failure Redis is left alone for this long, so that a stopped one does not slow every batch.
 _PAUSE_S = 1.0
 
@@ -58,11 +62,15 @@ class RedisResults:
     """See ``metaqore.requests.ports.Results``.
 
     The done channel carries ``id SP document`` for each request, separated by newlines (a document has none).
+
+    Redis' answer to one call is read when the next is made: whoever publishes need not wait until a batch is stored.
     """
 
     def __init__(self, url: str, *, expires_s: int) -> None:
         self._url = url
-        self._script: Callable[..., object] | None = None
+        self._connection: Any = None
+        self._is_owed = False
+        self._guard = threading.Lock()
         self._expires_s = expires_s
         self._quiet_until = 0.0
 
@@ -74,12 +82,30 @@ class RedisResults:
         done = b"\n".join(f.id.encode() + b" " + f.document for f in finished)
         values: list[bytes | int] = [self._expires_s, *map(_meta, finished), done, " ".join(organizations).encode()]
         try:
-            if self._script is None:
-                self._script = lone_client(self._url).register_script(_SCRIPT)
-            self._script(keys=keys, args=values)
-        except redis.RedisError as error:
+            with self._guard:
+                self._send(len(keys), *keys, *values)
+        except (redis.RedisError, OSError) as error:
             self._quiet_until = time.monotonic() + _PAUSE_S
             log.warning("results_not_published", requests=len(finished), reason=type(error).__name__)
+
+    def _send(self, *arguments: Any) -> None:
+        try:
+            if self._is_owed:
+                self._connection.read_response()
+                self._is_owed = False
+            if self._connection is None:
+                self._connection = lone_client(self._url).connection
+                # The first call of a connection brings the script along and is waited for.
+                self._connection.send_command("EVAL", _SCRIPT, *arguments)
+                self._connection.read_response()
+            else:
+                self._connection.send_command("EVALSHA", _SHA, *arguments)
+                self._is_owed = True
+        except (redis.RedisError, OSError):
+            broken, self._connection, self._is_owed = self._connection, None, False
+            if broken is not None:
+                broken.disconnect()
+            raise
 
 
 def _meta(finished: Finished) -> bytes:

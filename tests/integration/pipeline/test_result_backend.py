@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +11,7 @@ from celery import Celery
 from celery.result import AsyncResult
 
 from metaqore.queues import celery_config
-from tests.running import Running, running
+from tests.running import Running, running, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +71,16 @@ def test_polling_answers_from_the_database_when_redis_has_forgotten_everything(m
     redis.Redis.from_url(mq.broker.url).flushall()
 
     assert mq.get(f"/requests/{request}").json["verdict"] == "approved"
+
+
+def test_a_broker_that_has_forgotten_the_script_hears_it_again(mq: Running, client: Celery) -> None:
+    project = mq.project()
+    redis.Redis.from_url(mq.broker.url).script_flush()
+
+    def is_there(number: int) -> bool:
+        request = _declare(mq, project, f"again {number}")
+        assert mq.get(f"/requests/{request}", prefer="wait=20").json["state"] == "succeeded"
+        return bool(AsyncResult(request, app=client).state == "SUCCESS")
+
+    numbers = itertools.count()
+    wait_until(lambda: is_there(next(numbers)), "results are published again", 20)
