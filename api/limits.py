@@ -22,6 +22,8 @@ _MAX_LEASES, _MAX_LEASE, _LEASE_S = 10_000, 256, 1.0
 #: For how many seconds the shared counters are left alone after they did not answer, and what share of a limit a
 #: process allows meanwhile.
 _ALONE_S, _STRICTER = 1.0, 4
+#: How long a caller waits for another one who is asking already, in seconds.
+_PATIENCE_S = 0.01
 
 
 class Slots:
@@ -84,12 +86,16 @@ class Shared(Protocol):
 
 
 class _Lease:
-    """Calls that were taken from the shared counter and not used yet; or until when there are none."""
+    """Calls that were taken from the shared counter and not used yet; or until when there are none.
+
+    Taking one off a list is one step for the interpreter, so that no thread waits for another on the hot path.
+    """
 
     __slots__ = ("blocked_until", "left", "tokens", "until")
 
     def __init__(self) -> None:
-        self.tokens = 0
+        #: Each is worth a call; its number says how many come after it.
+        self.tokens: list[int] = []
         self.until = 0.0
         self.left = 0
         self.blocked_until = 0.0
@@ -108,6 +114,8 @@ class RateLimit:
         self._local = LocalLimits(clock)
         self._clock = clock
         self._guard = threading.Lock()
+        #: Held by the one who asks for new leases.
+        self._asking = threading.RLock()
         self._alone_until = 0.0
         self._leases: dict[str, _Lease] = {}
         #: Name of a limit → until when somebody is blocked under it: mostly nobody ever was.
@@ -119,22 +127,27 @@ class RateLimit:
         Raises:
             RateLimited: there is none left under one of them; says when there will be one.
         """
-        left: dict[str, int] = {}
+        left: int | None = None
         short = []
         now = self._clock()
-        with self._guard:
-            for claim in claims:
-                lease = self._leases.get(claim.key)
-                if lease is not None and lease.tokens > 0 and now < lease.until:
-                    lease.tokens -= 1
-                    left[claim.key] = lease.left + lease.tokens
-                elif lease is not None and now < lease.blocked_until:
+        for claim in claims:
+            lease = self._leases.get(claim.key)
+            if lease is not None:
+                if now < lease.until:
+                    try:
+                        token = lease.tokens.pop()
+                    except IndexError:
+                        pass
+                    else:
+                        left = lease.left + token if left is None else left
+                        continue
+                if now < lease.blocked_until:
                     raise _refused(claim.limit, lease.blocked_until - now)
-                else:
-                    short.append(claim)
+            short.append(claim)
         if short:
-            left.update(self._renew(short))
-        return left[claims[0].key]
+            renewed = self._renew(short)
+            left = renewed if left is None or short[0] is claims[0] else left
+        return left or 0
 
     def check(self, claim: Claim) -> None:
         """Refuse who is known to have no call left; counts nothing.
@@ -146,31 +159,48 @@ class RateLimit:
         if lease is not None and lease.blocked_until > 0 and (wait := lease.blocked_until - self._clock()) > 0:
             raise _refused(claim.limit, wait)
 
-    def _renew(self, short: Sequence[Claim]) -> dict[str, int]:
-        """Take new leases, all in one round trip, and count a call under each."""
-        granted = self._take([Wanted(c.key, c.limit.per_minute, c.limit.lease) for c in short])
+    def _renew(self, short: Sequence[Claim]) -> int:
+        """Take new leases, all in one round trip, and count a call under each; return what is left under the first."""
+        wanted = [Wanted(c.key, c.limit.per_minute, c.limit.lease) for c in short]
+        if self._asking.acquire(timeout=_PATIENCE_S):
+            try:
+                # Whoever asked before this one may have brought enough for it.
+                if not any(self._is_empty(claim) for claim in short):
+                    return self.spend(short)
+                granted = self._take(wanted)
+            finally:
+                self._asking.release()
+        else:
+            # Redis is slow, and one caller who waits for it is enough.
+            granted = [self._local.take(one) for one in wanted]
         now = self._clock()
-        left = {}
         refused: list[RateLimited] = []
         with self._guard:
             if len(self._leases) > _MAX_LEASES:
                 self._leases.clear()
             for claim, given in zip(short, granted, strict=True):
-                lease = self._leases.setdefault(claim.key, _Lease())
+                lease = self._leases.get(claim.key)
+                if lease is None or lease.until <= now:
+                    lease = _Lease()
                 if given.cells == 0:
                     lease.blocked_until = now + given.wait_s
-                    self.blocking_until[claim.limit.name] = max(
-                        self.blocking_until.get(claim.limit.name, 0.0), lease.blocked_until
-                    )
+                    until = self.blocking_until.get(claim.limit.name, 0.0)
+                    self.blocking_until[claim.limit.name] = max(until, lease.blocked_until)
                     refused.append(_refused(claim.limit, given.wait_s))
-                    continue
-                kept = lease.tokens if now < lease.until else 0
-                lease.tokens = kept + given.cells - 1
-                lease.left, lease.until = given.left, now + _LEASE_S
-                left[claim.key] = lease.left + lease.tokens
+                else:
+                    lease.left, lease.until = given.left, now + _LEASE_S
+                    lease.tokens.extend(range(given.cells - 1))
+                self._leases[claim.key] = lease
         if refused:
             raise refused[0]
-        return left
+        return granted[0].left + granted[0].cells - 1
+
+    def _is_empty(self, claim: Claim) -> bool:
+        lease = self._leases.get(claim.key)
+        if lease is None:
+            return True
+        now = self._clock()
+        return not (lease.tokens and now < lease.until) and now >= lease.blocked_until
 
     def _take(self, wanted: Sequence[Wanted]) -> list[Granted]:
         if self._clock() >= self._alone_until:

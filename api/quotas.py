@@ -6,6 +6,7 @@ nothing; several processes may together go beyond a quota by what they accept be
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 
@@ -47,6 +48,7 @@ class Quotas:
         self._per_project = per_project
         self._clock = clock
         self._known: dict[tuple[str, str], _Counted] = {}
+        self._counting = threading.Lock()
 
     def check(self, queue: str, organization: str, projects: Mapping[str | None, int]) -> None:
         """Count what is about to be accepted.
@@ -61,8 +63,14 @@ class Quotas:
         if not (self._per_organization or self._per_project):
             return
         counted = self._known.get((queue, organization))
-        if counted is None or counted.until <= self._clock():
+        if counted is None:
             counted = self._count_again(queue, organization)
+        elif counted.until <= self._clock() and self._counting.acquire(blocking=False):
+            # One counts, all others go on with what they know.
+            try:
+                counted = self._count_again(queue, organization)
+            finally:
+                self._counting.release()
         more = sum(projects.values())
         if self._too_much(counted, more, projects) is not None:
             if self._clock() >= counted.stale_at:

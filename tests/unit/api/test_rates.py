@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from metaqore.embedded.broker import Broker
 from metaqore.errors import RateLimited, SettingsError, Unavailable
 from metaqore.security.keys import Principal
 from metaqore.settings import load
+from tests.contract.pipeline import together
 
 
 class Clock:
@@ -239,4 +241,44 @@ def test_a_quota_counts_what_waits_and_what_was_accepted_since() -> None:
     clock.now += 0.6
 
     quotas.check("psmp", "o", {"p": 8})
+    assert looked == ["psmp", "psmp"]
+
+
+def test_threads_share_their_leases_and_do_not_ask_all_at_once() -> None:
+    counter = Counter(100_000)
+    rate = RateLimit(counter)
+    claim = Limit("principal", 600_000).of("w")
+
+    def call(n: int) -> None:
+        for _ in range(n):
+            rate.spend([claim])
+
+    together([lambda: call(500)] * 16)
+
+    assert len(counter.asked) <= 8000 // 256 + 16
+    assert counter.cells >= 100_000 - 256 * len(counter.asked)
+
+
+def test_one_counts_what_waits_and_the_others_go_on_meanwhile() -> None:
+    clock, counting, entered = Clock(), threading.Event(), threading.Event()
+    looked: list[str] = []
+
+    def count(queue: str, organization: str) -> dict[str | None, int]:
+        looked.append(queue)
+        if len(looked) > 1:
+            entered.set()
+            assert counting.wait(10)
+        return {}
+
+    quotas = Quotas(count, per_organization=100, per_project=0, clock=clock)
+    quotas.check("psmp", "o", {"p": 1})
+    clock.now += 1
+    slow = threading.Thread(target=quotas.check, args=("psmp", "o", {"p": 1}))
+    slow.start()
+    assert entered.wait(10)
+    for _ in range(5):
+        quotas.check("psmp", "o", {"p": 1})
+    counting.set()
+    slow.join(10)
+
     assert looked == ["psmp", "psmp"]
