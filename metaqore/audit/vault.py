@@ -11,7 +11,7 @@ from __future__ import annotations
 import binascii
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -41,6 +41,8 @@ class Vault:
         self._path = path
         self._master: AESGCM | None = None
         self._ciphers: dict[str, AESGCM] = {}
+        #: (organization, data subject) → (key id, wrapped key) as they were when last looked up.
+        self.known: dict[tuple[str, str], tuple[str, bytes]] = {}
 
     def new_key(self, key_id: str) -> bytes:
         """Return a new data key, wrapped.
@@ -56,6 +58,12 @@ class Vault:
         nonce = os.urandom(_NONCE_BYTES)
         sealed = self._cipher(key_id, wrapped).encrypt(nonce, salt + payload, None)
         return f"{_MARK}{key_id}{_MARK}{binascii.b2a_base64(nonce + sealed, newline=False).decode()}"
+
+    def remember(self, keys: Mapping[tuple[str, str], tuple[str, bytes]]) -> None:
+        """Keep in mind which keys were there; whoever relies on it must look again before the commit."""
+        if len(self.known) >= _MAX_CACHED:
+            self.known.clear()
+        self.known.update(keys)
 
     def open(self, text: str, find: Callable[[str], bytes | None]) -> tuple[bytes, bytes]:
         """Return (salt, payload) of a sealed text.
@@ -97,6 +105,11 @@ class Vault:
         if self._master is None:
             self._master = AESGCM(_load_or_make(self._path))
         return self._master
+
+
+def marked_by(key_id: str) -> str:
+    """Return what a payload begins with that was sealed under a key."""
+    return f"{_MARK}{key_id}{_MARK}"
 
 
 def is_sealed(text: str) -> bool:

@@ -21,7 +21,7 @@ from metaqore.messages import Submission
 from metaqore.requests.catalogue import Catalogue
 from metaqore.requests.model import Idempotency, IdempotencyMismatch, Receipt
 from metaqore.requests.ports import Bell, Store
-from metaqore.requests.recorder import Recorder, encode_payload
+from metaqore.requests.recorder import Recorder, encode
 
 log = structlog.get_logger(__name__)
 
@@ -36,10 +36,10 @@ class _Waiter:
 
     __slots__ = ("answered", "called", "error", "idempotency", "payloads", "receipt", "submissions", "taken")
 
-    def __init__(self, submissions: Sequence[Submission], idempotency: Idempotency | None) -> None:
+    def __init__(self, submissions: Sequence[Submission], idempotency: Idempotency | None, store: Store) -> None:
         self.submissions = submissions
         # Encoded in the caller's thread: nothing is done under the write lock that could be done before.
-        self.payloads = [encode_payload(s.payload) for s in submissions]
+        self.payloads = [encode(submission, store.seal) for submission in submissions]
         self.idempotency = idempotency
         self.receipt: Receipt | None = None
         self.error: MetaQoreError | None = None
@@ -106,7 +106,7 @@ class Intake:
         """
         for submission in submissions:
             self._catalogue[submission.kind]
-        waiter = _Waiter(submissions, idempotency)
+        waiter = _Waiter(submissions, idempotency, self._store)
         self._waiting.append(waiter)
         until = time.monotonic() + COMMIT_TIMEOUT_S
         while not waiter.answered:

@@ -32,7 +32,8 @@ class RequestRows(Protocol):
 
     def insert(self, rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert accepted requests: (id, organization, project, principal, kind, queue, ordering_key, payload, state,
-        available_at, created_at, data subject or None for the principal, salt of the payload's commitment)."""
+        available_at, created_at, data subject or None for the principal, salt of the payload's commitment, the payload
+        sealed before or None)."""
 
     def lease(self, batch: Sequence[Request], owner: str, until: int) -> None:
         """Mark as running under a lease, with the attempt and fence that ``batch`` already carries."""
@@ -106,6 +107,12 @@ class Store(Protocol):
 
     def write(self) -> AbstractContextManager[Transaction]:
         """One write transaction."""
+
+    def seal(self, organization: str, subject: str, salt: bytes, payload: str) -> str | None:
+        """Return a payload sealed for its data subject before the transaction, where the key is known already.
+
+        ``insert`` looks whether that key still stands and seals again where it does not.
+        """
 
 
 class Guard(Protocol):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -32,6 +32,17 @@ ACTOR = "metaqore"
 _DECIDED = {"failed": Tag.REQUEST_FAILED, "dead": Tag.REQUEST_DEAD, "cancelled": Tag.REQUEST_CANCELLED}
 
 
+class Encoded(msgspec.Struct, frozen=True, gc=False):
+    """A payload as it is stored and committed to."""
+
+    text: str
+    #: Whoever holds payload and salt can show that this is what was asked; nobody else can even guess at it.
+    salt: bytes
+    commitment: str
+    #: The payload sealed for its data subject, where that could be done before the transaction.
+    sealed: str | None = None
+
+
 class Recorder:
     """One per transaction; ``flush`` must be the last thing before the commit."""
 
@@ -50,8 +61,11 @@ class Recorder:
         """Whose event streams have grown."""
         return frozenset(self._events)
 
-    def accept(self, submission: Submission, encoded: str | None = None) -> Request:
+    def accept(self, submission: Submission, encoded: Encoded | None = None) -> Request:
         """Note a new request and its audit entry; return it.
+
+        Args:
+            encoded: its payload, where that was encoded before the transaction.
 
         Raises:
             UnknownKind: no such kind.
@@ -71,13 +85,11 @@ class Recorder:
             fence=0,
             created_at=self._now,
         )
-        payload = encoded if encoded is not None else encode_payload(submission.payload)
-        # Whoever holds payload and salt can show that this is what was asked; nobody else can even guess at it.
-        salt = os.urandom(SALT_BYTES)
-        commitment = commit_to(payload.encode(), salt)
+        encoded = encoded or encode(submission)
         self._rows.append(
             (request.id, request.organization, request.project, request.principal, request.kind, request.queue,
-             request.ordering_key, payload, "accepted", self._now, self._now, submission.subject, salt)
+             request.ordering_key, encoded.text, "accepted", self._now, self._now, submission.subject, encoded.salt,
+             encoded.sealed)
         )  # fmt: skip
         self._note(
             request,
@@ -86,7 +98,7 @@ class Recorder:
                 subject=request.id,
                 outcome="accepted",
                 details={"kind": kind.name},
-                commitment=commitment,
+                commitment=encoded.commitment,
             ),
         )
         if kind.queue != "control":
@@ -196,6 +208,21 @@ class Recorder:
             )
             for offset, (note, actor, project, request_id) in enumerate(notes)
         ]  # fmt: skip
+
+
+def encode(submission: Submission, seal: Callable[[str, str, bytes, str], str | None] | None = None) -> Encoded:
+    """Return the payload as it is stored: all that can be done before the transaction.
+
+    Args:
+        seal: see ``Store.seal``.
+
+    Raises:
+        InvalidInput: see ``encode_payload``.
+    """
+    text, salt = encode_payload(submission.payload), os.urandom(SALT_BYTES)
+    owner = submission.subject or submission.principal
+    sealed = seal(submission.organization, owner, salt, text) if seal is not None else None
+    return Encoded(text, salt, commit_to(text.encode(), salt), sealed)
 
 
 def encode_payload(payload: Any) -> str:

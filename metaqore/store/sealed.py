@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from metaqore.audit.vault import Unreadable, is_sealed
+from metaqore.audit.vault import Unreadable, is_sealed, marked_by
 from metaqore.clock import now_ms
 from metaqore.ids import new_id
 from metaqore.store.connection import Connection
@@ -23,17 +23,33 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 Owner = tuple[str, str]
 
 
+def seal_early(db: Database, owner: Owner, salt: bytes, payload: str) -> str | None:
+    """Return a payload sealed with the key that its owner had last; None where this process knows of none."""
+    key = db.vault.known.get(owner) if db.vault is not None else None
+    return None if db.vault is None or key is None else db.vault.seal(*key, salt, payload.encode())
+
+
 def seal_payloads(
-    db: Database, connection: Connection, owners: Sequence[Owner], salts: Sequence[bytes], payloads: Sequence[str]
+    db: Database,
+    connection: Connection,
+    owners: Sequence[Owner],
+    payloads: Sequence[tuple[bytes, str, str | None]],
 ) -> list[str]:
-    """Return each payload sealed for its owner; as it is where the database has no vault."""
+    """Return each payload sealed for its owner; as it is where the database has no vault.
+
+    Args:
+        payloads: (salt, payload, the payload sealed early); sealed again where that was with another key.
+    """
     vault = db.vault
     if vault is None or not payloads:
-        return [*payloads]
+        return [payload for _, payload, _ in payloads]
     keys = _keys(db, connection, sorted(set(owners)))
+    vault.remember(keys)
     return [
-        vault.seal(*keys[owner], salt, payload.encode())
-        for owner, salt, payload in zip(owners, salts, payloads, strict=True)
+        early
+        if early is not None and early.startswith(marked_by(keys[owner][0]))
+        else vault.seal(*keys[owner], salt, payload.encode())
+        for owner, (salt, payload, early) in zip(owners, payloads, strict=True)
     ]
 
 

@@ -30,6 +30,7 @@ from metaqore.store.repositories import (
 )
 from metaqore.store.repositories.requests import RequestRows
 from metaqore.store.repositories.security_gate import GateRows
+from metaqore.store.sealed import seal_early
 
 #: Applies effects of one type, given in order.
 Writer = Callable[[Database, Connection, Sequence[Any]], None]
@@ -133,6 +134,10 @@ class SqlStore:
         """Look-ups only, all on one state of the database."""
         with self.database.snapshot() as connection:
             yield SqlTransaction(self.database, connection)
+
+    def seal(self, organization: str, subject: str, salt: bytes, payload: str) -> str | None:
+        """Return a payload sealed before its transaction, where the key of its data subject is known already."""
+        return seal_early(self.database, (organization, subject), salt, payload)
 
     @contextlib.contextmanager
     def write(self) -> Iterator[SqlTransaction]:

@@ -40,6 +40,9 @@ class Gate:
     def read(self) -> Any:
         return self._store.read()
 
+    def seal(self, *payload: Any) -> str | None:
+        return self._store.seal(*payload)
+
     @contextlib.contextmanager
     def write(self) -> Iterator[Any]:
         self.reached.set()

@@ -129,7 +129,8 @@ class RequestRows:
     def insert(self, rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert accepted requests, their payloads sealed under the keys of their data subjects."""
         owners = [(row[1], row[11] or row[3]) for row in rows]
-        sealed = seal_payloads(self._db, self._connection, owners, [r[12] for r in rows], [r[7] for r in rows])
+        payloads = [(row[12], row[7], row[13]) for row in rows]
+        sealed = seal_payloads(self._db, self._connection, owners, payloads)
         _insert(self._connection, [(*row[:7], text, *row[8:12]) for row, text in zip(rows, sealed, strict=True)])
 
     def lease(self, batch: Sequence[Request], owner: str, until: int) -> None:
