@@ -6,6 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
+from metaqore.audit.private_file import make_once
 from metaqore.ids import new_secret
 
 
@@ -21,14 +22,5 @@ def from_file(path: Path) -> str:
     """
     with contextlib.suppress(FileNotFoundError):
         return path.read_text(encoding="ascii").strip()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{new_secret(8)}")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-        file.write(new_secret(32) + "\n")
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
+    make_once(path, new_secret(32) + "\n")
     return path.read_text(encoding="ascii").strip()

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from metaqore.audit.checkpoint import ED25519, Signer, VerifierKey
+from metaqore.audit.private_file import draft_of, make_once
 from metaqore.errors import InvalidInput, SettingsError
 
 _PRIVATE = "PRIVATE+KEY+"
@@ -39,14 +40,7 @@ def load_or_make(path: Path, name: str) -> Keys:
         SettingsError: the file is no key file, is of another log, or may be read by others.
     """
     if not path.exists():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = _draft(path, _line(name, secrets.token_bytes(32)) + "\n")
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
+        make_once(path, _line(name, secrets.token_bytes(32)) + "\n")
     keys = load(path)
     if name != keys.signers[-1].vkey.name:
         raise SettingsError(
@@ -100,7 +94,7 @@ def rotate(path: Path, *, retire: bool) -> Keys:
     for number in private if retire else private[:-1]:
         lines[number] = str(_signer(lines[number], str(path)).vkey)
     lines.append(_line(name, secrets.token_bytes(32)))
-    os.replace(_draft(path, "\n".join(lines) + "\n"), path)
+    os.replace(draft_of(path, "\n".join(lines) + "\n"), path)
     keys = load(path)
     _publish(path, keys)
     return keys
@@ -144,18 +138,9 @@ def _publish(path: Path, keys: Keys) -> None:
     text = "".join(f"{vkey}\n" for vkey in keys.vkeys)
     public = published(path)
     if not public.exists() or public.read_text(encoding="ascii") != text:
-        draft = _draft(public, text)
+        draft = draft_of(public, text)
         draft.chmod(0o644)
         os.replace(draft, public)
-
-
-def _draft(path: Path, text: str) -> Path:
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    return draft
 
 
 def _line(name: str, seed: bytes) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from metaqore.audit.private_file import make_once
 from metaqore.errors import SettingsError
 
 SALT_BYTES = 32
@@ -120,7 +121,7 @@ def is_sealed(text: str) -> bool:
 def _load_or_make(path: Path) -> bytes:
     try:
         if not path.exists():
-            _make(path)
+            make_once(path, secrets.token_hex(32) + "\n")
         if path.stat().st_mode & 0o077:
             raise SettingsError(f"{path} can be read by others than its owner: chmod 600 {path}")
         key = bytes.fromhex(path.read_text(encoding="ascii").strip())
@@ -129,18 +130,3 @@ def _load_or_make(path: Path) -> bytes:
     if len(key) != 32:
         raise SettingsError(f"{path} holds {len(key)} bytes, a master key has 32: 64 hexadecimal digits")
     return key
-
-
-def _make(path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-        file.write(secrets.token_hex(32) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        pass  # Another process was first: its key counts.
-    finally:
-        draft.unlink()
