@@ -136,7 +136,7 @@ class PsmpViews(Lookup):
         )
         found = paged(rows, "id", limit)
         conflicts = self._open_conflicts([row["id"] for row in found.items])
-        return Page([_blocked(row, conflicts[row["id"]]) for row in found.items], found.last)
+        return Page([blocked_item(row, conflicts[row["id"]]) for row in found.items], found.last)
 
     def _open_conflicts(self, proposals: Sequence[str]) -> defaultdict[str, list[Row]]:
         grouped: defaultdict[str, list[Row]] = defaultdict(list)
@@ -156,15 +156,21 @@ class PsmpViews(Lookup):
             "AND state IN ('open', 'escalated') GROUP BY class, severity",
             (project, organization),
         )
-        by_class: Counter[str] = Counter()
-        by_severity: Counter[str] = Counter()
-        for row in rows:
-            by_class[row["class"]] += row["n"]
-            by_severity[row["severity"]] += row["n"]
-        return {"open": by_class.total(), "by_class": dict(by_class), "by_severity": dict(by_severity)}
+        return summed(rows)
 
 
-def _blocked(row: Row, conflicts: Sequence[Row]) -> dict[str, Any]:
+def summed(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return how many conflicts there are in all, by class and by severity; a row stands for ``n`` of them."""
+    by_class: Counter[str] = Counter()
+    by_severity: Counter[str] = Counter()
+    for row in rows:
+        by_class[row["class"]] += row["n"]
+        by_severity[row["severity"]] += row["n"]
+    return {"open": by_class.total(), "by_class": dict(by_class), "by_severity": dict(by_severity)}
+
+
+def blocked_item(row: Row, conflicts: Sequence[Row]) -> dict[str, Any]:
+    """Return a blocked proposal as a blocking report lists it."""
     report = _decode(row["result"] or "{}").get("blocking_report", {})
     return {
         "proposal": row["id"],

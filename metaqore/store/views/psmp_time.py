@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +18,7 @@ from metaqore.store.repositories import psmp_past as past
 from metaqore.store.repositories.psmp_past import state_at
 from metaqore.store.sealed import open_payloads
 from metaqore.store.views.lookup import Lookup, Page, Row, paged
+from metaqore.store.views.psmp import blocked_item, summed
 
 _decode = msgspec.json.decode
 _CHECKPOINT = "id, project, name, note, position, created_by, created_at, expires_at"
@@ -261,7 +262,7 @@ class PastViews(Lookup):
         )
         found = paged(rows, "id", limit)
         conflicts = self._open_conflicts([row["id"] for row in found.items])
-        return Page([_blocked(row, conflicts[row["id"]]) for row in found.items], found.last)
+        return Page([blocked_item(row, conflicts[row["id"]]) for row in found.items], found.last)
 
     def _open_conflicts(self, proposals: Sequence[str]) -> defaultdict[str, list[Row]]:
         grouped: defaultdict[str, list[Row]] = defaultdict(list)
@@ -279,12 +280,7 @@ class PastViews(Lookup):
             "AND c.project = ? AND c.organization = ? AND c.position <= ? GROUP BY c.class, c.severity",
             (self._at, self._at, project, organization, self._at),
         )
-        by_class: Counter[str] = Counter()
-        by_severity: Counter[str] = Counter()
-        for row in rows:
-            by_class[row["class"]] += row["n"]
-            by_severity[row["severity"]] += row["n"]
-        return {"open": by_class.total(), "by_class": dict(by_class), "by_severity": dict(by_severity)}
+        return summed(rows)
 
 
 def _recorded(row: Row, payload: dict[str, Any], position: int) -> Recorded:
@@ -326,18 +322,3 @@ def _resolved(row: Row) -> dict[str, Any]:
     fates: Mapping[str, Any] = {"resolution": None, "resolved_by": None, "resolved_at": None}
     # What was let through, or resolved at once, never changes.
     return {**shown, **(now if now["state"] == shown["state"] and shown["state"] != "open" else fates)}
-
-
-def _blocked(row: Row, conflicts: Sequence[Row]) -> dict[str, Any]:
-    report = _decode(row["result"] or "{}").get("blocking_report", {})
-    return {
-        "proposal": row["id"],
-        "artifact": {"id": row["artifact"], "type": row["type"], "name": row["name"]},
-        "request": row["request_id"],
-        "created_by": row["created_by"],
-        "created_at": row["created_at"],
-        "base_version": report.get("base_version", 0),
-        "head_version": row["head"] or 0,
-        "conflicts": conflicts,
-        "suggestions": [],
-    }
