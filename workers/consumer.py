@@ -2,88 +2,55 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from celery.worker import consumer
 from kombu.log import get_logger
 
 from metaqore.audit.tags import Tag
-from metaqore.clock import now_ms
 from metaqore.messages import AuditNote
-from metaqore.requests.catalogue import Catalogue
+from metaqore.requests.counted import Count, Counted
 from metaqore.requests.ports import Store
-from metaqore.requests.recorder import Recorder
 from workers.messages import refusal
 
 log = structlog.get_logger(__name__)
 
-ACTOR = "broker"
-#: Seconds between two entries about messages that were refused on one queue for one reason.
-_WINDOW_S = 60.0
 _logger = get_logger(__name__)
 
 
-class Refused:
-    """Counts refused messages; the first of a kind is in the audit log within a second, a flood is one entry a minute.
+class _Message(NamedTuple):
+    queue: str
+    reason: str
+
+
+class Refused(Counted[_Message]):
+    """Counts refused messages.
 
     Args:
         organization: the installation's own, since a forged message is nobody's.
     """
 
-    def __init__(
-        self, store: Callable[[], Store], organization: str, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._store = store
+    actor = "broker"
+
+    def __init__(self, store: Store, organization: str) -> None:
+        super().__init__(store)
         self._organization = organization
-        self._clock = clock
-        self._guard = threading.Lock()
-        #: (queue, reason) → how many, when the next entry is due.
-        self._counts: dict[tuple[str, str], tuple[int, float]] = {}
-        self._is_writing = False
 
     def note(self, queue: str, reason: str) -> None:
         """Count one message; never blocks and never raises."""
         log.warning("message_refused", queue=queue, reason=reason)
-        with self._guard:
-            n, due = self._counts.get((queue, reason), (0, 0.0))
-            self._counts[(queue, reason)] = (n + 1, due)
-            starts, self._is_writing = not self._is_writing, True
-        if starts:
-            threading.Thread(target=self._run, name="refused-messages", daemon=True).start()
+        self.count(_Message(queue, reason))
 
-    def write(self) -> int:
-        """Write what is due; return how many entries.
+    def together(self, kind: _Message) -> _Message:
+        """Return a message of no queue, for the same reason."""
+        return _Message("", kind.reason)
 
-        Raises:
-            Unavailable: the database cannot be reached; the counts are kept.
-        """
-        now = self._clock()
-        with self._guard:
-            due = [(bucket, n) for bucket, (n, at) in self._counts.items() if n and at <= now]
-        if not due:
-            return 0
-        with self._store().write() as tx:
-            recorder = Recorder(Catalogue([]), now_ms())
-            for (queue, reason), n in due:
-                note = AuditNote(tag=Tag.MESSAGE_REFUSED, subject=queue, outcome=reason, details={"count": n})
-                recorder.note(self._organization, ACTOR, note)
-            recorder.flush(tx)
-        with self._guard:
-            for bucket, n in due:
-                self._counts[bucket] = (self._counts[bucket][0] - n, now + _WINDOW_S)
-        return len(due)
-
-    def _run(self) -> None:
-        while True:
-            try:
-                self.write()
-            except Exception as error:
-                log.warning("refused_not_written", reason=type(error).__name__)
-            threading.Event().wait(0.5)
+    def entry(self, kind: _Message, counted: Count) -> tuple[str, AuditNote]:
+        """Return the entry."""
+        note = AuditNote(tag=Tag.MESSAGE_REFUSED, subject=kind.queue, outcome=kind.reason, details={"count": counted.n})
+        return self._organization, note
 
 
 class Consumer(consumer.Consumer):

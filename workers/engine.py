@@ -50,7 +50,7 @@ def refused() -> Refused:
     """Return what counts the messages that this process refuses."""
     pid = os.getpid()
     if pid not in _refused:
-        _refused[pid] = Refused(lambda: engine().store, settings.organization)
+        _refused[pid] = Refused(engine().store, settings.organization)
     return _refused[pid]
 
 
