@@ -6,8 +6,8 @@ text arrays for ``unnest``; one JSON parameter, encoded and read by C code on bo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import BigInteger, Boolean, Float, Integer, LargeBinary, Table
@@ -15,6 +15,7 @@ from sqlalchemy import BigInteger, Boolean, Float, Integer, LargeBinary, Table
 from metaqore.store.connection import Connection
 
 Row = Sequence[Any]
+Item = TypeVar("Item")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -123,3 +124,8 @@ class BulkUpdate:
 def placeholders(n: int) -> str:
     """Return ``n`` question marks separated by commas."""
     return ", ".join("?" * n)
+
+
+def chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """Yield ``items`` in order, ``size`` at a time: a statement takes only so many parameters."""
+    return (items[at : at + size] for at in range(0, len(items), size))

@@ -12,7 +12,7 @@ from metaqore.messages import Write
 from metaqore.psmp import effects
 from metaqore.psmp.model import Head, Project
 from metaqore.psmp.ports import Identity
-from metaqore.store.bulk import BulkInsert, BulkUpdate, placeholders
+from metaqore.store.bulk import BulkInsert, BulkUpdate, chunks, placeholders
 from metaqore.store.connection import Connection
 from metaqore.store.engine import Database
 from metaqore.store.repositories import psmp_time as past
@@ -101,14 +101,14 @@ class PsmpRows(ApprovalRows, HoldingRows, RuleRows, PastRows):
                 [list(column) for column in zip(*wanted, strict=True)],
             )
         else:
-            for chunk in (wanted[i : i + 256] for i in range(0, len(wanted), 256)):
+            for chunk in chunks(wanted, 256):
                 rows += self._all(
                     f"SELECT {_HEAD_COLUMNS} FROM artifacts WHERE (project, type, name) IN "
                     f"(VALUES {', '.join(['(?, ?, ?)'] * len(chunk))})",
                     [part for identity in chunk for part in identity],
                 )
         keys = sorted(ids)
-        for part in (keys[i : i + 512] for i in range(0, len(keys), 512)):
+        for part in chunks(keys, 512):
             rows += self._all(f"SELECT {_HEAD_COLUMNS} FROM artifacts WHERE id IN ({placeholders(len(part))})", part)
         return [_as_head(row) for row in rows]
 
@@ -157,7 +157,7 @@ class PsmpRows(ApprovalRows, HoldingRows, RuleRows, PastRows):
     def _edges(self, here: str, there: str, artifacts: Collection[str]) -> list[tuple[str, str, int]]:
         ids = list(artifacts)
         rows: list[Any] = []
-        for part in (ids[i : i + 512] for i in range(0, len(ids), 512)):
+        for part in chunks(ids, 512):
             rows += self._all(
                 f"SELECT {here}, {there}, a.rank FROM artifact_edges e JOIN artifacts a ON a.id = {there} "
                 f"WHERE {here} IN ({placeholders(len(part))})",
@@ -257,7 +257,7 @@ def _place(version: effects.NewVersion) -> tuple[int, str | None]:
 def _set_edges(db: Database, connection: Connection, writes: Sequence[effects.SetEdges]) -> None:
     last = {w.artifact: w for w in writes}
     stale = [w.artifact for w in writes if not w.fresh]
-    for part in (stale[i : i + 512] for i in range(0, len(stale), 512)):
+    for part in chunks(stale, 512):
         sql = f"DELETE FROM artifact_edges WHERE artifact IN ({placeholders(len(part))})"
         connection.exec_driver_sql(db.sql(sql), tuple(part))
     _edge(connection, [(w.artifact, dependency) for w in last.values() for dependency in w.depends_on])

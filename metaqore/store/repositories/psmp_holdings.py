@@ -13,7 +13,7 @@ from metaqore.psmp import holdings
 from metaqore.psmp.holdings import Claim, Intent
 from metaqore.psmp.manifest import Held, Holder, Slot
 from metaqore.psmp.ownership import Field
-from metaqore.store.bulk import BulkInsert, BulkUpdate, placeholders
+from metaqore.store.bulk import BulkInsert, BulkUpdate, chunks, placeholders
 from metaqore.store.connection import Connection
 from metaqore.store.engine import Database
 from metaqore.store.rows import many
@@ -82,7 +82,7 @@ class HoldingRows:
     def specifiers(self, slots: Collection[Slot]) -> list[Held]:
         """Return the different specifiers in each slot, each with two of its holders."""
         found = []
-        for part in _parts(sorted(slots)):
+        for part in chunks(sorted(slots), _CHUNK):
             sql = _SPECIFIERS.format(values=", ".join(["(?, ?, ?, ?)"] * len(part)))
             values = [value for slot in part for value in msgspec.structs.astuple(slot)]
             found += [
@@ -107,7 +107,7 @@ class HoldingRows:
     ) -> list[Claim]:
         """Return claims under prefixes, and below prefixes."""
         found: dict[tuple[str, str, str, str, str], Claim] = {}
-        for part in _parts(sorted(keys)):
+        for part in chunks(sorted(keys), _CHUNK):
             rows = self._claims_under(part, limit)
             if len(rows) == limit and len(part) > 1:
                 # One of them has very many; the others are not to lose theirs for it.
@@ -132,7 +132,7 @@ class HoldingRows:
     def fields(self, artifacts: Collection[str]) -> dict[str, list[Field]]:
         """Return who manages what, by artifact."""
         found: dict[str, list[Field]] = {}
-        for part in _parts(sorted(artifacts)):
+        for part in chunks(sorted(artifacts), _CHUNK):
             for artifact, *rest in self._rows(
                 "SELECT artifact, pointer, manager, value_hash, since FROM field_managers "
                 f"WHERE artifact IN ({placeholders(len(part))}) ORDER BY artifact, pointer, manager",
@@ -146,7 +146,7 @@ class HoldingRows:
         found: dict[tuple[str, str], tuple[str, str]] = {}
         same = "FROM artifacts a WHERE a.project = w.project AND a.content_hash = w.hash"
         # Most contents are new: one step in the index tells, and only of the others the first two are looked for.
-        for part in _parts(self._known(sorted(contents), same)):
+        for part in chunks(self._known(sorted(contents), same), _CHUNK):
             rows = self._rows(
                 f"WITH w(project, hash) AS (VALUES {', '.join(['(?, ?)'] * len(part))}) "
                 "SELECT w.project, w.hash, (SELECT min(a.id) FROM artifacts a WHERE a.project = w.project "
@@ -159,7 +159,7 @@ class HoldingRows:
 
     def _known(self, contents: Sequence[tuple[str, str]], same: str) -> list[tuple[str, str]]:
         rows: list[Any] = []
-        for part in _parts(contents):
+        for part in chunks(contents, _CHUNK):
             if self._db.is_sqlite:
                 wanted = f"(VALUES {', '.join(['(?, ?)'] * len(part))})"
                 sql = (
@@ -188,7 +188,7 @@ class HoldingRows:
     def intents(self, ids: Collection[str]) -> dict[str, Intent]:
         """Return intents by id."""
         found = {}
-        for part in _parts(sorted(ids)):
+        for part in chunks(sorted(ids), _CHUNK):
             for row in self._rows(
                 "SELECT id, project, principal, state, remaining, expires_at FROM intents "
                 f"WHERE id IN ({placeholders(len(part))})",
@@ -203,7 +203,7 @@ class HoldingRows:
     def blocked_proposals(self, identities: Collection[tuple[str, str, str]]) -> list[Mapping[str, Any]]:
         """Return the blocked proposals under these identities."""
         found: list[Mapping[str, Any]] = []
-        for part in _parts(sorted(identities)):
+        for part in chunks(sorted(identities), _CHUNK):
             sql = (
                 "SELECT id, type, name, created_by, created_at FROM proposals WHERE state = 'blocked' AND "
                 f"(project, type, name) IN (VALUES {', '.join(['(?, ?, ?)'] * len(part))}) ORDER BY id LIMIT 100"
@@ -212,12 +212,8 @@ class HoldingRows:
         return found
 
 
-def _parts(keys: Sequence[Any]) -> list[Sequence[Any]]:
-    return [keys[i : i + _CHUNK] for i in range(0, len(keys), _CHUNK)]
-
-
 def _delete(db: Database, connection: Connection, table: str, column: str, keys: Sequence[str]) -> None:
-    for part in _parts(keys):
+    for part in chunks(keys, _CHUNK):
         sql = f"DELETE FROM {table} WHERE {column} IN ({placeholders(len(part))})"
         connection.exec_driver_sql(db.sql(sql), tuple(part))
 
@@ -257,7 +253,7 @@ def _release(db: Database, connection: Connection, writes: Sequence[holdings.Rel
     artifacts = sorted({w.artifact for w in writes})
     for table, column in (("artifact_requirements", "artifact"), ("claims", "holder"), ("field_managers", "artifact")):
         _delete(db, connection, table, column, artifacts)
-    for part in _parts(artifacts):
+    for part in chunks(artifacts, _CHUNK):
         sql = f"UPDATE artifacts SET holds = 0 WHERE id IN ({placeholders(len(part))})"
         connection.exec_driver_sql(db.sql(sql), tuple(part))
 

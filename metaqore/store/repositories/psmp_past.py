@@ -14,7 +14,7 @@ import msgspec
 from metaqore.clock import to_rfc3339
 from metaqore.psmp.checkpoints import SKEW_MS, Checkpoint, Place, Point, refuse
 from metaqore.psmp.diff import PARTS, Member
-from metaqore.store.bulk import placeholders
+from metaqore.store.bulk import chunks, placeholders
 
 Query = Callable[[str, Sequence[Any]], Sequence[Sequence[Any]]]
 _decode = msgspec.json.decode
@@ -187,7 +187,7 @@ def _last_changes(query: Query, members: Collection[str], low: int, high: int) -
     """Return the position of the last change of each member between ``low`` and ``high``."""
     last: dict[str, int] = {}
     keys = sorted(members)
-    for part in (keys[i : i + 256] for i in range(0, len(keys), 256)):
+    for part in chunks(keys, 256):
         for table, column in _PASTS:
             rows = query(
                 f"SELECT {column}, max(position) FROM {table} WHERE {column} IN ({placeholders(len(part))}) "
@@ -203,7 +203,7 @@ def artifacts_at(query: Query, ids: Collection[str], position: int) -> dict[str,
     """Return those of ``ids`` that existed at a position, as they were."""
     found: dict[str, Member] = {}
     keys = sorted(ids)
-    for part in (keys[i : i + 256] for i in range(0, len(keys), 256)):
+    for part in chunks(keys, 256):
         rows = query(
             f"SELECT a.id, a.type, a.name, v.version, {state_at('a')}, v.content_hash, v.label, v.body "
             "FROM artifacts a JOIN artifact_versions v ON v.artifact = a.id AND v.version = "
@@ -246,7 +246,7 @@ def tasks_at(query: Query, ids: Collection[str], position: int) -> dict[str, Mem
     """Return those of ``ids`` that are tasks and existed at a position, as they were."""
     found: dict[str, Member] = {}
     keys = sorted(ids)
-    for part in (keys[i : i + 256] for i in range(0, len(keys), 256)):
+    for part in chunks(keys, 256):
         rows = query(
             "SELECT h.subject, h.state, h.document FROM record_history h WHERE h.kind = 'task' AND h.position = "
             "(SELECT max(g.position) FROM record_history g WHERE g.subject = h.subject AND g.position <= ?) "
@@ -265,13 +265,12 @@ def tasks_at(query: Query, ids: Collection[str], position: int) -> dict[str, Mem
 def _of(versions: Collection[tuple[str, int]]) -> list[tuple[str, list[Any]]]:
     """Return the condition on (artifact, version), and its values, for a chunk of versions at a time."""
     keys = sorted(versions)
-    chunks = [keys[i : i + 128] for i in range(0, len(keys), 128)]
     return [
         (
             f"(v.artifact, v.version) IN (VALUES {', '.join(['(?, ?)'] * len(chunk))})",
             [part for k in chunk for part in k],
         )
-        for chunk in chunks
+        for chunk in chunks(keys, 128)
     ]
 
 

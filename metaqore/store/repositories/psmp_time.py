@@ -13,7 +13,7 @@ from metaqore.psmp import effects
 from metaqore.psmp.checkpoints import Checkpoint, DeleteCheckpoint, Place, Point, SaveCheckpoint
 from metaqore.psmp.diff import Member
 from metaqore.psmp.effects import Change, Step
-from metaqore.store.bulk import BulkInsert, BulkUpdate, placeholders
+from metaqore.store.bulk import BulkInsert, BulkUpdate, chunks, placeholders
 from metaqore.store.connection import Connection
 from metaqore.store.engine import Database
 from metaqore.store.repositories import psmp_past as past
@@ -136,7 +136,7 @@ def keep(db: Database, connection: Connection, table: str, records: Sequence[Rec
 def _present_states(db: Database, connection: Connection, table: str, ids: Collection[str]) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     keys = sorted(ids)
-    for part in (keys[i : i + 512] for i in range(0, len(keys), 512)):
+    for part in chunks(keys, 512):
         sql = f"SELECT id, state FROM {table} WHERE id IN ({placeholders(len(part))})"
         found |= dict(row[:2] for row in connection.exec_driver_sql(db.sql(sql), tuple(part)))
     return found

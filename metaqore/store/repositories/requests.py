@@ -10,7 +10,7 @@ import msgspec
 from metaqore.errors import Contention
 from metaqore.messages import Request, State
 from metaqore.requests.model import Idempotency, OpenRequest, Settled
-from metaqore.store.bulk import BulkInsert, BulkUpdate, placeholders
+from metaqore.store.bulk import BulkInsert, BulkUpdate, chunks, placeholders
 from metaqore.store.connection import Connection
 from metaqore.store.engine import Database
 from metaqore.store.sealed import open_payloads, seal_payloads
@@ -188,7 +188,7 @@ class RequestRows:
     def find_keys(self, keys: Sequence[KeyOf]) -> Mapping[KeyOf, tuple[str, list[str]]]:
         """Return (organization, principal, route, key) → (fingerprint, request ids) for the keys that exist."""
         found: dict[KeyOf, tuple[str, list[str]]] = {}
-        for chunk in (keys[i : i + 64] for i in range(0, len(keys), 64)):
+        for chunk in chunks(keys, 64):
             where = " OR ".join(["(organization = ? AND principal = ? AND route = ? AND key = ?)"] * len(chunk))
             for row in self._all(
                 f"SELECT organization, principal, route, key, fingerprint, requests FROM idempotency WHERE {where}",

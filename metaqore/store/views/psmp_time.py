@@ -12,7 +12,7 @@ from metaqore.clock import now_ms
 from metaqore.psmp.checkpoints import Place, Point
 from metaqore.psmp.diff import Difference, compare
 from metaqore.psmp.replay import Recorded
-from metaqore.store.bulk import placeholders
+from metaqore.store.bulk import chunks, placeholders
 from metaqore.store.engine import Database
 from metaqore.store.repositories import psmp_past as past
 from metaqore.store.repositories.psmp_past import state_at
@@ -63,7 +63,7 @@ class TimeViews(Lookup):
         order = [(row["first"] + at, step[0]) for row in rows for at, step in enumerate(_decode(row["steps"]))]
         wanted = [key for position, key in order if position <= end][:limit]
         found: dict[str, Row] = {}
-        for part in (wanted[i : i + 256] for i in range(0, len(wanted), 256)):
+        for part in chunks(wanted, 256):
             columns = "seq, id, organization, principal, kind, queue, payload, created_at, finished_at, verdict, result"
             sql = f"SELECT {columns} FROM requests WHERE id IN ({placeholders(len(part))})"
             found |= {row["id"]: row for row in self.rows(sql, part)}

@@ -9,7 +9,7 @@ import msgspec
 
 from metaqore.messages import TERMINAL, Request, State, Verdict
 from metaqore.requests.model import document
-from metaqore.store.bulk import placeholders
+from metaqore.store.bulk import chunks, placeholders
 from metaqore.store.views.lookup import Lookup, Page, Row
 
 _COLUMNS = (
@@ -70,7 +70,7 @@ class RequestViews(Lookup):
         """Return the documents of those of ``ids`` that are finished: one query for all who wait."""
         states = ", ".join(f"'{state.value}'" for state in sorted(TERMINAL))
         found: dict[str, bytes] = {}
-        for chunk in (ids[i : i + _CHUNK] for i in range(0, len(ids), _CHUNK)):
+        for chunk in chunks(ids, _CHUNK):
             rows = self.rows(
                 f"SELECT {_COLUMNS} FROM requests WHERE id IN ({placeholders(len(chunk))}) AND state IN ({states})",
                 chunk,
