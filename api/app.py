@@ -118,9 +118,11 @@ def _door(settings: Settings) -> Door:
     announcements = Announcements(settings.redis_url, views.requests.finished)
     engine.executor.results = Later(engine.executor.results, announcements.tell)
     failed_logins = FailedLogins(engine.store, settings.organization)
+    stops = StopList(views.security.all_stops, listen=announcements.start)
+    announcements.on_stops = stops.forget
     return Door(
         settings=settings, engine=engine, views=views, keys=key_ring(settings, engine, failed_logins.note),
-        stops=StopList(views.security.all_stops), announcements=announcements,
+        stops=stops, announcements=announcements,
         readiness=Readiness(views.health, announcements, settings.redis_url, engine.policies),
         rates=Rates(settings, RedisLimits(settings.redis_url)), quotas=_quotas(settings, views),
         projects=KnownProjects(views.psmp.existing_projects),

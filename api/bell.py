@@ -21,7 +21,7 @@ from api.envelope import envelope
 from metaqore import failpoints
 from metaqore.adapters.redis_results import lone_client
 from metaqore.errors import MetaQoreError
-from metaqore.queues import KEY_PREFIX, QUEUES
+from metaqore.queues import KEY_PREFIX, QUEUES, STOPS, STOPS_CHANNEL
 
 log = structlog.get_logger(__name__)
 
@@ -43,8 +43,8 @@ class PublisherBell:
         self._redis: redis.Redis | None = None
 
     def ring(self, queue: str, ids: Sequence[str]) -> None:
-        """Say that ``queue`` has open requests; returns at once."""
-        if queue in QUEUES:
+        """Say that ``queue`` has open requests, or that stops have changed; returns at once."""
+        if queue in QUEUES or queue == STOPS:
             self._rings.put((queue, ids))
             if self._pid != os.getpid():
                 self._start()
@@ -98,7 +98,10 @@ class PublisherBell:
         failpoints.hit("relay.before_publish")
         if self._redis is None:
             self._redis = lone_client(self._redis_url)
-        self._redis.lpush(f"{KEY_PREFIX}{queue}", envelope(queue, ids))
+        if queue == STOPS:
+            self._redis.publish(STOPS_CHANNEL, b"")
+        else:
+            self._redis.lpush(f"{KEY_PREFIX}{queue}", envelope(queue, ids))
         failpoints.hit("relay.after_publish")
 
     def _hang_up(self) -> None:

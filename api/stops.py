@@ -1,4 +1,4 @@
-"""Who is stopped: looked up so often that a stop counts within a second in every process, whatever Redis does."""
+"""Who is stopped: looked up when Redis says that it changed, and so often that it counts within a second without."""
 
 from __future__ import annotations
 
@@ -25,13 +25,27 @@ class StopList:
 
     Args:
         look_up: returns the list as it is now.
+        listen: makes sure that somebody hears what is announced, and calls ``forget`` then.
     """
 
-    def __init__(self, look_up: Callable[[], Sequence[Stop]], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        look_up: Callable[[], Sequence[Stop]],
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        listen: Callable[[], None] = lambda: None,
+    ) -> None:
         self._look_up = look_up
         self._clock = clock
+        self._listen = listen
         self._until = 0.0
+        #: How many changes were announced, and how many of them the last look-up has surely seen.
+        self._changes = self._seen = 0
         self._stopped: dict[tuple[str, str, str], Stop] = {}
+
+    def forget(self) -> None:
+        """Look again before the next answer: something was stopped, or may go on."""
+        self._changes += 1
 
     def check(self, who: Principal, project: str | None = None) -> None:
         """Refuse a stopped caller, or a stopped project.
@@ -41,10 +55,12 @@ class StopList:
             Unavailable: the database cannot be asked.
         """
         now = self._clock()
-        if now >= self._until:
+        if now >= self._until or self._seen != self._changes:
+            self._listen()
+            changes = self._changes
             found = self._look_up()
             self._stopped = {(stop.organization, stop.kind, stop.subject): stop for stop in found}
-            self._until = now + _BELIEVED_S
+            self._seen, self._until = changes, now + _BELIEVED_S
         if not self._stopped:
             return
         wanted = [("principal", name) for name in whose(who.name)]

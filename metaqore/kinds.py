@@ -55,6 +55,7 @@ from metaqore.security.keys import SCOPES
 from metaqore.security.model import ProviderStatus
 from metaqore.security.policy_handlers import PolicyHandlers
 from metaqore.security.policy_source import PolicySource
+from metaqore.security.ports import Stop
 from metaqore.settings import Settings
 from metaqore.store.unit_of_work import SqlStore
 
@@ -247,7 +248,7 @@ def _security(gate: SecureGate, policies: PolicySource) -> list[Kind]:
 
 def _llm(settings: Settings, store: SqlStore, gate: SecureGate, providers: llm_config.ProvidersFile) -> list[Kind]:
     calls = LlmHandlers(
-        gate, _providers(providers), providers.offers(), providers.batch, now_ms, partial(_stopped_providers, store)
+        gate, _providers(providers), providers.offers(), providers.batch, now_ms, partial(_stops, store)
     )
     gateway = Budgeted(calls, providers.price_list())
     return [
@@ -268,11 +269,11 @@ def _hmcp(settings: Settings, store: SqlStore) -> list[Kind]:
     ]  # fmt: skip
 
 
-def _stopped_providers(store: SqlStore, organization: str) -> dict[str, str]:
-    """Return the providers that are stopped in an organization now, and why."""
+def _stops(store: SqlStore, organization: str) -> list[Stop]:
+    """Return what is stopped in an organization now."""
     with store.read() as tx:
-        stops = tx.reads("security").stops(organization, None)
-    return {stop.subject: stop.reason for stop in stops if stop.kind == "provider"}
+        found: list[Stop] = tx.reads("security").stops(organization, None)
+    return found
 
 
 class _Recorded:

@@ -14,6 +14,9 @@ QUEUES: Final = ("psmp", "security", "llm", "hmcp", "system")
 KEY_PREFIX: Final = "mq:"
 DONE_CHANNEL: Final = "mq:done"
 EVENTS_CHANNEL: Final = "mq:events"
+#: What is rung where something was stopped or may go on: no queue, every process that can be heard looks again.
+STOPS: Final = "stops"
+STOPS_CHANNEL: Final = "mq:stops"
 
 
 def drain_task(queue: str) -> str:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
 import urllib3
 
 from metaqore import bootstrap
@@ -90,8 +91,9 @@ class Running:
         prefer: str | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float = 70.0,
+        at: str | None = None,
     ) -> Answer:
-        """Call ``/api/v1`` + path (or an absolute path that begins with ``//``)."""
+        """Call ``/api/v1`` + path (or an absolute path that begins with ``//``), here or ``at`` another API's URL."""
         sent = {"Authorization": f"Bearer {self.key if key is None else key}", **(headers or {})}
         if prefer:
             sent["Prefer"] = prefer
@@ -100,7 +102,7 @@ class Running:
             data = json.dumps(body).encode()
         if body is not None:
             sent.setdefault("Content-Type", "application/json")
-        url = self.url + (path[1:] if path.startswith("//") else "/api/v1" + path)
+        url = (at or self.url) + (path[1:] if path.startswith("//") else "/api/v1" + path)
         answer = self.pool.request(method, url, body=data, headers=sent, timeout=timeout)
         return Answer(answer.status, answer.headers, answer.data)
 
@@ -177,6 +179,12 @@ def running(
             wait_until(child.ended, f"{child.name} ended")
         broker.kill()
         wait_until(broker.ended, "the broker ended")
+
+
+def another_api(mq: Running, folder: Path) -> tuple[Settings, ProcessSpec]:
+    """Return one more API over the database and the broker of ``mq``, at a port of its own."""
+    settings = msgspec.structs.replace(mq.settings, port=free_port())
+    return settings, _api(settings, folder, 1)
 
 
 def _environ(settings: Settings) -> dict[str, str]:

@@ -32,7 +32,9 @@ class Stops(MethodView):
         """Stop a principal, project or provider: also what was accepted of it before, and answers under way"""
         since = body.pop("quarantine_since", None)
         payload = {**body, "quarantine_since": None if since is None else int(since.timestamp() * 1000)}
-        return run("stop.set", payload, body=payload).result
+        result = run("stop.set", payload, body=payload).result
+        door().stops.forget()
+        return result
 
 
 @blp.route("/lift")
@@ -46,3 +48,4 @@ class Lift(MethodView):
     def post(self, body: dict[str, Any]) -> None:
         """Let a principal, project or provider go on"""
         run("stop.lift", body, body=body)
+        door().stops.forget()

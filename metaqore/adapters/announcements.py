@@ -20,7 +20,7 @@ import structlog
 
 from metaqore.adapters.redis_results import client
 from metaqore.errors import MetaQoreError
-from metaqore.queues import DONE_CHANNEL, EVENTS_CHANNEL
+from metaqore.queues import DONE_CHANNEL, EVENTS_CHANNEL, STOPS_CHANNEL
 
 log = structlog.get_logger(__name__)
 
@@ -88,6 +88,8 @@ class Announcements:
     def __init__(self, url: str, finished: Callable[[Sequence[str]], Mapping[str, bytes]]) -> None:
         self._url = url
         self._finished = finished
+        #: Called when something was stopped or may go on, and when that may have been missed.
+        self.on_stops: Callable[[], None] = lambda: None
         self._guard = threading.Lock()
         self._waiting: dict[str, list[Waiting]] = {}
         self._subscriptions: defaultdict[str, set[Subscription]] = defaultdict(set)
@@ -175,7 +177,7 @@ class Announcements:
             time.sleep(pause)
 
     def _hear(self, pubsub: Any) -> None:
-        pubsub.subscribe(DONE_CHANNEL, EVENTS_CHANNEL)
+        pubsub.subscribe(DONE_CHANNEL, EVENTS_CHANNEL, STOPS_CHANNEL)
         asked = heard = time.monotonic()
         while True:
             message = pubsub.get_message(timeout=_ASK_AFTER_S)
@@ -195,9 +197,15 @@ class Announcements:
             # Whatever was said before this moment was not heard.
             self._poll_now.set()
             self._notify(None)
+            self.on_stops()
         elif message["type"] == "message" and isinstance(data, bytes):
-            if message["channel"] == DONE_CHANNEL.encode():
+            channel = message["channel"]
+            if channel == DONE_CHANNEL.encode():
                 self.tell(dict(_split(line) for line in data.split(b"\n")))
+            elif channel == STOPS_CHANNEL.encode():
+                self.on_stops()
+                # Whoever follows events may be one of those who were stopped.
+                self._notify(None)
             else:
                 self._notify(data.decode().split(" "))
 

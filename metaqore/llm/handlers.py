@@ -81,8 +81,8 @@ class Gate(Protocol):
     ) -> Judgement:
         """Decide, with what stands in the database now; ``inherited`` are labels of what the prompt was made from."""
 
-    def stopped(self, request: Request, provider: str, reason: str, now: int) -> Outcome:
-        """Return the veto of a call whose provider was stopped after it was approved."""
+    def held(self, request: Request, provider: str, stopped: Sequence[Any], now: int) -> Outcome | None:
+        """Return the veto of an approved call of which somebody, or the provider, was stopped since; else None."""
 
     def conceal(self, texts: Sequence[str], at_least: str) -> tuple[list[str], Names]:
         """Return texts with names in place of what was found in them, and what the names stand for.
@@ -131,14 +131,14 @@ class Handlers:
         offers: Sequence[Offer],
         limits: Limits,
         clock: Callable[[], int],
-        stopped: Callable[[str], Mapping[str, str]] = lambda organization: {},
+        stopped: Callable[[str], Sequence[Any]] = lambda organization: (),
     ) -> None:
         self._gate = gate
         self._providers = providers
         self._offers = offers
         self._limits = limits
         self._clock = clock
-        #: Organization → the providers that are stopped there now, and why.
+        #: Organization → what is stopped there now.
         self._stopped = stopped
         self._warm: dict[str, float] = {}
 
@@ -265,17 +265,11 @@ class Handlers:
         return [outcomes[request.id] for request, _ in batch]
 
     def _held(self, provider: str, requests: Sequence[Request]) -> dict[str, Outcome]:
-        """Return the veto of each request whose provider is stopped in its organization, by id."""
-        found: dict[str, Outcome] = {}
-        for organization in sorted({request.organization for request in requests}):
-            reason = self._stopped(organization).get(provider)
-            if reason is not None:
-                found |= {
-                    request.id: self._gate.stopped(request, provider, reason, self._clock())
-                    for request in requests
-                    if request.organization == organization
-                }
-        return found
+        """Return the veto of each request that something stopped has a part in, by id."""
+        stopped = {organization: self._stopped(organization) for organization in {r.organization for r in requests}}
+        now = self._clock()
+        found = {r.id: self._gate.held(r, provider, stopped[r.organization], now) for r in requests}
+        return {request: veto for request, veto in found.items() if veto is not None}
 
     def _send(self, group: Batch, members: Sequence[Call]) -> dict[str, Outcome]:
         batch_id = new_id("bat")
@@ -297,7 +291,7 @@ def _withheld(call: Call, veto: Outcome, answered: Outcome | None, at: int) -> O
         return msgspec.structs.replace(
             veto, writes=[*answered.writes, *veto.writes], audit=[*answered.audit, *veto.audit]
         )
-    error = msgspec.json.encode({"code": "stopped", "message": "the provider is stopped"}).decode()
+    error = msgspec.json.encode({"code": "stopped", "message": "stopped before it left"}).decode()
     ended = SettleCall(call.id, "failed", new_id("bat"), None, error, 0, 0, 0, at)
     noted = AuditNote(tag=Tag.CALL_REFUSED, subject=call.id, outcome="stopped")
     return msgspec.structs.replace(veto, writes=[ended, *veto.writes], audit=[noted, *veto.audit])

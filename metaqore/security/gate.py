@@ -118,10 +118,14 @@ class SecureGate:
 
         return replay(recorded, layers_for, policies[self._policy], self._providers(), candidate)
 
-    def stopped(self, request: Request, provider: str, reason: str, now: int) -> Outcome:
-        """Return the veto of a call whose provider was stopped after it was approved."""
-        why = f"Provider {provider!r} is stopped: {reason}"
-        return denied(request, [("provider.stopped", why)], "stop", "", now)
+    def held(self, request: Request, provider: str, stopped: Sequence[Stop], now: int) -> Outcome | None:
+        """Return the veto of an approved call of which somebody, or the provider, was stopped since; else None."""
+        objections = stops.against(request, stopped) + [
+            ("provider.stopped", f"Provider {provider!r} is stopped: {stop.reason}")
+            for stop in stopped
+            if stop.kind == "provider" and stop.subject == provider
+        ]
+        return denied(request, objections, "stop", "", now) if objections else None
 
     def conceal(self, texts: Sequence[str], at_least: str) -> tuple[list[str], Pseudonyms]:
         """Return texts with names in place of what was found in them, and what the names stand for.

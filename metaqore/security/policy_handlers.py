@@ -8,6 +8,7 @@ from metaqore.audit.tags import Tag
 from metaqore.canonical import canonical_json
 from metaqore.errors import Conflict, InvalidInput, NotFound, PreconditionFailed, SettingsError
 from metaqore.messages import AuditNote, EventNote, Outcome, Request, Submission, Verdict
+from metaqore.queues import STOPS
 from metaqore.security import stops
 from metaqore.security.effects import LiftStop, SavePolicy, SetStop
 from metaqore.security.layers import Layer
@@ -114,6 +115,7 @@ def _set_stop(request: Request, stop: Stop, reads: GateReads, now: int) -> Outco
         audit=[_note(Tag.STOP_SET, stop)],
         events=[EventNote("governance.stopped", stop.subject, {"kind": stop.kind})],
         follow_ups=follow_ups,
+        rings=(STOPS,),
     )
 
 
@@ -131,6 +133,7 @@ def lift_stop(batch: Sequence[Request], reads: GateReads, now: int) -> list[Outc
                 writes=[LiftStop(stop.organization, stop.kind, stop.subject)],
                 audit=[_note(Tag.STOP_LIFTED, stop)],
                 events=[EventNote("governance.resumed", stop.subject, {"kind": stop.kind})],
+                rings=(STOPS,),
             )
         )
     return outcomes

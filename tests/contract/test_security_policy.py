@@ -14,6 +14,7 @@ from metaqore import bootstrap
 from metaqore.adapters.mock_provider import MockProvider
 from metaqore.errors import Conflict, InvalidInput, NotFound, PreconditionFailed
 from metaqore.messages import Submission
+from metaqore.queues import STOPS
 from metaqore.requests import long_work
 from metaqore.requests.model import Idempotency, Ran, Vetoed
 from metaqore.settings import load
@@ -290,6 +291,38 @@ def test_a_provider_that_is_stopped_after_the_approval_is_not_listened_to(
     assert row["result"]["decision"]["rules"] == ["provider.stopped"]
     assert len(called) == (1 if moment == "while" else 0)
     assert governed.sql("SELECT state FROM llm_calls") == [("settled" if moment == "while" else "failed",)]
+
+
+@on_one_database
+@pytest.mark.parametrize("what", ["principal", "project"])
+def test_a_call_whose_principal_or_project_is_stopped_after_the_approval_does_not_leave(
+    governed: Governed, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    called = []
+    handlers = governed.executor.catalogue["llm.generate"].long
+    assert handlers is not None
+    perform = handlers.perform
+
+    def stopped_before(batch: Any) -> Any:
+        governed.stop(what, "bob" if what == "principal" else governed.project)
+        return perform(batch)
+
+    monkeypatch.setattr(handlers, "perform", stopped_before)
+    monkeypatch.setattr(MockProvider, "complete", lambda _provider, batch: called.append(batch))
+
+    row = governed.do("llm.generate", "bob", governed.project, prompt="Which maintenance type is this? fix a bug")
+
+    assert row["verdict"] == "vetoed"
+    assert row["result"]["decision"]["rules"] == [f"stop.{what}"]
+    assert called == []
+    assert governed.sql("SELECT state FROM llm_calls") == [("failed",)]
+
+
+def test_a_stop_and_its_end_are_rung_to_every_process(governed: Governed) -> None:
+    governed.stop("principal", "bob")
+    governed.lift("principal", "bob")
+
+    assert [queue for queue, _ in governed.bell.rung if queue == STOPS] == [STOPS, STOPS]
 
 
 @on_one_database

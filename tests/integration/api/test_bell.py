@@ -10,7 +10,9 @@ import pytest
 import redis
 
 from api.bell import PublisherBell
+from metaqore.adapters.announcements import Announcements
 from metaqore.embedded.broker import Broker
+from metaqore.queues import STOPS
 from tests.running import wait_until
 
 
@@ -83,3 +85,18 @@ def test_rings_while_redis_is_stopped_are_heard_when_it_goes_on(broker: Broker, 
 
     for name in ("psmp", "hmcp"):
         wait_until(lambda name=name: queue.llen(f"mq:{name}"), f"{name} is rung")  # type: ignore[misc]
+
+
+def test_a_change_of_stops_is_heard_by_every_process_that_listens(broker: Broker, queue: redis.Redis) -> None:
+    heard: list[str] = []
+    for name in ("one", "two"):
+        hub = Announcements(broker.url, lambda _ids: {})
+        hub.on_stops = lambda name=name: heard.append(name)  # type: ignore[misc]
+        hub.start()
+    wait_until(lambda: {*heard} == {"one", "two"}, "both listen, and have been told to look")
+    before = len(heard)
+
+    PublisherBell(broker.url, linger_ms=1).ring(STOPS, [])
+
+    wait_until(lambda: {*heard[before:]} == {"one", "two"}, "both have heard")
+    assert not queue.exists("mq:stops")
