@@ -24,6 +24,7 @@ from api.rates import Rates
 from api.readiness import Readiness
 from api.resources import (
     audit,
+    audit_provenance,
     budgets,
     delivery,
     docs,
@@ -64,7 +65,7 @@ DOCUMENTED = (
     projects.blp, checkpoints.blp, artifacts.blp, aliases.blp, tasks.blp, conflicts.blp, decisions.blp, intents.blp,
     proposals.blp, approvals.blp, requests.blp, security.blp, security_policies.policies, security_policies.decisions,
     security_stops.blp, llm.blp, hmcp.patterns, hmcp.specialists, delivery.events, delivery.webhooks, keys.blp,
-    audit.blp,
+    audit.blp, audit_provenance.blp,
     tokens.blp, budgets.blp,
 )  # fmt: skip
 _DESCRIPTION = """Admission control and a merge queue for what AI agents produce.

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from metaqore.audit.block import usable_processes
+from metaqore.audit.findings import CANNOT_TELL
+from metaqore.audit.compliance_check import run_check_report
 from metaqore.audit.offline import (
     cannot_tell,
     open_source,
@@ -25,6 +27,7 @@ from metaqore.audit.offline import (
 from metaqore.audit.source import Source
 from metaqore.audit.standalone import generate
 from metaqore.audit.verify import DEFAULT_TOLERANCE_MS, Options
+from metaqore.errors import MetaQoreError
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _db = click.option("--db", metavar="DSN", help="SQLite path, sqlite:///path or postgresql://…")
@@ -33,8 +36,13 @@ _trust = click.option("--trust", multiple=True, metavar="VKEY", help="A verifier
 _organization = click.option("--organization", help="Whose log, where there are several.")
 
 
-#: The operator's commands: name → attribute of ``metaqore.cli.audit_keeping``.
-_KEEPING = {"witness": "witness_command", "rotate-key": "rotate_key_command", "seal": "seal_command"}
+#: The operator's commands: name → module and attribute.
+_KEEPING = {
+    "witness": ("metaqore.cli.audit_keeping", "witness_command"),
+    "rotate-key": ("metaqore.cli.audit_keeping", "rotate_key_command"),
+    "seal": ("metaqore.cli.audit_keeping", "seal_command"),
+    "provenance": ("metaqore.cli.audit_provenance", "provenance_command"),
+}
 
 
 class _Group(click.Group):
@@ -47,7 +55,8 @@ class _Group(click.Group):
         # The operator's commands need the engine, the auditor's must not: those are imported when they are asked for.
         if cmd_name not in _KEEPING:
             return super().get_command(ctx, cmd_name)
-        found: click.Command = getattr(import_module("metaqore.cli.audit_keeping"), _KEEPING[cmd_name])
+        module, attribute = _KEEPING[cmd_name]
+        found: click.Command = getattr(import_module(module), attribute)
         return found
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -55,6 +64,9 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except MetaQoreError as error:
+            click.echo(f"CANNOT TELL: {error.message}", err=True)
+            sys.exit(CANNOT_TELL)
         except Exception as error:
             sys.exit(cannot_tell(error))
 
@@ -126,6 +138,17 @@ def check_receipt_command(receipt: Path, trust: tuple[str, ...], entry: Path | N
     """Check a receipt without any log."""
     body = entry.read_bytes() if entry is not None else None
     sys.exit(run_check_receipt(receipt.read_text(), read_trust(trust), body, click.echo))
+
+
+@group.command("check-report")
+@_db
+@_export
+@_trust
+@click.argument("report", type=_FILE)
+def check_report_command(db: str | None, export: Path | None, trust: tuple[str, ...], report: Path) -> None:
+    """Check a report on controls (its JSON form): cited entries, proofs, states; with the log, the counts too."""
+    source = None if db is None and export is None else _open(db, export)
+    sys.exit(run_check_report(report.read_text("utf-8"), read_trust(trust), source, click.echo))
 
 
 @group.command("consistency")

@@ -10,6 +10,7 @@ from metaqore.store.views.budgets import BudgetViews
 from metaqore.store.views.delivery import DeliveryViews
 from metaqore.store.views.health import HealthViews
 from metaqore.store.views.hmcp import HmcpViews
+from metaqore.store.views.provenance import ProvenanceViews
 from metaqore.store.views.psmp import PsmpViews
 from metaqore.store.views.psmp_approvals import ApprovalViews
 from metaqore.store.views.psmp_holdings import HoldingViews
@@ -34,6 +35,7 @@ class Views(msgspec.Struct, frozen=True):
     aliases: AliasViews
     audit: AuditViews
     budgets: BudgetViews
+    provenance: ProvenanceViews
 
 
 def build(database: Database) -> Views:
@@ -42,7 +44,7 @@ def build(database: Database) -> Views:
         RequestViews(database), PsmpViews(database), SecurityViews(database), HmcpViews(database),
         DeliveryViews(database), HealthViews(database), ApprovalViews(database), TimeViews(database),
         HoldingViews(database), AliasViews(database), AuditViews(database),
-        BudgetViews(database),
+        BudgetViews(database), ProvenanceViews(database),
     )  # fmt: skip
 
 
