@@ -125,6 +125,12 @@ SCENARIOS = (
         (put("y", "k", 2), delete("y"), put("z", "c", claims=("src/*.py",))),
     )),
 )  # fmt: skip
+#: Fewer steps, since nothing else is asked here.
+PACKAGE = Scenario("one package, adaptive", "adaptive", [X1, Declare("ann", "y", {"k": 1}, needs=">=2")], (
+        (put("x", "a", needs="<2"), put("y", "k", needs="<4,>=1")),
+        (put("x", "b", needs="==3"), move("y", "deprecated")),
+        (put("z", "k", needs="<2"),),
+    ))  # fmt: skip
 #: Declarations alone, the same whatever was seen: they can be decided in one run.
 RUNS = (
     Scenario("one run, strict", "playground",

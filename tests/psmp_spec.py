@@ -2,7 +2,8 @@
 
 Written from what users are told, not from the engine, and without any of its code, so that the two can be compared:
 each operation is ``applied`` here and there, and verdict, conflicts and what is stored must agree. What it leaves out:
-package requirements, managed fields, intents, bounds, text (the corpus has those).
+managed fields, intents, bounds, text (the corpus has those). Package requirements are of one package, with whole
+numbers as versions, and every version between 0 and 5 is tried.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ MOVES = {
 }
 #: In these an artifact keeps its claims and counts as the work that it is.
 HOLDING = ("proposed", "active", "quarantined")
-RESOLVED = {"version_mismatch", "parallel_creation", "duplicate_work", "label_lowered"}
+RESOLVED = {"version_mismatch", "parallel_creation", "duplicate_work", "label_lowered", "constraint_conflict"}
 RECORDED = {"superseded_dependency", "deprecated_dependency"}
 #: Every path that the patterns used here can tell apart.
 PATHS = ("a.py", "src/a.py", "src/b.py", "src/a.txt", "src/d/a.py", "docs/a.py", "docs/a.md", "docs/d/b.md")
@@ -40,6 +41,8 @@ class Declare(NamedTuple):
     reads: tuple[tuple[str, int], ...] = ()
     claims: tuple[str, ...] = ()
     label: str | None = None
+    #: What it requires of the package, e.g. ``<4,>=2``, with its parts in order.
+    needs: str | None = None
 
 
 class Move(NamedTuple):
@@ -94,6 +97,7 @@ class Version(NamedTuple):
     claims: tuple[str, ...]
     label: str
     by: str
+    needs: str | None = None
 
 
 class Art(NamedTuple):
@@ -133,8 +137,10 @@ class Found(NamedTuple):
     classes: tuple[str, ...]
     sound: frozenset[str]
     label: str
-    #: content, deps and claims of the merge with the head; None where there is none.
-    merged: tuple[Any, tuple[tuple[str, int | None], ...], tuple[str, ...]] | None
+    #: content, deps, claims and needs of the merge with the head; None where there is none.
+    merged: tuple[Any, tuple[tuple[str, int | None], ...], tuple[str, ...], str | None] | None
+    #: What others accept of the package, with what it can keep; None where they agree on nothing.
+    narrowed: str | None
 
 
 class Spec:
@@ -174,23 +180,28 @@ class Spec:
 
     def _admit(self, op: Declare, found: Found, mode: Mode) -> bool:
         """Append a version, if the mode lets it through."""
-        art, content, deps, claims = self.arts.get(op.name), op.content, op.deps, op.claims
+        art, content, deps, claims, needs = self.arts.get(op.name), op.content, op.deps, op.claims, op.needs
         edges, label = found.sound, found.label
         if found.classes and mode == "strict":
             return False
         if found.classes and mode == "adaptive":
             if not {*found.classes} <= RESOLVED | RECORDED:
                 return False
+            if "constraint_conflict" in found.classes:
+                if found.narrowed is None:
+                    return False
+                needs = found.narrowed
             if {"version_mismatch", "parallel_creation"} & {*found.classes}:
                 if found.merged is None and (art is None or art.head.content != content):
                     return False
                 if found.merged is not None and art is not None:
-                    content, deps, claims = found.merged
+                    content, deps, claims, kept = found.merged
+                    needs = needs if kept == op.needs else kept
                     if deps != op.deps:
                         gained = {name for name, version in deps if (name, version) not in op.deps}
                         edges = frozenset(n for n, _ in deps if n in found.sound or n in gained & art.head.edges)
                     label = self._highest(label, *(self.arts[name].head.label for name in edges))
-        version = Version(content, deps, edges, claims, label, op.by)
+        version = Version(content, deps, edges, claims, label, op.by, needs)
         self.arts[op.name] = art._replace(versions=(*art.versions, version)) if art is not None else Art((version,))
         return True
 
@@ -202,13 +213,20 @@ class Spec:
         if art is not None and art.state == "deleted":
             classes.append("illegal_transition")
         if op.base != there:
-            others = {v.by for v in art.versions[op.base :]} - {op.by} if art is not None and op.base < there else ()
-            classes.append("parallel_creation" if others else "version_mismatch")
+            movers = {v.by for v in art.versions[op.base :]} - {op.by} if art is not None and op.base < there else ()
+            classes.append("parallel_creation" if movers else "version_mismatch")
         if art is not None and 0 < op.base < there:
             merged = merge(art.versions[op.base - 1], art.head, op)
             classes += ["content_conflict"] if merged is None else []
         sound, wrong = self._dependencies(op)
         classes += wrong
+        narrowed = None
+        if op.needs is not None:
+            others = [a.head.needs for n, a in self.arts.items() if n != op.name and a.state in HOLDING]
+            required = [needs for needs in others if needs is not None]
+            if any(not allowed(op.needs) & allowed(needs) for needs in required):
+                classes.append("constraint_conflict")
+                narrowed = narrow(op.needs, required)
         classes += ["claim_collision" for claim in op.claims if self._claimed(claim, op.name)]
         for name, version in op.reads:
             read = self.arts.get(name)
@@ -220,7 +238,7 @@ class Spec:
             classes.append("duplicate_work")
         label, lowered = self._label(op, art)
         classes += ["label_lowered"] if lowered else []
-        return Found(tuple(sorted(classes)), sound, label, merged)
+        return Found(tuple(sorted(classes)), sound, label, merged, narrowed)
 
     def _dependencies(self, op: Declare) -> tuple[frozenset[str], list[str]]:
         sound: set[str] = set()
@@ -379,7 +397,9 @@ class Spec:
             same = was.head._replace(edges=now.edges, by=now.by) == now
             # What was deleted, or had given up what it held, comes back as a version of its own.
             gone = art.state == "deleted" or (
-                was.state != art.state and art.state not in ("proposed", "active") and bool(was.head.claims)
+                was.state != art.state
+                and art.state not in ("proposed", "active")
+                and bool(was.head.claims or was.head.needs)
             )
             versions = art.versions if same and not gone else (*art.versions, back)
             self.arts[name] = art._replace(state=was.state, versions=versions, aliases=was.aliases)
@@ -391,7 +411,7 @@ class Spec:
 
 
 def merge(base: Version, head: Version, op: Declare) -> Any:
-    """Return (content, deps, claims) with the changes of both sides; None where they changed one thing differently."""
+    """Return (content, deps, claims, needs) with the changes of both sides; None where both changed one."""
     if all(isinstance(content, dict) for content in (base.content, head.content, op.content)):
         content: Any = _three_way(base.content, head.content, op.content)
     elif op.content in (base.content, head.content):
@@ -400,12 +420,34 @@ def merge(base: Version, head: Version, op: Declare) -> Any:
         content = op.content if head.content == base.content else None
     sides = [dict(deps) for deps in (base.deps, head.deps, op.deps)]
     deps = _three_way(*sides)
-    if content is None or deps is None:
+    needs = _three_way(*({"package": side.needs} if side.needs else {} for side in (base, head, op)))
+    if content is None or deps is None or needs is None:
         return None
     claims = [claim for claim in op.claims if claim not in base.claims or claim in head.claims]
     claims += [claim for claim in head.claims if claim not in base.claims and claim not in claims]
     order = [*dict(op.deps), *(name for name in dict(head.deps) if name not in dict(op.deps))]
-    return content, tuple((name, deps[name]) for name in order if name in deps), tuple(claims)
+    return content, tuple((name, deps[name]) for name in order if name in deps), tuple(claims), needs.get("package")
+
+
+def allowed(needs: str) -> set[float]:
+    """Return the versions that a requirement accepts; between two whole numbers there is one more."""
+    versions = {half / 2 for half in range(11)}
+    for part in needs.split(","):
+        number = float(part.lstrip("<>="))
+        versions = {
+            v for v in versions if (v == number if "==" in part else v >= number if ">" in part else v < number)
+        }
+    return versions
+
+
+def narrow(needs: str, others: list[str]) -> str | None:
+    """Return what all others accept, with what of ``needs`` goes together with them."""
+    kept = {part for other in others for part in other.split(",")}
+    if not allowed(",".join(kept)):
+        return None
+    for part in sorted(needs.split(",")):
+        kept |= {part} if allowed(",".join({*kept, part})) else set()
+    return ",".join(sorted(kept))
 
 
 _ABSENT = object()

@@ -66,6 +66,7 @@ def payload_of(op: Op, ids: Mapping[str, str], proposals: Sequence[tuple[str, st
                 "depends_on": [{"type": "doc", "name": name, "version": version} for name, version in op.deps],
                 "read_set": [{"type": "doc", "name": name, "version": version} for name, version in op.reads],
                 "claims": list(op.claims), "label": op.label,
+                "requires": [{"name": "package", "specifier": op.needs}] if op.needs else [],
             }  # fmt: skip
             return {name: value for name, value in payload.items() if value not in (None, [])}
         case Move():
@@ -191,7 +192,7 @@ class World:
 
 
 def stored(rows: Rows, project: str) -> dict[str, Any]:
-    """Return name → (state, versions as (content, label, by, deps), edges, aliases, claims that it holds)."""
+    """Return name → (state, versions as (content, label, by, deps), edges, aliases, and claims and needs it holds)."""
     heads = rows("SELECT id, name, state, head, rank FROM artifacts WHERE project = ?", project)
     names = {row[0]: row[1] for row in heads}
     ranks = {row[0]: row[4] for row in heads}
@@ -223,6 +224,7 @@ def stored(rows: Rows, project: str) -> dict[str, Any]:
     claims: dict[str, set[str]] = {artifact: set() for artifact in names}
     for holder, pattern in rows("SELECT holder, pattern FROM claims WHERE project = ?", project):
         claims[holder].add(pattern)
+    needs = dict(rows("SELECT artifact, specifier FROM artifact_requirements WHERE project = ?", project))
     seen = {}
     for artifact, name, state, head, _ in heads:
         if [each[0] for each in versions[artifact]] != list(range(1, head + 1)):
@@ -236,6 +238,7 @@ def stored(rows: Rows, project: str) -> dict[str, Any]:
             frozenset(edges[artifact]),
             {alias: version for alias, version in aliases[artifact].items() if version is not None},
             frozenset(claims[artifact]),
+            needs.get(artifact),
         )
     return seen
 
@@ -283,6 +286,7 @@ def wanted_of(spec: Spec) -> dict[str, Any]:
             art.head.edges,
             dict(art.aliases),
             frozenset(art.head.claims) if art.state in ("proposed", "active", "quarantined") else frozenset(),
+            art.head.needs if art.state in ("proposed", "active", "quarantined") else None,
         )
         for name, art in spec.arts.items()
     }

@@ -73,7 +73,8 @@ DEPRECATED_DEPENDENCY = _rule("deprecated_dependency", Severity.MEDIUM, Strategy
 BLOCKED_DEPENDENCY = _rule("blocked_dependency", Severity.HIGH, Strategy.RETRY)
 #: No version lies within the range.
 UNSATISFIED_RANGE = _rule("unsatisfied_range", Severity.HIGH, Strategy.RETRY)
-CONSTRAINT_CONFLICT = _rule("constraint_conflict", Severity.HIGH, Strategy.RETRY)
+#: No version satisfies what it requires and what others require.
+CONSTRAINT_CONFLICT = _rule("constraint_conflict", Severity.HIGH, Strategy.RETRY, "resolve")
 
 CLAIM_COLLISION = _rule("claim_collision", Severity.HIGH, Strategy.RETRY)
 #: What it read has changed since (write skew).

@@ -1,17 +1,25 @@
-"""Package requirements of all heads together: is there a version that satisfies everybody? Pure."""
+"""Package requirements of all heads together: is there a version that satisfies everybody? Pure.
+
+A requirement that contradicts those of others has a way out where the others agree on some version: it is narrowed to
+what they accept (``manifest.narrowed``). Strict offers that as a remedy; adaptive does it, and the version's provenance
+says what was declared, what was admitted in its place, and whose requirements it contradicted.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
 
 from metaqore.messages import Request, Write
 from metaqore.psmp import manifest
 from metaqore.psmp.catalogue import CONSTRAINT_CONFLICT
-from metaqore.psmp.family import Family
+from metaqore.psmp.family import Family, Resolved
 from metaqore.psmp.holdings import HoldingReads, Holds, SetRequirements, holds_in
 from metaqore.psmp.manifest import Held, Holder, Judged, Slot
-from metaqore.psmp.model import Case, Conflict, Declaration, Head
+from metaqore.psmp.model import Case, Conflict, Declaration, Head, Requirement
 from metaqore.psmp.traits import HEAD, REQUIRES
 from metaqore.psmp.workspace import Workspace
 
@@ -116,14 +124,53 @@ def _conflict(
     return case.found(
         CONSTRAINT_CONFLICT, f"{slot.package}: no version satisfies {clash}{way}", f"/requires/{at}",
         ecosystem=slot.ecosystem, package=slot.package, environment=slot.environment, core=core,
-        witness=judged.witness,
+        witness=judged.witness, narrowed=_narrowed(requires, slot, places, list(others)) if judged.witness else [],
     )  # fmt: skip
+
+
+def _narrowed(
+    requires: Sequence[Requirement], slot: Slot, places: Sequence[int], others: Sequence[str]
+) -> list[dict[str, str]]:
+    """Return what takes the place of the requirements that contradict others; nothing where that does not help."""
+    found, whole = [], [*others]
+    if not manifest.solved(slot.ecosystem, tuple(requires[at].specifier for at in places)).satisfiable:
+        return []
+    for at in places:
+        declared = requires[at].specifier
+        if manifest.solved(slot.ecosystem, (declared, *others)).satisfiable:
+            whole.append(declared)
+            continue
+        specifier = manifest.narrowed(slot.ecosystem, declared, others)
+        if specifier is None:
+            return []
+        whole.append(specifier)
+        found.append({"pointer": f"/requires/{at}", "declared": declared, "specifier": specifier})
+    return found if manifest.solved(slot.ecosystem, tuple(whole)).satisfiable else []
 
 
 def _names(workspace: Workspace, artifacts: Sequence[str]) -> dict[str, str]:
     if not artifacts:
         return {}
     return {head.id: f"{head.type}/{head.name}" for head in workspace.heads_by_id(artifacts)}
+
+
+def narrow(case: Case, conflicts: Sequence[Conflict], workspace: Workspace) -> Resolved | None:
+    """Admit it with what the others accept in place of what contradicts them."""
+    swaps: dict[Requirement, Requirement] = {}
+    told: list[dict[str, Any]] = []
+    for conflict in conflicts:
+        evidence = conflict.evidence
+        if not evidence.get("narrowed"):
+            return None
+        for way in evidence["narrowed"]:
+            declared = case.declaration.requires[int(way["pointer"].rpartition("/")[2])]
+            swaps[declared] = msgspec.structs.replace(declared, specifier=way["specifier"])
+            told.append(
+                {**{name: evidence[name] for name in ("ecosystem", "package", "environment", "witness")},
+                 "declared": way["declared"], "declared_by": case.request.principal, "admitted": way["specifier"],
+                 "others": [each for each in evidence["core"] if each["artifact"] is not None]}
+            )  # fmt: skip
+    return Resolved(how="narrowed", requires=swaps, provenance={"narrowed": told})
 
 
 def admitted(case: Case, fresh: Head, workspace: Workspace) -> Iterable[Write]:
@@ -143,4 +190,6 @@ def admitted(case: Case, fresh: Head, workspace: Workspace) -> Iterable[Write]:
     return (SetRequirements(fresh.id, case.request.principal, rows, fresh=not held),)
 
 
-FAMILY = Family(rules=(CONSTRAINT_CONFLICT,), when=HEAD | REQUIRES, find=find, prefetch=prefetch, admitted=admitted)
+FAMILY = Family(
+    rules=(CONSTRAINT_CONFLICT,), when=HEAD | REQUIRES, find=find, prefetch=prefetch, resolve=narrow, admitted=admitted
+)

@@ -8,14 +8,14 @@ nothing where the feature is not used; it is kept in a memory of the family's ow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from metaqore.messages import Request, Write
 from metaqore.psmp.catalogue import Rule
-from metaqore.psmp.model import Case, Conflict, Head, Studied
+from metaqore.psmp.model import Case, Conflict, Head, Requirement, Studied
 from metaqore.psmp.workspace import Workspace
 
 
@@ -28,6 +28,8 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
     studied: Studied | None = None
     #: The dependencies that go with it; None leaves them.
     dependencies: list[Head] | None = None
+    #: Requirements, and those that take their place in whatever is admitted; each conflict of theirs is announced.
+    requires: Mapping[Requirement, Requirement] = {}
     #: Added to the provenance of the version.
     provenance: dict[str, Any] = {}
 

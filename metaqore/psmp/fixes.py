@@ -6,12 +6,13 @@ Adding a class: one function here and one line in ``FIXES``; a class without one
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from metaqore.psmp import edits
+from metaqore.psmp.edits import Payload
 from metaqore.psmp.minimal_core import Cause
 from metaqore.psmp.rebasing import on_head, rename
 from metaqore.psmp.scene import Fix, Scene
@@ -77,8 +78,15 @@ def _constraint(pointer: str, conflict: Mapping[str, Any], scene: Scene) -> Iter
     path = edits.steps(pointer)
     evidence = conflict["evidence"]
     own = edits.value_at(scene.payload, path).get("specifier", "")
+    narrowed = evidence.get("narrowed", ())
+    if narrowed:
+        what = (
+            f"Ask for {evidence.get('package')} {', '.join(each['specifier'] for each in narrowed)}: "
+            "what of yours contradicts nobody, and what all others accept."
+        )
+        yield Fix("narrow", what, lambda payload: _narrow(payload, path, narrowed))
     others = [each["specifier"] for each in evidence.get("core", ()) if each["specifier"] != own]
-    if others:
+    if others and not narrowed:
         joined = ("," if evidence.get("ecosystem") == "pypi" else " ").join(others)
         what = f"Ask for {evidence.get('package')} {joined}, as those do whom it contradicts."
         yield Fix("others_range", what, lambda payload: edits.put(payload, (*path, "specifier"), joined))
@@ -88,6 +96,14 @@ def _constraint(pointer: str, conflict: Mapping[str, Any], scene: Scene) -> Iter
         what = f"Ask for {evidence.get('package')} {specifier}, which all others accept."
         yield Fix("witness", what, lambda payload: edits.put(payload, (*path, "specifier"), specifier))
     yield from _leave_out(pointer, conflict, scene)
+
+
+def _narrow(payload: Payload, path: Sequence[str], narrowed: Sequence[Mapping[str, str]]) -> Payload:
+    # Where another cause was taken out before, entries have moved; only the conflict's own is known to be at ``path``.
+    places = [path] if len(narrowed) == 1 else [edits.steps(each["pointer"]) for each in narrowed]
+    for place, each in zip(places, narrowed, strict=True):
+        payload = edits.put(payload, (*place, "specifier"), each["specifier"])
+    return payload
 
 
 def _reread(pointer: str, conflict: Mapping[str, Any], scene: Scene) -> Iterable[Fix]:

@@ -7,14 +7,15 @@ from typing import Any
 
 import msgspec
 
+from metaqore.audit.tags import Tag
 from metaqore.ids import new_id
-from metaqore.messages import Outcome, Request, failed
+from metaqore.messages import AuditNote, EventNote, Outcome, Request, failed
 from metaqore.psmp import replacements
 from metaqore.psmp.catalogue import Mode
 from metaqore.psmp.check_labels import joined
 from metaqore.psmp.checks import FAMILY_OF, find_conflicts, workspace_for
 from metaqore.psmp.conditions import unmet
-from metaqore.psmp.declaration import DEFAULT_LABEL
+from metaqore.psmp.declaration import DEFAULT_LABEL, body_of
 from metaqore.psmp.family import Resolved
 from metaqore.psmp.model import Case, Project, Studied
 from metaqore.psmp.outcomes import Kept, admit, block
@@ -154,8 +155,24 @@ def _take(case: Case, ways: dict[str, Resolved], workspace: Workspace) -> list[K
             case.label = joined(case.label, way.dependencies)
             case.depth = max([case.depth, *(target.depth + 1 for target in way.dependencies)])
         case.provenance = {**way.provenance, **case.provenance}
+    for name, way in ways.items():
+        if way.requires:
+            _swap(case, name, way)
     return [
         (conflict, "resolved", ways[name].how) if (name := conflict.rule.conflict_class) in ways
         else (conflict, "recorded", "let_through")
         for conflict in case.conflicts
     ]  # fmt: skip
+
+
+def _swap(case: Case, name: str, way: Resolved) -> None:
+    """Put other requirements in the place of declared ones, and announce that."""
+    declaration = case.declaration
+    requires = tuple(way.requires.get(each, each) for each in declaration.requires)
+    declaration = msgspec.structs.replace(declaration, requires=requires)
+    case.studied = msgspec.structs.replace(case.studied, declaration=declaration, body=body_of(declaration))
+    for conflict in case.conflicts:
+        if conflict.rule.conflict_class == name:
+            case.audit = [*case.audit, AuditNote(tag=Tag.CONFLICT_RESOLVED, subject=conflict.id, outcome=way.how,
+                                                 policy_digest=case.policy.digest)]  # fmt: skip
+            case.events = [*case.events, EventNote("conflict.resolved", conflict.id, {"strategy": way.how})]

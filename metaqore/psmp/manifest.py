@@ -31,6 +31,8 @@ MAX_REQUIREMENTS = 256
 #: write lock where each is new, which only a project made for it comes near.
 MAX_SPECIFIERS = 512
 _MAX_ALTERNATIVES = 16
+#: Others with which each bound of a narrowed specifier is tried; beside more it becomes a single version.
+_MAX_NARROWED = 64
 _PYPI = re.compile(r"([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9])\s*(\[[A-Za-z0-9._,\s-]*\])?")
 _NPM = re.compile(r"(@[A-Za-z0-9~._-]+/)?[A-Za-z0-9~._-]+")
 
@@ -152,6 +154,36 @@ def judge(ecosystem: Ecosystem, own: Sequence[str], others: Iterable[str]) -> Ju
         if any(each in mine for each in few):
             return Judged(False, None, few)
     return Judged(True, None)
+
+
+def narrowed(ecosystem: Ecosystem, specifier: str, others: Iterable[str]) -> str | None:
+    """Return what takes the place of a specifier that contradicts ``others``; None where they contradict each other.
+
+    It accepts nothing that one of the others does not accept, and what of ``specifier`` goes together with them stays:
+    ``>=1.5,!=2.3,<2`` beside ``>=2`` becomes ``!=2.3,>=1.5,>=2``.
+    """
+    rest = tuple(sorted(set(others)))
+    common = solved(ecosystem, rest)
+    parts = _parts(ecosystem, specifier)
+    if common.witness is None or len(parts) > _MAX_ALTERNATIVES:
+        return None
+    kept: tuple[str, ...] = ()
+    if len(rest) <= _MAX_NARROWED:
+        for part in parts:
+            if solved(ecosystem, (*rest, *kept, part)).satisfiable:
+                kept += (part,)
+        text = joint(ecosystem, (*rest, *kept))
+        if _unreadable(ecosystem, text) is None and solved(ecosystem, (*rest, text)).satisfiable:
+            return text
+    return f"=={common.witness}" if ecosystem == "pypi" else common.witness
+
+
+def _parts(ecosystem: Ecosystem, specifier: str) -> list[str]:
+    """Return the bounds that a specifier is made of; none of one that names alternatives."""
+    if ecosystem == "pypi":
+        return sorted(str(clause) for clause in constraints_pep440.parse_range(specifier))
+    alternatives = constraints_npm.parse_range(specifier).alternatives
+    return [f"{c.operator}{c.version}" for c in alternatives[0]] if len(alternatives) == 1 else []
 
 
 def joint(ecosystem: Ecosystem, specifiers: Iterable[str]) -> str:

@@ -238,7 +238,7 @@ CLASSES: dict[str, tuple[list[Any], Any, list[str]]] = {
     ),
     "constraint_conflict": (
         [one("x", requires=wants(">=1,<2"))], one("y", by="bob", requires=wants(">=2")),
-        ["others_range", "witness", "drop_requirement"],
+        ["narrow", "witness", "drop_requirement"],
     ),
     "claim_collision": (
         [one("x", claims=["src/a.py"])], one("y", by="bob", claims={"paths": ["b", "src/*"], "resources": ["db"]}),

@@ -11,7 +11,7 @@ import os
 import pytest
 
 from tests.psmp_mutants import MUTANTS, Mutant
-from tests.psmp_scope import RUNS, SCENARIOS, Explorer, Scenario, in_one_run
+from tests.psmp_scope import PACKAGE, RUNS, SCENARIOS, Explorer, Scenario, in_one_run
 from tests.psmp_spec import Declare, Move, Spec
 from tests.psmp_world import World, told_of
 
@@ -31,6 +31,10 @@ def test_in_every_order_the_engine_does_what_is_promised(scenario: Scenario) -> 
 
     assert explored.orders == ORDERS
     assert explored.decisions >= 100
+
+
+def test_in_every_order_requirements_are_narrowed_as_promised() -> None:
+    assert Explorer(PACKAGE).run().orders == 30
 
 
 @pytest.mark.parametrize("scenario", RUNS, ids=names)

@@ -85,7 +85,8 @@ class Projects(RuleBasedStateMachine):
         reads = tuple((read, draw(st.integers(1, 2))) for read in draw(st.one_of(st.just([]), st.just([]), some)))
         claims = draw(st.sampled_from([(), (), (), ("src/*.py",), ("src/a.py", "docs/**"), ("**/a.py",), ("src/**",)]))
         label = draw(st.sampled_from([None, None, "PUBLIC", "SENSITIVE"])) if self.labelled else None
-        return Declare(draw(AGENTS), name, content, base, deps, reads, claims, label)
+        needs = draw(st.sampled_from([None, None, None, ">=2", "<2", "<4,>=1", "==3"]))
+        return Declare(draw(AGENTS), name, content, base, deps, reads, claims, label, needs)
 
     @rule(by=AGENTS, name=NAMES, to=st.sampled_from(["active", "deprecated", "quarantined", "proposed", "deleted"]))
     def move(self, by: str, name: str, to: str) -> None:

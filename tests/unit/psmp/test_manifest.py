@@ -133,3 +133,45 @@ def test_the_verdicts_on_the_recorded_groups_are_those_of_the_solver() -> None:
             assert judged.witness is not None
         elif alone:
             assert not judged.fits
+
+
+@pytest.mark.parametrize(
+    ("ecosystem", "own", "others", "expected"),
+    [
+        ("pypi", "<2", [">=2"], ">=2"),
+        ("pypi", "<2,!=2.3,>=1.5", [">=2"], "!=2.3,>=1.5,>=2"),
+        ("pypi", "==1.0", [">=2", "<3"], "<3,>=2"),
+        ("pypi", "==1.0", [">=2", "<2"], None),
+        ("pypi", ",".join(f"!=1.{n}" for n in range(20)), [">=2"], None),
+        ("pypi", "<2", [f">={n}" for n in range(1, 80)], "==79"),
+        ("npm", "~1.4", ["^2.0.0"], ">=2.0.0 <3.0.0-0 >=1.4.0"),
+        ("npm", "0.x || 1.x", [">=2.0.0", "<4.0.0"], ">=2.0.0 <4.0.0"),
+    ],
+)
+def test_a_specifier_is_narrowed_to_what_others_accept(
+    ecosystem: Ecosystem, own: str, others: list[str], expected: str | None
+) -> None:
+    found = manifest.narrowed(ecosystem, own, others)
+    if expected is None or found is None:
+        assert found == expected
+    elif ecosystem == "pypi":
+        assert SpecifierSet(found) == SpecifierSet(expected)
+    else:
+        assert sorted(found.split()) == sorted(expected.split())
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_what_is_narrowed_contradicts_nobody_and_accepts_no_more_than_they_do(data: st.DataObject) -> None:
+    ecosystem: Ecosystem = data.draw(st.sampled_from(["pypi", "npm"]))
+    texts = SPECIFIERS if ecosystem == "pypi" else NPM
+    own, others = data.draw(texts), data.draw(st.lists(texts, min_size=1, max_size=3))
+    found = manifest.narrowed(ecosystem, own, others)
+    if not manifest.solved(ecosystem, tuple(sorted(set(others)))).satisfiable:
+        assert found is None
+    elif found is not None:
+        assert manifest.solved(ecosystem, (found, *others)).satisfiable
+        probe = solve([found], ecosystem=ecosystem, prereleases=True).witness
+        exact = f"=={probe}" if ecosystem == "pypi" else str(probe)
+        if "===" not in found:
+            assert solve([exact, *others], ecosystem=ecosystem, prereleases=True).satisfiable
