@@ -13,6 +13,7 @@ from metaqore.errors import MetaQoreError
 COMMANDS = {
     "up": ("metaqore.cli.up", "command"),
     "demo": ("metaqore.cli.demo.command", "command"),
+    "attack": ("metaqore.cli.attack.command", "command"),
     "merge": ("metaqore.cli.merge", "command"),
     "security": ("metaqore.cli.security", "group"),
     "policy": ("metaqore.cli.policy", "group"),

@@ -1,0 +1,122 @@
+"""Scenarios, and the cases that are made of them.
+
+Sources of the families: OWASP Top 10 for LLM applications 2025 (LLM01–LLM10), OWASP Top 10 for agentic applications
+2026 (ASI01–ASI10).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+#: What an attack is after.
+Mode = Literal["instruction_ignore", "prompt_leakage", "artifact_poisoning", "delayed_failure"]
+#: ``setup`` must succeed; ``plant`` may be stopped, which is early; ``act`` must be stopped.
+Role = Literal["setup", "plant", "act"]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,39}\Z")]
+
+
+class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """Base of everything that is read from files."""
+
+
+class Step(Strict, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """One HTTP call. ``$name`` in path, key, headers and body stands for a variable; ``$$`` is a dollar sign."""
+
+    role: Role
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
+    #: After ``/api/v1``.
+    path: str
+    body: Any = None
+    headers: dict[str, str] = {}
+    #: Who calls: one of ``metaqore.cli.attack.people.PEOPLE``.
+    by: Name = "agent"
+    #: A key instead, such as one that an earlier step made.
+    key: str | None = None
+    #: Variable → JSON pointer into the answer's body. What is saved is there for the steps after it.
+    save: dict[Name, str] = {}
+    #: Sent so many times; for ``act`` the last one must be stopped.
+    times: Annotated[int, msgspec.Meta(ge=1, le=500)] = 1
+
+
+class Wanted(Strict, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """Bounds of a family: least share of attacks that must be stopped, greatest share of controls that may be."""
+
+    stopped: Share = 0.9
+    false_positives: Share = 0.02
+
+
+class Scenario(Strict, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """One kind of attack, with controls that look like it and are innocent.
+
+    ``texts`` are filled with ``words``, disguised by one of ``mutations``, planted in one of ``hosts`` and sent as
+    ``$text`` by the steps. A scenario whose attack is in its steps has no texts, and names its ``control`` steps.
+    """
+
+    id: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,79}\Z")]
+    title: str
+    families: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    mode: Mode | None = None
+    #: Name of a sequence of steps that several scenarios share; or ``steps``.
+    surface: Name | None = None
+    steps: tuple[Step, ...] = ()
+    #: Steps of a control; those of the attack where there are texts.
+    control: tuple[Step, ...] = ()
+    texts: tuple[str, ...] = ()
+    #: Innocent texts that look like ``texts``.
+    benign: tuple[str, ...] = ()
+    #: Word → what may stand for it, before those of the suite.
+    words: dict[Name, tuple[str, ...]] = {}
+    #: Names of lists of innocent texts in which ``$payload`` is planted.
+    hosts: tuple[Name, ...] = ()
+    mutations: tuple[Name, ...] = ("plain",)
+    #: More cases than this make no sense; None for any number.
+    most: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    #: The texts address the model that reads them, so that a trained specialist may be tried with them.
+    for_specialists: bool = True
+
+
+class Family(Strict, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """A family and its bounds."""
+
+    title: str
+    wanted: Wanted = Wanted()
+
+
+class Suite(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything there is to attack with."""
+
+    families: dict[str, Family]
+    surfaces: dict[str, tuple[Step, ...]]
+    words: dict[str, tuple[str, ...]]
+    hosts: dict[str, tuple[str, ...]]
+    scenarios: tuple[Scenario, ...]
+    #: Texts of many subjects and kinds that have nothing to do with any task; for specialists.
+    foreign: tuple[str, ...]
+
+    def families_of(self, scenario: Scenario) -> tuple[str, ...]:
+        """Return the families in which a scenario counts: its own, and its mode."""
+        return (*((scenario.mode,) if scenario.mode else ()), *scenario.families)
+
+    def steps_of(self, scenario: Scenario, *, control: bool) -> tuple[Step, ...]:
+        """Return the calls of an attack, or of its control."""
+        own = self.surfaces[scenario.surface] if scenario.surface else scenario.steps
+        return scenario.control if control and scenario.control else own
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """One attack or control, ready to be sent."""
+
+    scenario: str
+    number: int
+    is_control: bool
+    mutation: str
+    #: Before the disguise and without its host; "" where the attack is in the steps.
+    plain: str
+    #: What is sent as ``$text``.
+    text: str
+    steps: tuple[Step, ...]
+    #: What ``$word`` stands for in the steps: the parts of ``text``, cut at blanks.
+    variables: dict[str, str]

@@ -1,0 +1,138 @@
+"""Read scenarios from YAML files, strictly: an unknown key, word, disguise or family stops the reading.
+
+A file may have any of ``families``, ``surfaces``, ``words``, ``hosts``, ``foreign`` and ``scenarios``; all files
+together are the suite. To add a scenario is to add it to a file, or a file to a folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import yaml
+
+from metaqore.attack.generate import SLOT, unknown_words
+from metaqore.attack.model import Family, Name, Scenario, Step, Suite
+from metaqore.attack.mutations import MUTATIONS
+from metaqore.errors import SettingsError
+
+T = TypeVar("T")
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    families: dict[str, Family] = {}
+    surfaces: dict[Name, tuple[Step, ...]] = {}
+    words: dict[Name, tuple[str, ...]] = {}
+    hosts: dict[Name, tuple[str, ...]] = {}
+    foreign: tuple[str, ...] = ()
+    scenarios: tuple[Scenario, ...] = ()
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a repeated key is an error."""
+
+
+def _mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
+    for index, key in enumerate(keys):
+        if not isinstance(key, str) or key in keys[:index]:
+            raise yaml.constructor.ConstructorError(None, None, f"bad or repeated key {key!r}", node.start_mark)
+    return loader.construct_mapping(node, deep=True)
+
+
+_UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def load_suite(folder: Path | None = None) -> Suite:
+    """Return the scenarios that are shipped and, where given, those of a folder's ``*.yaml`` files beside them.
+
+    Raises:
+        SettingsError: a file cannot be read or is not understood; says which and where.
+    """
+    shipped = sorted((files("metaqore.attack") / "scenarios").iterdir(), key=lambda entry: entry.name)
+    texts = [(entry.name, entry.read_text("utf-8")) for entry in shipped if entry.name.endswith(".yaml")]
+    if folder is not None:
+        own = sorted(folder.glob("*.yaml"))
+        if not own:
+            raise SettingsError(f"{folder}: there is no .yaml file in it")
+        texts += [(str(path), _read(path)) for path in own]
+    return parse_suite(texts)
+
+
+def parse_suite(texts: Iterable[tuple[str, str]]) -> Suite:
+    """Return the suite that (source, YAML text) make together. Raises like :func:`load_suite`."""
+    parsed = [(source, _parse(source, text)) for source, text in texts]
+    families: dict[str, Family] = {}
+    surfaces: dict[str, tuple[Step, ...]] = {}
+    words: dict[str, tuple[str, ...]] = {}
+    hosts: dict[str, tuple[str, ...]] = {}
+    for source, file in parsed:
+        _add(source, "family", families, file.families)
+        _add(source, "surface", surfaces, file.surfaces)
+        _add(source, "word", words, file.words)
+        _add(source, "host", hosts, file.hosts)
+    suite = Suite(
+        families=families, surfaces=surfaces, words=words, hosts=hosts,
+        scenarios=tuple(scenario for _, file in parsed for scenario in file.scenarios),
+        foreign=tuple(text for _, file in parsed for text in file.foreign),
+    )  # fmt: skip
+    _check(suite, {scenario.id: source for source, file in parsed for scenario in file.scenarios})
+    return suite
+
+
+def _add(source: str, what: str, known: dict[str, T], new: dict[str, T]) -> None:
+    twice = sorted(set(known) & set(new))
+    if twice:
+        raise SettingsError(f"{source}: {what} {twice[0]} is there already: choose another name")
+    known.update(new)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}") from error
+
+
+def _parse(source: str, text: str) -> _File:
+    try:
+        return msgspec.convert(yaml.load(text, Loader=_UniqueKeys) or {}, _File)
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{source}: not valid YAML: {error}") from error
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{source}: {error}") from error
+
+
+def _check(suite: Suite, sources: dict[str, str]) -> None:
+    seen = set[str]()
+    for scenario in suite.scenarios:
+        where = f"{sources[scenario.id]}: scenario {scenario.id}"
+        if scenario.id in seen:
+            raise SettingsError(f"{where} is there twice: choose another id")
+        seen.add(scenario.id)
+        for problem in _problems(suite, scenario):
+            raise SettingsError(f"{where}: {problem}")
+
+
+def _problems(suite: Suite, scenario: Scenario) -> list[str]:
+    """What types alone cannot say."""
+    found = [f"family {name} is not known" for name in suite.families_of(scenario) if name not in suite.families]
+    found += [f"mutation {name} is not known" for name in scenario.mutations if name not in MUTATIONS]
+    found += [f"nothing may stand for ${name}" for name in unknown_words(suite, scenario)]
+    for name in scenario.hosts:
+        if name not in suite.hosts:
+            found.append(f"host {name} is not known")
+        elif any(not SLOT.search(host) for host in suite.hosts[name]):
+            found.append(f"a host {name} has no place for $payload")
+    if (scenario.surface is None) == (not scenario.steps):
+        found.append("give exactly one of surface and steps")
+    elif scenario.surface is not None and scenario.surface not in suite.surfaces:
+        found.append(f"surface {scenario.surface} is not known")
+    elif not any(step.role == "act" for step in suite.steps_of(scenario, control=False)):
+        found.append("no step has the role act")
+    if bool(scenario.texts) != bool(scenario.benign) or bool(scenario.texts) == bool(scenario.control):
+        found.append("give texts and benign, or control steps")
+    return found

@@ -1,0 +1,138 @@
+"""What a run came to: shares by family with their bounds, for people and as JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from metaqore.attack.model import Suite
+from metaqore.cli.attack.drive import Result
+
+#: Misses and false positives that are shown in full.
+MOST_SHOWN = 200
+
+
+@dataclass
+class Row:
+    """One family, or all of them."""
+
+    name: str
+    title: str
+    wanted_stopped: float
+    wanted_false_positives: float
+    attacks: Counter[str] = field(default_factory=Counter)
+    controls: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def stopped(self) -> float | None:
+        """Share of attacks that were stopped; None where none was sent."""
+        return _share(self.attacks)
+
+    @property
+    def false_positives(self) -> float | None:
+        """Share of controls that were stopped; None where none was sent."""
+        return _share(self.controls)
+
+    @property
+    def broken(self) -> int:
+        """Cases that say nothing because something else went wrong."""
+        return self.attacks["broken"] + self.controls["broken"]
+
+    @property
+    def ok(self) -> bool:
+        """True where both bounds are kept and nothing is broken."""
+        stopped, false = self.stopped, self.false_positives
+        return (
+            not self.broken
+            and (stopped is None or stopped >= self.wanted_stopped)
+            and (false is None or false <= self.wanted_false_positives)
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row as JSON."""
+        names = ("vetoed", "blocked", "refused", "missed", "skipped")
+        return {
+            "family": self.name, "title": self.title, "attacks": sum(self.attacks.values()),
+            **{name: self.attacks[name] for name in names}, "stopped": self.stopped,
+            "controls": sum(self.controls.values()), "false_positives": self.false_positives, "broken": self.broken,
+            "wanted": {"stopped": self.wanted_stopped, "false_positives": self.wanted_false_positives}, "ok": self.ok,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Report:
+    """A run."""
+
+    seed: int
+    rows: list[Row]
+    results: Sequence[Result]
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """True where something was sent and every family keeps its bounds."""
+        return bool(self.results) and all(row.ok for row in self.rows)
+
+    @property
+    def misses(self) -> list[Result]:
+        """Attacks that went through."""
+        return [result for result in self.results if result.verdict == "missed"]
+
+    @property
+    def false_positives(self) -> list[Result]:
+        """Controls that were stopped."""
+        return [result for result in self.results if result.case.is_control and result.stopped]
+
+    @property
+    def broken(self) -> list[Result]:
+        """Cases that say nothing."""
+        return [result for result in self.results if result.verdict == "broken"]
+
+    def by(self, what: str) -> dict[str, dict[str, int]]:
+        """Return how attacks ended, by ``mutation`` or ``scenario``."""
+        found: dict[str, Counter[str]] = {}
+        for result in self.results:
+            if not result.case.is_control:
+                found.setdefault(getattr(result.case, what), Counter())[result.verdict] += 1
+        return {name: dict(counts) for name, counts in found.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the whole report as JSON."""
+        return {
+            "seed": self.seed, "ok": self.ok, "seconds": round(self.seconds, 1),
+            "calls": sum(result.calls for result in self.results),
+            "families": [row.to_dict() for row in self.rows], "mutations": self.by("mutation"),
+            "scenarios": self.by("scenario"), "missed": [_told(each) for each in self.misses[:MOST_SHOWN]],
+            "false_positives": [_told(each) for each in self.false_positives[:MOST_SHOWN]],
+            "broken": [_told(each) for each in self.broken[:MOST_SHOWN]],
+        }  # fmt: skip
+
+
+def report_of(suite: Suite, results: Sequence[Result], seed: int, seconds: float) -> Report:
+    """Return the report of a run; families without a case are left out."""
+    rows: dict[str, Row] = {}
+    for name, family in suite.families.items():
+        wanted = family.wanted
+        row = Row(name, family.title, wanted.stopped, wanted.false_positives)
+        for result in results:
+            if name in suite.families_of(result.scenario):
+                (row.controls if result.case.is_control else row.attacks)[result.verdict] += 1
+        if row.attacks or row.controls:
+            rows[name] = row
+    return Report(seed, list(rows.values()), results, seconds)
+
+
+def _share(counts: Counter[str]) -> float | None:
+    stopped = counts["vetoed"] + counts["blocked"] + counts["refused"]
+    said = stopped + counts["missed"] + counts["passed"]
+    return stopped / said if said else None
+
+
+def _told(result: Result) -> dict[str, Any]:
+    case = result.case
+    return {
+        "scenario": case.scenario, "case": case.number, "control": case.is_control, "mutation": case.mutation,
+        "verdict": result.verdict, "step": result.step, "why": result.why, "plain": case.plain, "text": case.text,
+    }  # fmt: skip
