@@ -7,7 +7,8 @@ import secrets
 from uuid_utils import uuid7
 
 PREFIXES = frozenset(
-    "req art conf prop evt del whk key prj tsk org prn dec call pat spec chk ent bat intent appr tok sub hold".split()
+    "req art conf prop evt del whk key prj tsk org prn dec call pat spec chk ent bat intent appr tok sub hold "
+    "rpt".split()
 )
 
 

@@ -13,6 +13,8 @@ from metaqore.adapters.mock_provider import MockProvider
 from metaqore.adapters.openai_provider import OpenAIProvider
 from metaqore.adapters.secrets import from_environment
 from metaqore.audit import compliance, privacy
+from metaqore.audit.compliance_file import load_frameworks
+from metaqore.audit.compliance_reporting import Reporting
 from metaqore.clock import now_ms
 from metaqore.delivery.egress import EgressPolicy
 from metaqore.delivery.handlers import Handlers as DeliveryHandlers
@@ -39,6 +41,7 @@ from metaqore.psmp import (
     lifecycle,
     proposals,
     quarantine,
+    registration,
     resolution,
     restore,
 )
@@ -58,6 +61,7 @@ from metaqore.security.policy_source import PolicySource
 from metaqore.security.ports import Stop
 from metaqore.settings import Settings
 from metaqore.store.unit_of_work import SqlStore
+from metaqore.store.views.compliance_reports import ReportLogViews
 
 #: A policy file nests its brackets two deep.
 _MAX_NESTING = 32
@@ -148,6 +152,7 @@ def queue_kinds(settings: Settings, store: SqlStore, gate: SecureGate, policies:
         + _security(gate, policies)
         + _llm(settings, store, gate, providers)
         + _hmcp(settings, store)
+        + compliance_kinds(settings, store)
     )
 
 
@@ -204,6 +209,8 @@ def psmp_kinds(policy: Policy) -> list[Kind]:
     rows: list[tuple[str, str, Decide, Callable[[Request], Any]]] = [
         ("artifact.declare", "artifacts:write", partial(handlers.declare, policy=policy),
          partial(study_declaration, policy=policy)),
+        ("artifact.register", "artifacts:write", partial(handlers.declare, policy=policy),
+         partial(registration.study, policy=policy)),
         ("artifact.transition", "artifacts:write", partial(lifecycle.transition, policy=policy), lifecycle.study),
         ("artifact.delete", "artifacts:write", partial(deletion.delete, policy=policy), deletion.study),
         ("artifact.alias", "artifacts:write", partial(aliases.alias, policy=policy), aliases.study),
@@ -220,12 +227,15 @@ def psmp_kinds(policy: Policy) -> list[Kind]:
     ]  # fmt: skip
     aside = Kind(name="artifact.quarantine", queue="psmp", feature="psmp", scope="security:stop",
                  decide=partial(quarantine.quarantine, policy=policy), study=quarantine.study)  # fmt: skip
+    provide = Kind(name="project.provide", queue="psmp", feature="psmp", scope="projects:write",
+                   decide=recorded(partial(registration.provide, policy=policy)), ordered_by_project=True)  # fmt: skip
     # What expires in every project of an organization at once is no step of any project's history.
     prune = Kind(name="checkpoint.prune", queue="psmp", feature="psmp", scope="projects:write",
                  decide=checkpoints.prune)  # fmt: skip
     return [
         aside,
         prune,
+        provide,
         *(Kind(name=name, queue="psmp", feature="psmp", scope=scope, decide=recorded(decide), study=study,
              ordered_by_project=True, together=name == "artifact.declare")
         for name, scope, decide, study in rows),
@@ -254,6 +264,21 @@ def _llm(settings: Settings, store: SqlStore, gate: SecureGate, providers: llm_c
     return [
         Kind(name="llm.generate", queue="llm", feature="llm", scope="llm:generate", long=gateway,
              study=gateway.study, lease_s=settings.llm_lease_s, batch=settings.llm_batch),
+    ]  # fmt: skip
+
+
+def compliance_kinds(settings: Settings, store: SqlStore) -> list[Kind]:
+    """Return the kind that reports on controls.
+
+    Raises:
+        SettingsError: a file of frameworks cannot be used.
+    """
+    frameworks = partial(load_frameworks, settings.compliance_path)
+    frameworks()
+    reporting = Reporting(ReportLogViews(store.database), frameworks, now_ms)
+    return [
+        Kind(name="compliance.report", queue="security", feature="compliance", scope="audit:read", long=reporting,
+             study=reporting.study, lease_s=120, batch=1),
     ]  # fmt: skip
 
 

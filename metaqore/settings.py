@@ -128,10 +128,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def config_path(self) -> Path:
         """The folder with the policy files: ``config_dir``, else the one shipped with MetaQore."""
-        if self.config_dir:
-            return Path(self.config_dir)
-        beside = Path(__file__).resolve().parent.parent / "config"
-        return beside if beside.is_dir() else Path(__file__).resolve().parent / "_config"
+        return Path(self.config_dir) if self.config_dir else _shipped()
+
+    @property
+    def compliance_path(self) -> Path:
+        """The folder with the frameworks that are reported on: in ``config_dir`` where it has one, else the shipped."""
+        own = self.config_path / "compliance"
+        return own if own.is_dir() else _shipped() / "compliance"
+
+
+def _shipped() -> Path:
+    """Return the configuration that came with MetaQore: beside the package in a checkout, inside it in a wheel."""
+    beside = Path(__file__).resolve().parent.parent / "config"
+    return beside if beside.is_dir() else Path(__file__).resolve().parent / "_config"
 
 
 def load(overrides: Mapping[str, Any] | None = None, *, environ: Mapping[str, str] | None = None) -> Settings:

@@ -19,6 +19,7 @@ from urllib.parse import unquote
 from metaqore.audit.anchors import Standing, Trust
 from metaqore.audit.block import usable_processes
 from metaqore.audit.checkpoint import Checkpoint, VerifierKey, parse_checkpoint
+from metaqore.audit.compliance_check import run_check_report
 from metaqore.audit.database import open_database
 from metaqore.audit.export import ExportSource, export_lines
 from metaqore.audit.findings import CANNOT_TELL, INTACT, TAMPERED, Verdict
@@ -201,7 +202,10 @@ def _dispatch(given: argparse.Namespace) -> int:
         entry = Path(given.entry).read_bytes() if given.entry else None
         return run_check_receipt(Path(given.receipt).read_text(), trust, entry, say)
     log_given = given.db is not None or given.export is not None
-    source = open_source(given.db, given.export) if log_given or given.command != "consistency" else None
+    alone = not log_given and given.command in ("consistency", "check-report")
+    source = None if alone else open_source(given.db, given.export)
+    if given.command == "check-report":
+        return run_check_report(Path(given.report).read_text("utf-8"), trust, source, say)
     if given.command == "consistency":
         return run_consistency(Path(given.old).read_text(), Path(given.new).read_text(), source, trust, say)
     assert source is not None
@@ -255,6 +259,8 @@ def _parser() -> argparse.ArgumentParser:
     receipt = commands.add_parser("check-receipt", parents=[trusting], help="check a receipt")
     receipt.add_argument("receipt", metavar="FILE")
     receipt.add_argument("--entry", metavar="FILE", help="the bytes of the entry, to be compared")
+    report = commands.add_parser("check-report", parents=[log, trusting], help="check a report on controls")
+    report.add_argument("report", metavar="FILE", help="its JSON form")
     both = commands.add_parser(
         "consistency", parents=[log, trusting], help="check that one checkpoint continues another"
     )

@@ -28,11 +28,15 @@ MODULES = (
     "metaqore.audit.judge",
     "metaqore.audit.reconcile",
     "metaqore.audit.verify",
+    "metaqore.audit.compliance_query",
+    "metaqore.audit.compliance_evidence",
+    "metaqore.audit.compliance_frameworks",
+    "metaqore.audit.compliance_check",
     "metaqore.audit.offline",
 )
 
 _HEADER = '''#!/usr/bin/env python3
-"""Checks a MetaQore audit log, its receipts and checkpoints, without MetaQore.
+"""Checks a MetaQore audit log, its receipts, checkpoints and reports, without MetaQore.
 
     python3 {name} verify (--db DSN | --export FILE) --trust VKEY [--witness FILE] [--since CHECKPOINT]
     python3 {name} --help

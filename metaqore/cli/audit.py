@@ -13,6 +13,7 @@ from rich.progress import Progress
 
 from metaqore.audit.block import usable_processes
 from metaqore.audit.findings import CANNOT_TELL
+from metaqore.audit.compliance_check import run_check_report
 from metaqore.audit.offline import (
     cannot_tell,
     open_source,
@@ -138,6 +139,16 @@ def check_receipt_command(receipt: Path, trust: tuple[str, ...], entry: Path | N
     body = entry.read_bytes() if entry is not None else None
     sys.exit(run_check_receipt(receipt.read_text(), read_trust(trust), body, click.echo))
 
+
+@group.command("check-report")
+@_db
+@_export
+@_trust
+@click.argument("report", type=_FILE)
+def check_report_command(db: str | None, export: Path | None, trust: tuple[str, ...], report: Path) -> None:
+    """Check a report on controls (its JSON form): cited entries, proofs, states; with the log, the counts too."""
+    source = None if db is None and export is None else _open(db, export)
+    sys.exit(run_check_report(report.read_text("utf-8"), read_trust(trust), source, click.echo))
 
 
 @group.command("consistency")

@@ -16,6 +16,7 @@ from metaqore.store.connection import Connection
 from metaqore.store.engine import Database
 from metaqore.store.repositories import (
     audit,
+    compliance,
     delivery,
     hmcp,
     llm,
@@ -49,10 +50,12 @@ WRITERS: dict[type[Write], Writer] = {
     **delivery.WRITERS,
     **request_views.WRITERS,
     **privacy.WRITERS,
+    **compliance.WRITERS,
 }
 _ORDER = {kind: position for position, kind in enumerate(WRITERS)}
 READERS: dict[str, Callable[[Database, Connection], Any]] = {
     "audit": audit.AuditRows,
+    "compliance": compliance.ComplianceRows,
     "privacy": privacy.PrivacyRows,
     "psmp": psmp.PsmpRows,
     "security": security.SecurityRows,

@@ -1,8 +1,21 @@
 """Table definitions, one module per feature. Importing this package fills ``base.metadata``."""
 
-from metaqore.store.tables import audit, delivery, hmcp, llm, psmp, psmp_approvals, psmp_holdings, requests, security
+from metaqore.store.tables import (
+    audit,
+    compliance,
+    delivery,
+    hmcp,
+    llm,
+    psmp,
+    psmp_approvals,
+    psmp_holdings,
+    requests,
+    security,
+    sinks,
+)
 from metaqore.store.tables.base import metadata
 
 __all__ = [
-    "audit", "delivery", "hmcp", "llm", "metadata", "psmp", "psmp_approvals", "psmp_holdings", "requests", "security",
+    "audit", "compliance", "delivery", "hmcp", "llm", "metadata", "psmp", "psmp_approvals", "psmp_holdings", "requests",
+    "security", "sinks",
 ]  # fmt: skip

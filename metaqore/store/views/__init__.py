@@ -7,6 +7,8 @@ import msgspec
 from metaqore.store.engine import Database
 from metaqore.store.views.audit import AuditViews
 from metaqore.store.views.budgets import BudgetViews
+from metaqore.store.views.compliance import ComplianceViews
+from metaqore.store.views.compliance_reports import ReportViews
 from metaqore.store.views.delivery import DeliveryViews
 from metaqore.store.views.health import HealthViews
 from metaqore.store.views.hmcp import HmcpViews
@@ -35,6 +37,8 @@ class Views(msgspec.Struct, frozen=True):
     aliases: AliasViews
     audit: AuditViews
     budgets: BudgetViews
+    compliance: ComplianceViews
+    reports: ReportViews
     provenance: ProvenanceViews
 
 
@@ -44,7 +48,7 @@ def build(database: Database) -> Views:
         RequestViews(database), PsmpViews(database), SecurityViews(database), HmcpViews(database),
         DeliveryViews(database), HealthViews(database), ApprovalViews(database), TimeViews(database),
         HoldingViews(database), AliasViews(database), AuditViews(database),
-        BudgetViews(database), ProvenanceViews(database),
+        BudgetViews(database), ComplianceViews(database), ReportViews(database), ProvenanceViews(database),
     )  # fmt: skip
 
 
