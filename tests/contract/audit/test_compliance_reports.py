@@ -130,8 +130,8 @@ def test_a_report_is_an_artifact_and_an_audit_entry_with_the_digest_of_its_docum
     about = json.loads(bytes(body))["about"]
     assert about["subject"] == result["report"]
     assert (about["details"]["digest"], about["details"]["met"]) == (result["digest"], result["summary"]["met"])
-    [(project, state, content)] = governed.sql(
-        "SELECT a.project, a.state, v.content FROM artifacts a JOIN artifact_versions v ON v.artifact = a.id "
+    [(project, content)] = governed.sql(
+        "SELECT a.project, v.content FROM artifacts a JOIN artifact_versions v ON v.artifact = a.id "
         "WHERE a.type = 'compliance_report'"
     )
     assert project == project_of(ORGANIZATION)
