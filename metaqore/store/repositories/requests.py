@@ -60,8 +60,9 @@ class RequestRows:
             f"WHERE queue = ? AND {_OPEN} AND seq > ? AND kind IN ({placeholders(len(kinds))}) "
             "AND (ordering_key IS NOT NULL OR (available_at <= ? AND (state = 'accepted' OR lease_until <= ?))) "
             f"{f'AND (ordering_key IS NULL OR ordering_key NOT IN ({placeholders(len(but))})) ' if but else ''}"
-            "ORDER BY seq LIMIT ?",
-            queue, after, *kinds, now, now, *but, limit,
+            # A number of ours. SQLite plans by the value of a bound LIMIT, so it would prepare again for every look.
+            f"ORDER BY seq LIMIT {limit:d}",
+            queue, after, *kinds, now, now, *but,
         )  # fmt: skip
         return [
             OpenRequest(request=request, state=_STATES[row[12]], available_at=row[13], lease_until=row[14])
