@@ -127,13 +127,15 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
             {"in": "header", "name": name, "schema": HEADERS[name][0], "description": HEADERS[name][1]}
             for name in takes
         ]
-        doc = {"parameters": parameters} if parameters else {}
 
         def decorate(function: Any) -> Any:
             setattr(function, SCOPE, scope)
             if "If-None-Match" in takes and function.__name__ == "get":
                 self.alt_response(304, description="Not modified since")(function)
-            return _documented(function, self.doc(operationId=name, security=[{"apiKey": [scope]}], **doc))
+            # Beside those of the query: given to ``doc`` they would take their place.
+            function._apidoc = deepcopy(getattr(function, "_apidoc", {}))
+            function._apidoc.setdefault("arguments", {}).setdefault("parameters", []).extend(parameters)
+            return _documented(function, self.doc(operationId=name, security=[{"apiKey": [scope]}]))
 
         return decorate
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from api.door import caller, door
+from metaqore.clock import now_ms
 from metaqore.errors import NotFound
-from metaqore.psmp.checkpoints import Place, parse_point
+from metaqore.psmp.checkpoints import SKEW_MS, Place, parse_point, refuse
 from metaqore.store.views.psmp import PsmpViews
 from metaqore.store.views.psmp_time import PastViews
 
@@ -21,6 +22,30 @@ def place_of(project: str, text: str | None, field: str) -> Place:
     if found is None:
         raise NotFound(f"project {project} does not exist")
     return found
+
+
+def moment_of(project: str, as_of: str | None) -> Place | None:
+    """Return where a moment of a project is; None for the present.
+
+    Raises:
+        NotFound: there is no such project.
+        InvalidInput: it has no such moment.
+    """
+    return None if as_of is None else place_of(project, as_of, "as_of")
+
+
+def time_of(as_of: str) -> int:
+    """Return the time, in milliseconds, that is meant for all projects of an organization.
+
+    Raises:
+        InvalidInput: it is no time, or yet to come.
+    """
+    point = parse_point(as_of)
+    if point.kind != "time":
+        refuse("as_of", "a position or a checkpoint is one of a single project's history: give a time")
+    if int(point.value) > now_ms() + SKEW_MS:
+        refuse("as_of", f"{as_of} is yet to come")
+    return int(point.value)
 
 
 def views_at(project: str, as_of: str | None) -> PsmpViews | PastViews:

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from api.door import caller, door
+from api.moments import place_of
 from metaqore.errors import MetaQoreError
 
 log = structlog.get_logger(__name__)
@@ -18,6 +19,7 @@ _NOT_NOW: Mapping[str, Any] = {
     "summary": "Read /api/v1/proposals/{proposal} for the ways out of this.", "minimal_core": [],
     "core_is_minimal": False, "remedies": [], "complete": False,
 }  # fmt: skip
+_AS_IT_WAS = "This is how it was; read the report without as_of for the ways out of it now."
 
 
 def with_remedies(blocked: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -28,8 +30,34 @@ def with_remedies(blocked: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def without_remedies(blocked: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the proposals that were blocked at an earlier moment; what could have been done then is not tried now."""
-    then = {**_NOT_NOW, "summary": "This is how it was; read the report without as_of for the ways out of it now."}
-    return [{**item, **then} for item in blocked]
+    return [{**item, **_NOT_NOW, "summary": _AS_IT_WAS} for item in blocked]
+
+
+def proposal(identifier: str, as_of: str | None) -> dict[str, Any] | None:
+    """Return a proposal as it is now, with its report, or as it was, with the conflicts that stood then.
+
+    None where there is none, or was none yet.
+
+    Raises:
+        InvalidInput: its project has no such moment.
+    """
+    who, reports = caller().organization, door().engine.reports
+    if as_of is None:
+        return reports.proposal(who, identifier)
+    found = reports.kept(who, identifier)
+    if found is None:
+        return None
+    at = place_of(found["project"], as_of, "as_of").position
+    then = door().views.time.at(at).proposal(who, identifier)
+    if then is None:
+        return None
+    approval = door().views.approvals.open_for(who, identifier, at)
+    report = None
+    if then["state"] == "blocked" and then["report"] is not None:
+        left = {conflict["id"] for conflict in then["conflicts"]}
+        conflicts = [conflict for conflict in then["report"]["conflicts"] if conflict["id"] in left]
+        report = {**then["report"], **_NOT_NOW, "summary": _AS_IT_WAS, "conflicts": conflicts}
+    return {**found, "state": then["state"], "approval": approval, "blocking_report": report}
 
 
 def present(report: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 
 from api.schemas.moments import PastPageQuery
 from api.schemas.psmp_parts import ClaimsField, DependencySchema, ReadSchema, RequirementSchema, pointers
-from api.schemas.strict import Integer, Moment, PageQuery, choice, text
+from api.schemas.strict import Integer, Moment, choice, text
 from metaqore.errors import InvalidInput
 from metaqore.psmp.catalogue import MODES, Severity, Strategy
 from metaqore.psmp.declaration import (
@@ -73,7 +73,7 @@ class ProjectPatchSchema(Schema):
     metadata = objects(allow_none=True)
 
 
-class ProjectQuery(PageQuery):
+class ProjectQuery(PastPageQuery):
     """Which projects."""
 
     state = state_of(load_default=None)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields, validate
 
+from api.schemas.moments import PastPageQuery
 from api.schemas.psmp import objects
-from api.schemas.strict import Moment, PageQuery, choice
+from api.schemas.strict import Moment, choice
 
 APPROVAL_STATES = ("open", "approved", "denied", "expired", "withdrawn")
 _HASH = "sha256:… of what an approval lets through, and of nothing else"
@@ -32,7 +33,7 @@ class ApprovalSchema(Schema):
     answered_at = Moment(required=True, allow_none=True)
 
 
-class ApprovalQuery(PageQuery):
+class ApprovalQuery(PastPageQuery):
     """Which approvals."""
 
     project = fields.String(load_default=None)

@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 from marshmallow import Schema, fields, validate
 
+from api.schemas.moments import PastPageQuery
 from api.schemas.psmp_parts import ClaimsField, ClaimsSchema, ReferenceSchema
-from api.schemas.strict import Integer, Moment, PageQuery, choice, text
+from api.schemas.strict import Integer, Moment, choice, text
 from metaqore.psmp.intents import MAX_EXPIRES_S, MAX_PURPOSE, MAX_TOUCHES, Announce, check
 
 INTENT_STATES = ("open", "fulfilled", "withdrawn", "expired")
@@ -51,7 +52,7 @@ class IntentSchema(Schema):
     updated_at = Moment(required=True)
 
 
-class IntentQuery(PageQuery):
+class IntentQuery(PastPageQuery):
     """Which intents."""
 
     state = choice(*INTENT_STATES, load_default="open")
@@ -77,8 +78,14 @@ class ManifestEntrySchema(Schema):
         "run", "build", required=True,
         metadata={"description": "runtime and dev requirements meet in run, build requirements only each other"},
     )  # fmt: skip
-    constraint = fields.String(required=True, metadata={"description": "One specifier that says what all say"})
-    satisfiable = fields.Boolean(required=True)
+    constraint = fields.String(
+        required=True, allow_none=True, metadata={"description": "One specifier that says what all say"}
+    )
+    satisfiable = fields.Boolean(required=True, allow_none=True)
+    undecided = fields.Boolean(
+        required=True,
+        metadata={"description": "true: solving it takes more than one page may; ask for it with a page_size of 1"},
+    )
     witness = fields.String(required=True, allow_none=True, metadata={"description": "A version that satisfies all"})
     core = fields.List(
         fields.String(), required=True,

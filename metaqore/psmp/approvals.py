@@ -21,9 +21,10 @@ from metaqore.audit.tags import Tag
 from metaqore.clock import to_rfc3339
 from metaqore.errors import InvalidInput
 from metaqore.ids import new_id
-from metaqore.messages import AuditNote, EventNote, Outcome, Request, Verdict, Write, failed
+from metaqore.messages import AuditNote, EventNote, Outcome, Request, Verdict, failed
 from metaqore.psmp import proposals
 from metaqore.psmp.again import decide_again
+from metaqore.psmp.effects import Change
 from metaqore.psmp.policy import Policy
 from metaqore.psmp.proposals import CloseApproval, Proposal, ProposalReads
 
@@ -64,7 +65,7 @@ class ApprovalReads(ProposalReads, Protocol):
         """Return the approval that is open for a subject."""
 
 
-class OpenApproval(Write, frozen=True):
+class OpenApproval(Change, frozen=True):
     """Effect: a question is put to a person. ``base`` is JSON text."""
 
     id: str

@@ -33,10 +33,15 @@ class Point(msgspec.Struct, frozen=True):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a moment is in a project's history. ``present`` is the position at which the project stands."""
+    """Where a moment is in a project's history.
+
+    ``present`` is the position at which the project stands. ``at`` is the time (milliseconds) of the moment; a position
+    lasts until the next one, and that is its time.
+    """
 
     position: int
     present: int
+    at: int
     checkpoint: str | None = None
 
 
@@ -62,6 +67,8 @@ class SaveCheckpoint(Write, frozen=True):
     created_by: str
     at: int
     expires_at: int | None
+    #: Where the project stood when it was named.
+    since: int
 
 
 class DeleteCheckpoint(Write, frozen=True):
@@ -145,8 +152,9 @@ def _create(request: Request, reads: PointReads, now: int) -> Outcome:
     if reads.checkpoint_named(project, name) is not None:
         raise Conflict(f"checkpoint {name!r} exists already in this project: take another name, or delete it first")
     write = SaveCheckpoint(
-        new_id("chk"), request.organization, project, name, note, place.position, request.principal, now, expires_at
-    )
+        new_id("chk"), request.organization, project, name, note, place.position, request.principal, now, expires_at,
+        place.present,
+    )  # fmt: skip
     result = {
         "id": write.id, "project": project, "name": name, "note": note, "position": place.position,
         "created_by": request.principal, "created_at": now, "expires_at": expires_at,

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from metaqore.messages import Write
+from metaqore.psmp.effects import Change
 from metaqore.psmp.manifest import Held, Holder, Slot
 from metaqore.psmp.model import Head
 from metaqore.psmp.ownership import Field
@@ -96,7 +97,7 @@ class SetHolds(Write, frozen=True):
     holds: int
 
 
-class NewIntent(Write, frozen=True):
+class NewIntent(Change, frozen=True):
     """Effect: an intent is announced. JSON text in ``body`` and ``remaining``."""
 
     id: str
@@ -112,7 +113,7 @@ class NewIntent(Write, frozen=True):
     at: int
 
 
-class ChangeIntent(Write, frozen=True):
+class ChangeIntent(Change, frozen=True):
     """Effect: an intent is fulfilled, in part or in full, or withdrawn; what is not open claims nothing."""
 
     id: str
@@ -130,6 +131,11 @@ def holds_in(policy: Policy, state: str) -> bool:
     """Return whether an artifact in this state of its lifecycle may hold anything: not if it is deprecated or gone."""
     meaning = policy.artifact.state(state)
     return meaning.as_dependency in ("sound", "blocked") and not meaning.tombstone
+
+
+def holding_states(policy: Policy) -> list[str]:
+    """Return the states in which an artifact's head holds."""
+    return [state for state in policy.artifact.states if holds_in(policy, state)]
 
 
 class HoldingReads(Protocol):

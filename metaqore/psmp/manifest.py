@@ -30,6 +30,9 @@ MAX_REQUIREMENTS = 256
 #: Different specifiers that are solved for one declaration, over all packages that it names: about half a second of the
 #: write lock where each is new, which only a project made for it comes near.
 MAX_SPECIFIERS = 512
+#: Bounds (``>=2`` is one) that are solved for one page of a manifest: about a second.
+MAX_BOUNDS = 1024
+_BOUNDS = re.compile(r"[^\s,|]+")
 _MAX_ALTERNATIVES = 16
 #: Others with which each bound of a narrowed specifier is tried; beside more it becomes a single version.
 _MAX_NARROWED = 64
@@ -202,13 +205,31 @@ def joint(ecosystem: Ecosystem, specifiers: Iterable[str]) -> str:
     return " || ".join(dict.fromkeys(" ".join(each) for each in shown)) or "*"
 
 
-def summary(ecosystem: Ecosystem, specifiers: Sequence[str]) -> dict[str, Any]:
-    """Return what the manifest says of a slot with these specifiers."""
-    solution = solved(ecosystem, tuple(sorted(set(specifiers))))
-    core = [sorted(set(specifiers))[at] for at in solution.core]
+class Budget:
+    """How much is still solved for one page of a manifest: bounds (``>=2`` is one), of all packages together."""
+
+    def __init__(self, bounds: int = MAX_BOUNDS) -> None:
+        self._left = bounds
+
+    def allows(self, specifiers: Sequence[str]) -> bool:
+        """Take what solving these costs; False where it is more than is left, and then nothing is taken."""
+        cost = sum(len(_BOUNDS.findall(text)) or 1 for text in specifiers)
+        if cost > self._left:
+            return False
+        self._left -= cost
+        return True
+
+
+def summary(ecosystem: Ecosystem, specifiers: Sequence[str], budget: Budget) -> dict[str, Any]:
+    """Return what the manifest says of a slot with these specifiers; it is undecided where the budget is used up."""
+    texts = sorted(set(specifiers))
+    if len(texts) > MAX_SPECIFIERS or not budget.allows(texts):
+        return {"constraint": None, "satisfiable": None, "undecided": True, "witness": None, "core": []}
+    solution = solved(ecosystem, tuple(texts))
     return {
         "constraint": joint(ecosystem, specifiers),
         "satisfiable": solution.satisfiable,
+        "undecided": False,
         "witness": solution.witness,
-        "core": core,
+        "core": [texts[at] for at in solution.core],
     }

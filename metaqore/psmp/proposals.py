@@ -10,9 +10,9 @@ import msgspec
 from metaqore.audit.tags import Tag
 from metaqore.canonical import canonical_json, sha256_hex
 from metaqore.errors import InvalidInput
-from metaqore.messages import AuditNote, EventNote, Outcome, Request, Verdict, Write, failed
+from metaqore.messages import AuditNote, EventNote, Outcome, Request, Verdict, failed
 from metaqore.psmp.conditions import CONDITIONS, head_of, or_unmet, unmet
-from metaqore.psmp.effects import CloseProposal, ResolveConflicts
+from metaqore.psmp.effects import Change, CloseProposal, ResolveConflicts
 from metaqore.psmp.ports import PsmpReads
 
 #: What names a conflict from one decision to the next: its class, and the JSON pointer of its cause.
@@ -43,7 +43,7 @@ class ProposalReads(PsmpReads, Protocol):
         """Return a proposal with the payload of its request."""
 
 
-class CloseApproval(Write, frozen=True):
+class CloseApproval(Change, frozen=True):
     """Effect: an approval that is open is answered, or nobody needs an answer any more."""
 
     id: str

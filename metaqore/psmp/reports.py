@@ -125,17 +125,13 @@ class Reports:
             report = (
                 self._report(reads, found, time.monotonic() + self._proposal_s) if found.state == "blocked" else None
             )
-        return {
-            "id": found.id,
-            "project": found.project,
-            "state": found.state,
-            "author": found.author,
-            "request": found.request,
-            "declaration": declared(found.payload),
-            "content_hash": content_hash(found.payload),
-            "approval": found.approval,
-            "blocking_report": report,
-        }
+        return {**_shown(found), "blocking_report": report}
+
+    def kept(self, organization: str, proposal: str) -> dict[str, Any] | None:
+        """Return a proposal with its declaration alone."""
+        with self._reading() as reads:
+            found = reads.proposal(organization, proposal)
+        return None if found is None else _shown(found)
 
     def of(self, organization: str, proposals: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return the reports of proposals that are blocked, by id; none for what there was no time for."""
@@ -181,6 +177,14 @@ class Reports:
         if "merge_conflicts" in present.result.get("blocking_report", {}):
             report["merge_conflicts"] = present.result["blocking_report"]["merge_conflicts"]
         return report
+
+
+def _shown(found: Proposal) -> dict[str, Any]:
+    return {
+        "id": found.id, "project": found.project, "state": found.state, "author": found.author,
+        "request": found.request, "declaration": declared(found.payload),
+        "content_hash": content_hash(found.payload), "approval": found.approval,
+    }  # fmt: skip
 
 
 def _causes(trial: Trial, scene: Scene, proposal: Proposal, conflicts: Sequence[Mapping[str, Any]]) -> list[Cause]:
@@ -295,6 +299,8 @@ def _as_adaptive(core: Core, scene: Scene) -> str:
     classes = {conflict["class"] for cause in core.causes for conflict in cause.conflicts}
     if classes & {"version_mismatch", "parallel_creation", "content_conflict"}:
         return f"Let the engine merge it with version {scene.head}."
+    if "constraint_conflict" in classes:
+        return "Let the engine narrow its requirements to what all others accept."
     if "duplicate_work" in classes:
         return "Let the engine admit it with a link to what is the same."
     return "Let the engine admit it with a record of its warnings, as in an adaptive project."

@@ -10,25 +10,38 @@ from flask.views import MethodView
 from api import paging
 from api.blueprint import Blueprint
 from api.door import caller, door
+from api.moments import place_of
 from api.schemas import psmp_approvals as schemas
+from api.schemas.moments import AsOfQuery
 from api.schemas.requests import PromiseSchema, RequestSchema
 from api.schemas.strict import page_of
 from api.submit import submit
 from metaqore.errors import NotFound
+from metaqore.psmp.checkpoints import refuse
 
 blp = Blueprint("approvals", __name__, url_prefix="/api/v1/approvals", description="What waits for a person's word")
 
 
-def approval_of(approval: str) -> Any:
-    """Return an approval's row.
+def approval_of(approval: str, as_of: str | None = None) -> Any:
+    """Return an approval's row, now or as of a moment of its project.
 
     Raises:
         NotFound: there is none in the caller's organization.
+        InvalidInput: it has no such moment.
     """
-    row = door().views.approvals.approval(caller().organization, approval)
+    views = door().views.approvals
+    row = views.approval(caller().organization, approval)
+    if row is not None and as_of is not None:
+        row = views.approval(caller().organization, approval, at=_position(row["project"], as_of))
     if row is None:
         raise NotFound(f"approval {approval} does not exist")
     return row
+
+
+def _position(project: str | None, as_of: str) -> int:
+    if project is None:
+        refuse("as_of", "a moment is one of a project's history, and this belongs to none: name the project")
+    return place_of(project, as_of, "as_of").position
 
 
 def _answer(approval: str, answer: str, body: dict[str, Any]) -> Response:
@@ -47,9 +60,10 @@ class Approvals(MethodView):
     @blp.response(200, page_of(schemas.ApprovalSchema))
     def get(self, query: dict[str, Any]) -> dict[str, Any]:
         """List approvals, the newest first"""
+        at = None if query["as_of"] is None else _position(query["project"], query["as_of"])
         page = door().views.approvals.approvals(
             caller().organization, project=query["project"], state=query["state"],
-            after=paging.after(query["page_token"], str), limit=query["page_size"],
+            after=paging.after(query["page_token"], str), limit=query["page_size"], at=at,
         )  # fmt: skip
         return paging.envelope(page)
 
@@ -59,11 +73,12 @@ class Approval(MethodView):
     """One approval."""
 
     @blp.operation("getApproval", "artifacts:read")
+    @blp.arguments(AsOfQuery, location="query")
     @blp.response(200, schemas.ApprovalSchema)
     @blp.problems(404)
-    def get(self, approval: str) -> Any:
-        """Read an approval; what it is about is at /proposals/{subject}"""
-        return approval_of(approval)
+    def get(self, query: dict[str, Any], approval: str) -> Any:
+        """Read an approval, now or as of a moment; what it is about is at /proposals/{subject}"""
+        return approval_of(approval, query["as_of"])
 
 
 @blp.route("/<approval>/approve")

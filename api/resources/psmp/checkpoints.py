@@ -10,14 +10,20 @@ from flask.views import MethodView
 from api import diffs, paging
 from api.blueprint import Blueprint
 from api.door import caller, door
-from api.moments import place_of
+from api.moments import moment_of, place_of
 from api.schemas import psmp_time as schemas
+from api.schemas.moments import AsOfQuery, PastPageQuery
 from api.schemas.requests import PromiseSchema, RequestSchema
-from api.schemas.strict import PageQuery, page_of
+from api.schemas.strict import page_of
 from api.submit import run, submit
 from metaqore.errors import NotFound
 
 blp = Blueprint("history", __name__, url_prefix="/api/v1/projects", description="What was, and how to go back to it")
+
+
+def _position(project: str, as_of: str | None) -> int | None:
+    then = moment_of(project, as_of)
+    return None if then is None else then.position
 
 
 @blp.route("/<project>/checkpoints")
@@ -25,15 +31,17 @@ class Checkpoints(MethodView):
     """Named moments of a project."""
 
     @blp.operation("listCheckpoints", "projects:read")
-    @blp.arguments(PageQuery, location="query")
+    @blp.arguments(PastPageQuery, location="query")
     @blp.response(200, page_of(schemas.ProjectCheckpointSchema))
     @blp.problems(404)
     def get(self, query: dict[str, Any], project: str) -> dict[str, Any]:
         """List the checkpoints of a project"""
         place_of(project, None, "project")
-        after = paging.after(query["page_token"], str)
-        who = caller().organization
-        return paging.envelope(door().views.time.checkpoints(who, project, after=after, limit=query["page_size"]))
+        after, at = paging.after(query["page_token"], str), _position(project, query["as_of"])
+        page = door().views.time.checkpoints(
+            caller().organization, project, after=after, limit=query["page_size"], at=at
+        )
+        return paging.envelope(page)
 
     @blp.operation("createCheckpoint", "projects:write", "Idempotency-Key")
     @blp.arguments(schemas.NewProjectCheckpointSchema)
@@ -53,11 +61,13 @@ class Checkpoint(MethodView):
     """One checkpoint."""
 
     @blp.operation("getCheckpoint", "projects:read")
+    @blp.arguments(AsOfQuery, location="query")
     @blp.response(200, schemas.ProjectCheckpointSchema)
     @blp.problems(404)
-    def get(self, project: str, checkpoint: str) -> Any:
-        """Read a checkpoint"""
-        row = door().views.time.checkpoint(caller().organization, project, checkpoint)
+    def get(self, query: dict[str, Any], project: str, checkpoint: str) -> Any:
+        """Read a checkpoint, now or as of a moment"""
+        at = _position(project, query["as_of"])
+        row = door().views.time.checkpoint(caller().organization, project, checkpoint, at=at)
         if row is None:
             raise NotFound(f"checkpoint {checkpoint} does not exist")
         return row

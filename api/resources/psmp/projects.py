@@ -11,7 +11,7 @@ from api.answers import labels
 from api.blueprint import MERGE_PATCH, Blueprint
 from api.door import authority, caller, door
 from api.merge_patch import merged
-from api.moments import views_at
+from api.moments import time_of, views_at
 from api.preconditions import expected_version, tag, unchanged
 from api.schemas import psmp as schemas
 from api.schemas.moments import AsOfQuery, PastPageQuery
@@ -43,12 +43,11 @@ class Projects(MethodView):
     @blp.arguments(schemas.ProjectQuery, location="query")
     @blp.response(200, page_of(schemas.ProjectSchema))
     def get(self, query: dict[str, Any]) -> dict[str, Any]:
-        """List projects"""
-        page = door().views.psmp.projects(
-            caller().organization, state=query["state"], after=paging.after(query["page_token"], str),
-            limit=query["page_size"],
-        )  # fmt: skip
-        return paging.envelope(page)
+        """List projects, now or as of a time"""
+        asked = {"state": query["state"], "after": paging.after(query["page_token"], str), "limit": query["page_size"]}
+        if query["as_of"] is None:
+            return paging.envelope(door().views.psmp.projects(caller().organization, **asked))
+        return paging.envelope(door().views.time.projects(caller().organization, time_of(query["as_of"]), **asked))
 
     @blp.operation("createProject", "projects:write", "Idempotency-Key")
     @blp.arguments(schemas.NewProjectSchema)

@@ -7,10 +7,12 @@ from typing import Any
 from flask import Response
 from flask.views import MethodView
 
+from api import reports
 from api.blueprint import Blueprint
 from api.door import caller, door
 from api.preconditions import conditional
 from api.schemas import psmp_reports as schemas
+from api.schemas.moments import AsOfQuery
 from api.schemas.requests import PromiseSchema, RequestSchema
 from api.submit import submit
 from metaqore.errors import NotFound
@@ -23,11 +25,12 @@ class Proposal(MethodView):
     """One blocked proposal."""
 
     @blp.operation("getProposal", "artifacts:read")
+    @blp.arguments(AsOfQuery, location="query")
     @blp.response(200, schemas.ProposalSchema)
     @blp.problems(404)
-    def get(self, proposal: str) -> Any:
-        """Read what was declared, what stands in its way now, and the ways out of it"""
-        found = door().engine.reports.proposal(caller().organization, proposal)
+    def get(self, query: dict[str, Any], proposal: str) -> Any:
+        """Read what was declared, what stands in its way now, or stood as of a moment, and the ways out of it"""
+        found = reports.proposal(proposal, query["as_of"])
         if found is None:
             raise NotFound(f"proposal {proposal} does not exist")
         return found

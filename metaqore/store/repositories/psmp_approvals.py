@@ -13,6 +13,7 @@ from metaqore.psmp.proposals import CloseApproval, Proposal
 from metaqore.store.bulk import BulkInsert, BulkUpdate
 from metaqore.store.connection import Connection
 from metaqore.store.engine import Database
+from metaqore.store.repositories import psmp_time as past
 from metaqore.store.rows import many, one
 from metaqore.store.sealed import open_payload
 from metaqore.store.tables import psmp_approvals as a
@@ -20,7 +21,7 @@ from metaqore.store.tables import psmp_approvals as a
 _open = BulkInsert(
     a.approvals,
     "id organization project subject_kind subject content_hash base needed_scope reason state author requested_by "
-    "expires_at created_at",
+    "expires_at created_at position",
 )
 _close = BulkUpdate(a.approvals, "state answered_by answer answered_at", "id")
 
@@ -101,13 +102,14 @@ def _open_approvals(_db: Database, connection: Connection, writes: Sequence[Open
         connection,
         [
             (w.id, w.organization, w.project, w.subject_kind, w.subject, w.content_hash, w.base, w.needed_scope,
-             w.reason, "open", w.author, w.requested_by, w.expires_at, w.at)
+             w.reason, "open", w.author, w.requested_by, w.expires_at, w.at, w.position)
             for w in writes
         ],
     )  # fmt: skip
 
 
-def _close_approvals(_db: Database, connection: Connection, writes: Sequence[CloseApproval]) -> None:
+def _close_approvals(db: Database, connection: Connection, writes: Sequence[CloseApproval]) -> None:
+    past.keep_approvals(db, connection, writes)
     _close(connection, [(w.state, w.by, w.answer, w.at, w.id) for w in writes])
 
 

@@ -16,6 +16,7 @@ from metaqore.psmp.ownership import Field
 from metaqore.store.bulk import BulkInsert, BulkUpdate, chunks, placeholders
 from metaqore.store.connection import Connection
 from metaqore.store.engine import Database
+from metaqore.store.repositories import psmp_time as past
 from metaqore.store.rows import many
 from metaqore.store.tables import psmp_holdings as t
 
@@ -30,7 +31,8 @@ _CLAIM_COLUMNS = ", ".join(_CLAIM.split())
 _field = BulkInsert(t.field_managers, "artifact pointer manager value_hash since")
 _intent = BulkInsert(
     t.intents,
-    "id organization project principal purpose state body remaining request_id seq expires_at created_at updated_at",
+    "id organization project principal purpose state body remaining request_id seq expires_at created_at updated_at "
+    "position",
 )
 _change_intent = BulkUpdate(t.intents, "state remaining updated_at", "id")
 
@@ -270,17 +272,19 @@ def _new_intents(db: Database, connection: Connection, writes: Sequence[holdings
         connection.exec_driver_sql(db.sql(f"DELETE FROM claims WHERE holder IN ({over})"), (project, now))
         sql = "UPDATE intents SET state = 'expired' WHERE project = ? AND state = 'open' AND expires_at <= ?"
         connection.exec_driver_sql(db.sql(sql), (project, now))
+    past.keep_intents(db, connection, writes)
     _intent(
         connection,
         [
             (w.id, w.organization, w.project, w.principal, w.purpose, "open", w.body, w.remaining, w.request_id, w.seq,
-             w.expires_at, w.at, w.at)
+             w.expires_at, w.at, w.at, w.position)
             for w in writes
         ],
     )  # fmt: skip
 
 
-def _change_intents(_db: Database, connection: Connection, writes: Sequence[holdings.ChangeIntent]) -> None:
+def _change_intents(db: Database, connection: Connection, writes: Sequence[holdings.ChangeIntent]) -> None:
+    past.keep_intents(db, connection, writes)
     last = {w.id: w for w in writes}
     _change_intent(connection, [(w.state, w.remaining, w.at, w.id) for w in last.values()])
 

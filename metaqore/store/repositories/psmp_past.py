@@ -57,22 +57,29 @@ def place(
         return None
     present: int = rows[0][0]
     if point is None:
-        return Place(present, present)
+        return Place(present, present, now)
     if point.kind == "position":
         if int(point.value) > present:
             refuse(field, f"the project is at position {present}, not yet at {point.value}")
-        return Place(int(point.value), present)
+        return Place(int(point.value), present, _until(query, project, int(point.value), now))
     if point.kind == "time":
         if int(point.value) > now + SKEW_MS:
             refuse(field, f"{to_rfc3339(int(point.value))} is yet to come")
-        return Place(_at_time(query, project, int(point.value), present), present)
+        return Place(at_time(query, project, int(point.value), present), present, int(point.value))
     found = _checkpoint(query, "id" if str(point.value).startswith("chk_") else "name", project, str(point.value))
     if found is None:
         refuse(field, f"this project has no checkpoint {point.value!r}")
-    return Place(found.position, present, found.id)
+    return Place(found.position, present, _until(query, project, found.position, now), found.id)
 
 
-def _at_time(query: Query, project: str, at: int, present: int) -> int:
+def _until(query: Query, project: str, position: int, now: int) -> int:
+    """Return when the position after this one came, or the present time."""
+    rows = query("SELECT at FROM project_history WHERE project = ? AND last > ? ORDER BY last LIMIT 1",
+                 (project, position))  # fmt: skip
+    return int(rows[0][0]) if rows else now
+
+
+def at_time(query: Query, project: str, at: int, present: int) -> int:
     """Return the last position of the last commit until a time: times never fall, so halving finds it."""
     found, low, high = 0, 1, present
     while low <= high:

@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 
 from metaqore.messages import Write
-from metaqore.psmp import effects
+from metaqore.psmp import effects, holdings
 from metaqore.psmp.checkpoints import Checkpoint, DeleteCheckpoint, Place, Point, SaveCheckpoint
 from metaqore.psmp.diff import Member
 from metaqore.psmp.effects import Change, Step
-from metaqore.store.bulk import BulkInsert, BulkUpdate, chunks, placeholders
+from metaqore.psmp.proposals import CloseApproval
+from metaqore.store.bulk import BulkInsert, chunks, placeholders
 from metaqore.store.connection import Connection
 from metaqore.store.engine import Database
 from metaqore.store.repositories import psmp_past as past
@@ -24,9 +25,13 @@ _encode = msgspec.json.Encoder().encode
 _history = BulkInsert(t.project_history, "project last first at steps")
 _record = BulkInsert(t.record_history, "subject position project kind state was document changed_by at")
 _checkpoint = BulkInsert(
-    t.checkpoints, "id organization project name note position created_by created_at expires_at"
+    t.checkpoints, "id organization project name note position created_by created_at expires_at since"
 )  # fmt: skip
-_forget = BulkUpdate(t.checkpoints, "deleted_at", "id")
+#: Where its project stood is kept with it, so that the list of checkpoints can be looked back at, too.
+_FORGET = (
+    "UPDATE checkpoints SET deleted_at = ?, "
+    "deleted_position = (SELECT p.position FROM projects p WHERE p.id = checkpoints.project) WHERE id = ?"
+)
 
 #: Number the steps of each project and note the commit, in one statement.
 _POSTGRES = (
@@ -176,6 +181,22 @@ def keep_proposals(db: Database, connection: Connection, writes: Sequence[effect
     keep(db, connection, "proposals", [Record(w, w.id, "proposal", w.state, w.at) for w in writes])
 
 
+def keep_intents(
+    db: Database, connection: Connection, writes: Sequence[holdings.NewIntent] | Sequence[holdings.ChangeIntent]
+) -> None:
+    """Keep what intents are about to become."""
+    keep(db, connection, "intents", [
+        Record(w, w.id, "intent", w.state if isinstance(w, holdings.ChangeIntent) else "open", w.at,
+               document={"remaining": w.remaining})
+        for w in writes
+    ])  # fmt: skip
+
+
+def keep_approvals(db: Database, connection: Connection, writes: Sequence[CloseApproval]) -> None:
+    """Keep how approvals are about to end; those of no project have no history."""
+    keep(db, connection, "approvals", [Record(w, w.id, "approval", w.state, w.at, w.by) for w in writes if w.position])
+
+
 class PastRows:
     """See ``metaqore.psmp.checkpoints.PointReads`` and ``metaqore.psmp.restore.PastReads``."""
 
@@ -237,13 +258,15 @@ class PastRows:
 def _save_checkpoints(_db: Database, connection: Connection, writes: Sequence[SaveCheckpoint]) -> None:
     _checkpoint(
         connection,
-        [(w.id, w.organization, w.project, w.name, w.note, w.position, w.created_by, w.at, w.expires_at)
+        [(w.id, w.organization, w.project, w.name, w.note, w.position, w.created_by, w.at, w.expires_at,
+          w.since)
          for w in writes],
     )  # fmt: skip
 
 
-def _delete_checkpoints(_db: Database, connection: Connection, writes: Sequence[DeleteCheckpoint]) -> None:
-    _forget(connection, [(w.at, w.id) for w in writes])
+def _delete_checkpoints(db: Database, connection: Connection, writes: Sequence[DeleteCheckpoint]) -> None:
+    for w in writes:
+        connection.exec_driver_sql(db.sql(_FORGET), (w.at, w.id))
 
 
 WRITERS: dict[type[Write], Callable[[Database, Connection, Sequence[Any]], None]] = {

@@ -33,6 +33,8 @@ approvals = Table(
     number("expires_at"),
     number("created_at"),
     number("answered_at", null=True),
+    #: Since when it is there, in the history of its project.
+    number("position", default=0),
 )
 Index("ix_approvals_organization", approvals.c.organization, approvals.c.id)
 Index("ix_approvals_subject", approvals.c.subject_kind, approvals.c.subject)

@@ -76,6 +76,8 @@ intents = Table(
     number("expires_at"),
     number("created_at"),
     number("updated_at"),
+    #: Since when it is there, in the project's history.
+    number("position", default=0),
 )
 Index("ix_intents_project", intents.c.project, intents.c.id)
 Index("ix_intents_open", intents.c.project, intents.c.expires_at, sqlite_where=sql("state = 'open'"),

@@ -28,7 +28,7 @@ project_history = Table(
 record_history = Table(
     "record_history",
     metadata,
-    #: Id of an artifact, task, project, conflict or proposal.
+    #: Id of an artifact, task, project, conflict, proposal, intent or approval.
     key("subject"),
     number_key("position"),
     text("project"),
@@ -36,7 +36,7 @@ record_history = Table(
     #: The state it has from this position on, and the one it had before (null where it is new).
     text("state"),
     text("was", null=True),
-    #: JSON: its other columns, for what has no versions of its own (tasks, projects, conflicts).
+    #: JSON: its other columns, for what has no versions of its own (tasks, projects, conflicts, intents).
     text("document", null=True),
     text("changed_by", null=True),
     number("at"),
@@ -58,6 +58,9 @@ checkpoints = Table(
     number("expires_at", null=True),
     #: A deleted one keeps its row: audit entries and restores name it. Its name is free again.
     number("deleted_at", null=True),
+    #: Where the project stood when it was named, and when it was deleted.
+    number("since", default=0),
+    number("deleted_position", null=True),
 )
 Index("ix_checkpoints_project", checkpoints.c.project, checkpoints.c.id)
 Index("uq_checkpoints_name", checkpoints.c.project, checkpoints.c.name, unique=True,

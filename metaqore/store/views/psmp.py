@@ -13,7 +13,8 @@ from metaqore.store.views.lookup import Lookup, Page, Row, paged
 
 _ARTIFACT = "id, project, type, name, state, head, content_hash, label, created_by, updated_by, created_at, updated_at"
 _VERSION = (
-    "artifact, version, content, content_hash, label, base_version, body, request_id, created_by, created_at"
+    "artifact, version, content, content_hash, label, base_version, body, request_id, created_by, created_at, "
+    "position"
 )  # fmt: skip
 _CONFLICT = (
     "id, project, proposal, artifact, request_id, class, rule, severity, strategy, mode, state, evidence, "

@@ -1,112 +1,61 @@
-"""Look-ups of what heads require together, and of announced intents."""
+"""Look-ups of announced intents; those of the joint manifest come with them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from metaqore.psmp import manifest
-from metaqore.psmp.manifest import Slot
-from metaqore.store.connection import Connection
-from metaqore.store.engine import Database
-from metaqore.store.repositories.psmp_holdings import HoldingRows
-from metaqore.store.views.lookup import Lookup, Page, Row, paged
+from metaqore.store.repositories.psmp_past import FOREVER, state_at
+from metaqore.store.views.lookup import Page, Row, paged
+from metaqore.store.views.psmp_manifest import ManifestViews
 
-#: Artifacts that the manifest names for each specifier; how many have it is not counted.
-MAX_HOLDERS = 20
-_INTENT = (
-    "id, project, principal, purpose, state, body, remaining, request_id, expires_at, created_at, updated_at"
-)  # fmt: skip
 _decode = msgspec.json.decode
 
 
-class _Rows(HoldingRows):
-    def __init__(self, database: Database, connection: Connection) -> None:
-        self._db, self._connection = database, connection
-
-
-class HoldingViews(Lookup):
+class HoldingViews(ManifestViews):
     """Look-ups of what heads and open intents hold."""
 
-    def intent(self, organization: str, intent: str, *, now: int) -> Row | None:
-        """Return one intent, in the state that it has ``now``."""
-        row = self.row(f"SELECT {_INTENT} FROM intents WHERE id = ? AND organization = ?", (intent, organization))
-        return None if row is None else _shown(row, now)
+    def intent(self, organization: str, intent: str, *, now: int, at: int | None = None) -> Row | None:
+        """Return one intent; None where there is none, or was none yet.
+
+        Args:
+            now: the time at which it is looked at, in milliseconds: an intent expires.
+            at: a position in its project's history; without it, the intent is as it is now.
+        """
+        found = self._intents("i.id = ? AND i.organization = ?", [intent, organization], None, now, at, 1)
+        return found[0] if found else None
 
     def intents(
-        self, organization: str, project: str, *, state: str | None, now: int, after: str | None, limit: int
-    ) -> Page:
-        """Return the intents of a project in the order in which they were announced; ``state`` is that of ``now``."""
-        conditions, values = ["project = ?", "organization = ?"], [project, organization]
-        if state in ("open", "expired"):
-            conditions.append("state = 'open' AND expires_at > ?" if state == "open" else
-                              "(state = 'expired' OR (state = 'open' AND expires_at <= ?))")  # fmt: skip
-            values.append(now)  # type: ignore[arg-type]
-        elif state is not None:
-            conditions.append("state = ?")
-            values.append(state)
-        if after is not None:
-            conditions.append("id > ?")
-            values.append(after)
-        sql = f"SELECT {_INTENT} FROM intents WHERE {' AND '.join(conditions)} ORDER BY id LIMIT ?"
-        found = paged(self.rows(sql, [*values, limit + 1]), "id", limit)
-        return Page([_shown(row, now) for row in found.items], found.last)
+        self, organization: str, project: str, *, state: str | None, now: int, after: str | None, limit: int,
+        at: int | None = None,
+    ) -> Page:  # fmt: skip
+        """Return the intents of a project in the order in which they were announced; see ``intent``."""
+        where, values = "i.project = ? AND i.organization = ? AND i.id > ?", [project, organization, after or ""]
+        return paged(self._intents(where, values, state, now, at, limit + 1), "id", limit)
 
-    def manifest(self, project: str, *, after: str | None, limit: int) -> Page:
-        """Return what the heads of a project require together, a package an item, in the order of their names."""
-        with self._db.read() as connection:
-            slots = self._slots(connection, project, after, limit + 1)
-            shown = [self._item(connection, slot) for slot in slots[:limit]]
-        return Page(shown, _key(slots[limit - 1]) if len(slots) > limit else None)
-
-    def _slots(self, connection: Connection, project: str, after: str | None, limit: int) -> list[Slot]:
-        # From one package to the next by index, however many artifacts require one.
-        last = tuple(after.split("|")) if after is not None else ("", "", "")
-        found: list[Slot] = []
-        while len(found) < limit:
-            rows = connection.exec_driver_sql(
-                self._db.sql(
-                    "SELECT ecosystem, package, environment FROM artifact_requirements WHERE project = ? AND "
-                    "(ecosystem, package, environment) > (?, ?, ?) ORDER BY ecosystem, package, environment LIMIT 1"
-                ),
-                (project, *last),
-            ).fetchall()
-            if not rows:
-                break
-            last = (rows[0][0], rows[0][1], rows[0][2])
-            found.append(Slot(project, *rows[0]))
-        return found
-
-    def _item(self, connection: Connection, slot: Slot) -> dict[str, Any]:
-        held = _Rows(self._db, connection).specifiers([slot])
-        specifiers = [each.specifier for each in held]
-        return {
-            "ecosystem": slot.ecosystem,
-            "package": slot.package,
-            "environment": slot.environment,
-            **manifest.summary(slot.ecosystem, specifiers),
-            "required_by": [
-                {"specifier": specifier, **holder}
-                for specifier in specifiers
-                for holder in self._holders(connection, slot, specifier)
-            ],
-        }
-
-    def _holders(self, connection: Connection, slot: Slot, specifier: str) -> list[dict[str, Any]]:
-        sql = (
-            "SELECT r.artifact, a.type, a.name, r.scope, r.declared_by FROM artifact_requirements r "
-            "JOIN artifacts a ON a.id = r.artifact WHERE r.project = ? AND r.ecosystem = ? AND r.package = ? "
-            "AND r.environment = ? AND r.specifier = ? ORDER BY r.artifact LIMIT ?"
+    def _intents(
+        self, where: str, values: Sequence[Any], state: str | None, now: int, at: int | None, limit: int
+    ) -> list[dict[str, Any]]:
+        position = FOREVER if at is None else at
+        # Expiry is no decision: what the tables say of it may be later, or earlier, than the time of looking.
+        kept = state_at("i")
+        rows = self.rows(
+            "SELECT * FROM (SELECT i.id, i.project, i.principal, i.purpose, i.body, i.request_id, i.expires_at, "
+            "i.created_at, i.remaining, h.document, COALESCE(h.at, i.updated_at) AS updated_at, "
+            f"CASE WHEN {kept} NOT IN ('open', 'expired') THEN {kept} WHEN i.expires_at > ? THEN 'open' "
+            "ELSE 'expired' END AS state FROM intents i LEFT JOIN record_history h ON h.subject = i.id AND h.position "
+            "= (SELECT max(g.position) FROM record_history g WHERE g.subject = i.id AND g.position <= ?) "
+            f"WHERE {where} AND i.position <= ?) i WHERE i.state = COALESCE(?, i.state) ORDER BY i.id LIMIT ?",
+            [position, position, position, position, now, position, *values, position, state, limit],
         )
-        values = (*msgspec.structs.astuple(slot), specifier, MAX_HOLDERS)
-        return [dict(row) for row in connection.exec_driver_sql(self._db.sql(sql), values).mappings()]
+        return [_shown(row) for row in rows]
 
 
-def _key(slot: Slot) -> str:
-    return f"{slot.ecosystem}|{slot.package}|{slot.environment}"
-
-
-def _shown(row: Row, now: int) -> dict[str, Any]:
-    state = "expired" if row["state"] == "open" and row["expires_at"] <= now else row["state"]
-    return {**row, **_decode(row["body"]), "state": state, "remaining": _decode(row["remaining"])}
+def _shown(row: Row) -> dict[str, Any]:
+    shown = {name: value for name, value in row.items() if name not in ("document", "body")}
+    remaining = _decode(row["remaining"])
+    if row["document"] is not None:
+        remaining = _decode(_decode(row["document"]).get("remaining", "[]"))
+    return {**shown, **_decode(row["body"]), "remaining": remaining}

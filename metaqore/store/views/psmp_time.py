@@ -26,6 +26,8 @@ _CONFLICT = (
     "c.id, c.project, c.proposal, c.artifact, c.request_id, c.class, c.rule, c.severity, c.strategy, c.mode, "
     "c.evidence, c.created_at"
 )
+#: The checkpoints that there were at a position.
+_THERE = "AND since <= ? AND (deleted_at IS NULL OR deleted_position > ?)"
 #: The version that was the head of artifact ``a`` at a position.
 _HEAD_THEN = (
     "(SELECT w.version FROM artifact_versions w WHERE w.artifact = a.id AND w.position <= ? "
@@ -50,6 +52,22 @@ class TimeViews(Lookup):
         """
         return past.place(self._tuples, organization, project, point, now_ms(), field)
 
+    def projects(self, organization: str, at: int, *, state: str | None, after: str | None, limit: int) -> Page:
+        """Return the projects that there were at a time (milliseconds), as they were, by age."""
+        rows = self.rows(
+            "SELECT p.id, p.position FROM projects p WHERE p.organization = ? AND p.created_at <= ? AND p.id > ? "
+            "ORDER BY p.id", (organization, at, after or ""),
+        )  # fmt: skip
+        found: list[Row] = []
+        for row in rows:
+            position = past.at_time(self._tuples, row["id"], at, row["position"])
+            then = self.at(position).project(organization, row["id"])
+            if then is not None and state in (None, then["state"]):
+                found.append(then)
+            if len(found) > limit:
+                break
+        return paged(found, "id", limit)
+
     def at(self, position: int) -> PastViews:
         """Return look-ups of projects as they were at a position of their history."""
         return PastViews(self._db, position)
@@ -73,20 +91,25 @@ class TimeViews(Lookup):
             payloads = open_payloads(self._db, connection, [row["payload"] for row in rows])
         return [_recorded(row, payload, positions[row["id"]]) for row, payload in zip(rows, payloads, strict=True)]
 
-    def checkpoints(self, organization: str, project: str, *, after: str | None, limit: int) -> Page:
-        """Return the checkpoints of a project in the order of their creation."""
+    def checkpoints(
+        self, organization: str, project: str, *, after: str | None, limit: int, at: int | None = None
+    ) -> Page:
+        """Return the checkpoints that a project has, or had at a position, in the order of their creation."""
+        position = past.FOREVER if at is None else at
         sql = (
-            f"SELECT {_CHECKPOINT} FROM checkpoints WHERE project = ? AND organization = ? AND deleted_at IS NULL "
-            "AND id > ? ORDER BY id LIMIT ?"
+            f"SELECT {_CHECKPOINT} FROM checkpoints WHERE project = ? AND organization = ? AND id > ? {_THERE} "
+            "ORDER BY id LIMIT ?"
         )
-        return paged(self.rows(sql, [project, organization, after or "", limit + 1]), "id", limit)
+        values = [project, organization, after or "", position, position, limit + 1]
+        return paged(self.rows(sql, values), "id", limit)
 
-    def checkpoint(self, organization: str, project: str, checkpoint: str) -> Row | None:
-        """Return one checkpoint."""
+    def checkpoint(self, organization: str, project: str, checkpoint: str, *, at: int | None = None) -> Row | None:
+        """Return one checkpoint that the project has, or had at a position."""
+        position = past.FOREVER if at is None else at
         return self.row(
-            f"SELECT {_CHECKPOINT} FROM checkpoints WHERE id = ? AND project = ? AND organization = ? "
-            "AND deleted_at IS NULL", (checkpoint, project, organization),
-        )  # fmt: skip
+            f"SELECT {_CHECKPOINT} FROM checkpoints WHERE id = ? AND project = ? AND organization = ? {_THERE}",
+            (checkpoint, project, organization, position, position),
+        )
 
     def diff(
         self, project: str, start: int, end: int, *, after: tuple[int, str] | None, limit: int
@@ -271,6 +294,22 @@ class PastViews(Lookup):
             for row in reversed(self._conflicts(where, proposals, past.FOREVER)):
                 grouped[row["proposal"]].append(row)
         return grouped
+
+    def proposal(self, organization: str, proposal: str) -> dict[str, Any] | None:
+        """Return a proposal as it was, with the conflicts that were unresolved and the report that it was blocked with.
+
+        None where there is none, or was none yet.
+        """
+        row = self.row(
+            f"SELECT p.id, p.type, p.name, p.artifact, {state_at('p')} AS state, r.result FROM proposals p "
+            "JOIN requests r ON r.id = p.request_id WHERE p.id = ? AND p.organization = ? AND p.position <= ?",
+            (self._at, self._at, proposal, organization, self._at),
+        )
+        if row is None:
+            return None
+        conflicts = self._open_conflicts([proposal])[proposal]
+        report = _decode(row["result"] or "{}").get("blocking_report")
+        return {"state": row["state"], "report": report, "conflicts": conflicts}
 
     def standing(self, organization: str, project: str) -> dict[str, Any]:
         """Return how many unresolved conflicts a project had, by severity and by class."""

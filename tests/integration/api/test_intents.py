@@ -66,7 +66,7 @@ def test_an_intent_of_another_project_is_not_there(mq: Running, project: str) ->
 
 
 def test_the_manifest_shows_what_all_require_and_who_contradicts(mq: Running, bob: str) -> None:
-    project = mq.project(mode="adaptive")
+    project = mq.project(mode="strict")
     first = declare(mq, project, "a.py", requires=[{"name": "Requests", "specifier": ">=2.0"}])
     assert first.json["result"]["constraints"][0]["witness"] == "2.0"
     assert declare(mq, project, "b.py", key=bob, requires=[{"name": "requests", "specifier": "<3"}]).status == 201
