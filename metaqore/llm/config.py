@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -125,6 +126,7 @@ def load(path: Path) -> ProvidersFile:
     return parse(text, source=str(path))
 
 
+@lru_cache(maxsize=8)
 def parse(text: str, *, source: str = "providers") -> ProvidersFile:
     """Return the providers of the YAML text. Raises like ``load``."""
     try:

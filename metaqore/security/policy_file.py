@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,11 @@ def load_policies(source: Path | str) -> Policies:
         text = source.read_text("utf-8") if isinstance(source, Path) else source
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{name}: cannot be read: {error}") from error
+    return _parse(name, text)
+
+
+@lru_cache(maxsize=8)
+def _parse(name: str, text: str) -> Policies:
     data, lines = parse_yaml(name, text)
     return _policies(Place(name, lines), data)
 
