@@ -26,6 +26,7 @@ from api.resources import (
     audit,
     audit_provenance,
     budgets,
+    compliance,
     delivery,
     docs,
     health,
@@ -66,7 +67,7 @@ DOCUMENTED = (
     proposals.blp, approvals.blp, requests.blp, security.blp, security_policies.policies, security_policies.decisions,
     security_stops.blp, llm.blp, hmcp.patterns, hmcp.specialists, delivery.events, delivery.webhooks, keys.blp,
     audit.blp, audit_provenance.blp,
-    tokens.blp, budgets.blp,
+    tokens.blp, budgets.blp, compliance.blp,
 )  # fmt: skip
 _DESCRIPTION = """Admission control and a merge queue for what AI agents produce.
 

@@ -22,20 +22,34 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 def export(batch: Sequence[Request], reads: Any, now: int) -> list[Outcome]:
     """Record that decisions were handed out; payload ``{"events": how many, "digest": of the file}``.
 
+    What is streamed is recorded twice: before the first line, ``{"through": up to which entry}``, and after the last,
+    with ``complete`` false where the reader went away before.
+
     Raises:
         InvalidInput: the payload is another.
     """
-    outcomes = []
-    for request in batch:
-        events, digest = request.payload.get("events"), request.payload.get("digest")
-        if type(events) is not int or events < 0 or not isinstance(digest, str) or not _DIGEST.match(digest):
-            raise InvalidInput("compliance.export: the payload is {events: a number, digest: sha256:…}")
-        note = AuditNote(
-            tag=Tag.EXPORT_MADE, subject="compliance_audit", outcome="exported",
-            details={"events": events, "digest": digest, "format": "jsonl"},
-        )  # fmt: skip
-        outcomes.append(Outcome(verdict=Verdict.APPROVED, result={"events": events, "digest": digest}, audit=[note]))
-    return outcomes
+    return [_begun(request) if "through" in request.payload else _done(request) for request in batch]
+
+
+def _begun(request: Request) -> Outcome:
+    through = request.payload["through"]
+    if type(through) is not int or through < 0:
+        raise InvalidInput("compliance.export: through is the number of an entry")
+    note = AuditNote(tag=Tag.EXPORT_MADE, subject="compliance_audit", outcome="begun",
+                     details={"through": through, "format": "jsonl"})  # fmt: skip
+    return Outcome(verdict=Verdict.APPROVED, result={"through": through}, audit=[note])
+
+
+def _done(request: Request) -> Outcome:
+    events, digest = request.payload.get("events"), request.payload.get("digest")
+    if type(events) is not int or events < 0 or not isinstance(digest, str) or not _DIGEST.match(digest):
+        raise InvalidInput("compliance.export: the payload is {events: a number, digest: sha256:…}")
+    outcome = "exported" if request.payload.get("complete", True) else "broken_off"
+    note = AuditNote(
+        tag=Tag.EXPORT_MADE, subject="compliance_audit", outcome=outcome,
+        details={"events": events, "digest": digest, "format": "jsonl"},
+    )  # fmt: skip
+    return Outcome(verdict=Verdict.APPROVED, result={"events": events, "digest": digest}, audit=[note])
 
 
 def write_export(

@@ -19,13 +19,17 @@ _DECISION = "d.id, d.provider, d.body, c.provider AS called"
 class ComplianceViews(Lookup):
     """Look-ups of what one organization has decided."""
 
-    def decided(self, organization: str) -> Iterator[Decided]:
-        """Yield every decision that stands in the log now, in its order, in constant memory.
+    def last(self, organization: str) -> int:
+        """Return the number of the last entry."""
+        row = self.row("SELECT audit_seq FROM counters WHERE organization = ?", (organization,))
+        return int(row["audit_seq"]) if row else 0
+
+    def decided(self, organization: str, through: int | None = None) -> Iterator[Decided]:
+        """Yield every decision that stands in the log (now, or up to an entry), in its order, in constant memory.
 
         The log says what there is. A decision whose row is gone is yielded with what its entry says.
         """
-        row = self.row("SELECT audit_seq FROM counters WHERE organization = ?", (organization,))
-        last = int(row["audit_seq"]) if row else 0
+        last = self.last(organization) if through is None else through
         sql = (
             "SELECT seq, request_id, ts_ms, body, leaf_hash FROM audit_entries "
             "WHERE organization = ? AND seq >= ? AND seq < ? AND tag IN (?, ?) ORDER BY seq"

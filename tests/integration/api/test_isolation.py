@@ -45,6 +45,8 @@ BODIES: dict[str, Any] = {
     "scopes": ["projects:read"]}, "revokeKey": None, "rotateKey": {}, "listBudgets": None,
     "setBudget": {"scope": "organization", "unit": "calls", "amount": None}, "listTokens": None, "revokeToken": None,
     "createToken": {"agent": "a", "project": "{project}", "scopes": ["artifacts:read"]},
+    "listFrameworks": None, "listReports": None, "makeReport": {"framework": "soc2"}, "getReport": None,
+    "exportDecisions": None,
     "listPolicies": None, "getDecision": None, "listStops": None,
     "savePolicy": {"project": "{project}", "document": {}, "reason": "r"},
     "previewPolicy": {"project": "{project}", "document": {}},
@@ -58,6 +60,8 @@ OWN_ONLY = frozenset(
         "createProject",
         "createKey",
         "discoverPatterns",
+        "exportDecisions",
+        "makeReport",
         "trainSpecialist",
         "setStop",
         "liftStop",
@@ -108,6 +112,7 @@ def things(mq: Running) -> dict[str, str]:
         "decision": mq.post(
             "/security/assess", {"content": "x", "agent_name": "classified-4711"}, prefer="wait=20"
         ).json["result"]["decision"]["id"],
+        "report": mq.post("/compliance/reports", {"framework": "soc2"}, prefer="wait=30").json["result"]["report"],
         "token": mq.post(
             "/tokens", {"agent": "classified-4711", "project": project, "scopes": ["artifacts:read"]}
         ).json["id"],

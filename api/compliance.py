@@ -1,0 +1,136 @@
+"""Frameworks, reports in their forms, and the export that is recorded before its first line leaves."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any
+
+from flask import Response
+
+from api.door import Door, caller, door
+from api.stream import NoPlace
+from api.submit import run, submit
+from metaqore.audit.compliance_file import load_frameworks
+from metaqore.audit.compliance_forms import FORMS, in_form
+from metaqore.audit.compliance_lines import file_name, line_of
+from metaqore.errors import InvalidInput, NotFound
+from metaqore.messages import Submission
+from metaqore.store.tenant import on_behalf_of
+
+#: Nothing in a report is fetched or run, whoever opens it in a browser.
+_CSP = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+
+
+def frameworks() -> list[dict[str, Any]]:
+    """Return the frameworks there are, with their controls."""
+    found = load_frameworks(door().settings.compliance_path)
+    return [
+        {
+            "id": one.id, "title": one.title, "edition": one.edition, "source": one.source, "version": one.version,
+            "digest": one.digest, "controls": [control.shown() for control in one.controls],
+        }
+        for one in found.values()
+    ]  # fmt: skip
+
+
+def ask(body: Mapping[str, Any]) -> Response:
+    """Ask for a report.
+
+    Raises:
+        InvalidInput: there is no such framework.
+    """
+    name, known = body["framework"], load_frameworks(door().settings.compliance_path)
+    if name not in known:
+        detail = f"{name!r} is no framework: one of {', '.join(known)}"
+        raise InvalidInput(f"framework: {detail}", errors=[{"pointer": "/framework", "detail": detail}])
+    times = {member: body[key].isoformat() for member, key in (("from", "from_"), ("to", "to")) if key in body}
+    return submit("compliance.report", None, {"framework": name, **times})
+
+
+def report(report_id: str, form: str) -> Response:
+    """Return a report of the caller's organization as a file in one of ``FORMS``.
+
+    Raises:
+        NotFound: there is no such report.
+    """
+    text = door().views.reports.document(caller().organization, report_id)
+    if text is None:
+        raise NotFound(f"report {report_id} does not exist")
+    chosen = FORMS[form]
+    answer = Response(in_form(text, form), content_type=chosen.media_type)
+    answer.headers["Content-Disposition"] = f'attachment; filename="{report_id}.{chosen.ending}"'
+    answer.headers["Content-Security-Policy"] = _CSP
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    return answer
+
+
+def export() -> Response:
+    """Stream the caller's decisions in the known line format.
+
+    Raises:
+        NoPlace: this process holds as many streams as it can.
+    """
+    here, who = door(), caller()
+    name = file_name(who.organization)
+    if not here.streams.take():
+        raise NoPlace(retry_after_s=5)
+    try:
+        through = here.views.compliance.last(who.organization)
+        run("compliance.export", {"through": through}, body={})
+    except BaseException:
+        here.streams.give_back()
+        raise
+    answer = Response(Lines(here, who.organization, who.name, through), content_type="application/x-ndjson")
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
+
+
+class Lines:
+    """The lines of one export; ``close`` records what was handed out and gives the place back."""
+
+    def __init__(self, here: Door, organization: str, principal: str, through: int) -> None:
+        self._door = here
+        self._organization = organization
+        self._principal = principal
+        self._through = through
+        self._digest, self._events = hashlib.sha256(), 0
+        self._complete = self._is_closed = False
+        self._lines = self._run()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._lines)
+
+    def close(self) -> None:
+        """End the export; the server calls it, also when the reader is gone."""
+        self._lines.close()
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._door.streams.give_back()
+        payload = {"events": self._events, "digest": f"sha256:{self._digest.hexdigest()}", "complete": self._complete}
+        self._door.engine.executor.run_now(
+            Submission(
+                organization=self._organization,
+                project=None,
+                principal=self._principal,
+                kind="compliance.export",
+                payload=payload,
+            )
+        )
+
+    def _run(self) -> Generator[bytes, None, None]:
+        decided = self._door.views.compliance.decided(self._organization, self._through)
+        while True:
+            with on_behalf_of(self._organization):
+                one = next(decided, None)
+            if one is None:
+                break
+            line = line_of(one)
+            self._digest.update(line)
+            self._events += 1
+            yield line
+        self._complete = True
