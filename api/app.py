@@ -33,6 +33,7 @@ from api.resources import (
     hmcp,
     keys,
     llm,
+    privacy,
     requests,
     security,
     security_policies,
@@ -66,7 +67,7 @@ DOCUMENTED = (
     projects.blp, checkpoints.blp, artifacts.blp, aliases.blp, tasks.blp, conflicts.blp, decisions.blp, intents.blp,
     proposals.blp, approvals.blp, requests.blp, security.blp, security_policies.policies, security_policies.decisions,
     security_stops.blp, llm.blp, hmcp.patterns, hmcp.specialists, delivery.events, delivery.webhooks, keys.blp,
-    audit.blp, audit_provenance.blp,
+    audit.blp, audit_provenance.blp, privacy.blp,
     tokens.blp, budgets.blp, compliance.blp,
 )  # fmt: skip
 _DESCRIPTION = """Admission control and a merge queue for what AI agents produce.

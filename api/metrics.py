@@ -37,6 +37,7 @@ class _Database:
             age.add_metric([queue], max(0.0, (now - min(oldest)) / 1000) if oldest else 0.0)
         yield depth
         yield age
+        yield from self._sinks(now)
         counts = self._views.counts()
         yield GaugeMetricFamily(
             "metaqore_deliveries_pending", "Webhook deliveries on their way", value=counts["deliveries_pending"]
@@ -44,6 +45,22 @@ class _Database:
         yield CounterMetricFamily("metaqore_requests_accepted", "Requests accepted", value=counts["requests_accepted"])
         yield CounterMetricFamily("metaqore_audit_entries", "Audit entries written", value=counts["audit_entries"])
         yield CounterMetricFamily("metaqore_events", "Events written", value=counts["events"])
+
+    def _sinks(self, now: int) -> Iterator[Metric]:
+        names = ["organization", "sink"]
+        lag = GaugeMetricFamily("metaqore_audit_sink_lag_entries", "Audit entries a sink has not taken", labels=names)
+        age = GaugeMetricFamily(
+            "metaqore_audit_sink_lag_seconds", "How long ago the oldest of them was recorded", labels=names
+        )  # fmt: skip
+        failures = GaugeMetricFamily(
+            "metaqore_audit_sink_failures", "How often a sink failed since it last took something", labels=names
+        )  # fmt: skip
+        for row in self._views.sinks():
+            sink = [row["organization"], row["name"]]
+            lag.add_metric(sink, row["lag"])
+            age.add_metric(sink, 0.0 if row["oldest"] is None else max(0.0, (now - row["oldest"]) / 1000))
+            failures.add_metric(sink, row["failures"])
+        yield from (lag, age, failures)
 
 
 def exposition(views: HealthViews) -> tuple[bytes, str]:

@@ -12,11 +12,14 @@ from typing import Any
 
 import msgspec
 
+from metaqore.adapters.cleaning import Cleaner
 from metaqore.adapters.egress_http import SocketNetwork
+from metaqore.adapters.line_file import RotatedFile
 from metaqore.adapters.redis_results import RedisResults
 from metaqore.audit import sealer
 from metaqore.audit.vault import Vault
 from metaqore.delivery.dispatch import Dispatcher
+from metaqore.delivery.streaming import Streamer
 from metaqore.delivery.webhooks import Sender
 from metaqore.errors import SettingsError
 from metaqore.kinds import (
@@ -244,6 +247,17 @@ def development_key(settings: Settings) -> str:
 def migrated(settings: Settings) -> str:
     """Migrate the database of ``settings`` and return its revision."""
     return migrate.upgrade(settings.dsn)
+
+
+def cleaner(engine: Engine) -> Cleaner:
+    """Return what cleans broker and files after erasures; it begins nothing by itself."""
+    return Cleaner(engine.executor, engine.database, lambda: engine.settings.redis_url)
+
+
+def streamer(settings: Settings, store: SqlStore) -> Streamer:
+    """Return what streams audit entries to sinks; it begins nothing by itself."""
+    return Streamer(store, SocketNetwork(), egress(settings), RotatedFile(), log_name=settings.audit_log_name,
+                    timeout_s=settings.webhook_timeout_s)  # fmt: skip
 
 
 def seal_now(settings: Settings) -> int:

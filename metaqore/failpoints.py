@@ -25,6 +25,7 @@ NAMES = frozenset(
     webhook.before_send webhook.after_send webhook.before_mark
     audit.before_seal audit.before_sign audit.after_sign audit.in_seal_tx audit.before_seal_commit
     audit.after_seal_commit audit.after_witness scheduler.after_fire
+    sink.before_send sink.after_send sink.before_commit
     drain.off sweep.off
     """.split()
 )

@@ -7,7 +7,7 @@ import secrets
 from uuid_utils import uuid7
 
 PREFIXES = frozenset(
-    "req art conf prop evt del whk key prj tsk org prn dec call pat spec chk ent bat intent appr tok sub hold "
+    "req art conf prop evt del whk key prj tsk org prn dec call pat spec chk ent bat intent appr tok snk ers sub hold "
     "rpt".split()
 )
 

@@ -18,6 +18,8 @@ from metaqore.audit.compliance_reporting import Reporting
 from metaqore.clock import now_ms
 from metaqore.delivery.egress import EgressPolicy
 from metaqore.delivery.handlers import Handlers as DeliveryHandlers
+from metaqore.delivery.sinks import Handlers as SinkHandlers
+from metaqore.delivery.sinks import remove as remove_sink
 from metaqore.errors import InvalidInput, SettingsError
 from metaqore.hmcp import policy as hmcp_policy
 from metaqore.hmcp.artefact import Artefact
@@ -80,12 +82,15 @@ def control_kinds(settings: Settings) -> list[Kind]:
         ("checkpoint.delete", "psmp", "projects:write", checkpoints.delete),
         ("request.cancel", "requests", "requests:cancel", cancel),
         ("subject.erase", "privacy", "privacy:manage", privacy.erase),
+        ("erasure.cleaned", "privacy", "privacy:manage", privacy.note_cleaned),
         ("subject.export", "privacy", "privacy:manage", privacy.export),
         ("hold.place", "privacy", "privacy:manage", privacy.place_hold),
         ("hold.release", "privacy", "privacy:manage", privacy.release_hold),
         ("retention.save", "privacy", "privacy:manage", privacy.save_retention),
         ("retention.apply", "privacy", "privacy:manage", privacy.Retention(settings.retention_days).apply),
         ("signing_key.rotate", "privacy", "privacy:manage", privacy.rotate_signing_key),
+        ("sink.add", "sinks", "privacy:manage", SinkHandlers(egress(settings)).add),
+        ("sink.remove", "sinks", "privacy:manage", remove_sink),
         ("compliance.export", "audit", "audit:read", compliance.export),
         ("key.create", "security", "keys:manage", key_handlers.create_key),
         ("budget.set", "llm", "budgets:manage", budget_handlers.set_budget),

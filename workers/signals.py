@@ -33,7 +33,7 @@ def _logging(**_: Any) -> None:
 
 def _ready(sender: Any, **_: Any) -> None:
     """Count the attempts of whatever killed the worker before this one, then look at what is open."""
-    from workers import sealing, watchdog
+    from workers import sealing, streaming, watchdog
     from workers.engine import WorkerBell, engine
 
     names = {queue.name for queue in sender.task_consumer.queues}
@@ -48,12 +48,14 @@ def _ready(sender: Any, **_: Any) -> None:
     watchdog.start(names & set(QUEUES) - {"system"})
     if "system" in names:
         sealing.start()
+        streaming.start()
     mark_ready(load().data_path, sender.hostname.partition("@")[0])
 
 
 def _stopping(**_: Any) -> None:
-    from workers import sealing
+    from workers import sealing, streaming
 
+    streaming.stop()
     sealing.stop()
 
 

@@ -11,7 +11,7 @@ A request names its subject by the id of the subject's key, never by name: reque
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from metaqore.audit.tags import Tag
 from metaqore.errors import Conflict, InvalidInput, NotFound
@@ -27,11 +27,24 @@ BASES = ("art17", "art21", "contract_end", "retention")
 
 
 class EraseSubject(Write, frozen=True):
-    """Effect: a subject's key is destroyed, and everything that its requests brought in is gone."""
+    """Effect: a subject's key is destroyed, and everything that its requests brought in is gone; caches and files that
+    still hold it are to be cleaned."""
 
+    id: str
     organization: str
     subject: str
     key: str
+    basis: str
+    requested_by: str
+    at: int
+
+
+class NoteCleaned(Write, frozen=True):
+    """Effect: an erasure has reached the broker (``results``), or the files of the database (``files``)."""
+
+    erasure: str
+    organization: str
+    what: Literal["results", "files"]
     at: int
 
 
@@ -89,6 +102,9 @@ class PrivacyReads(Protocol):
     def belongings(self, organization: str, subject: str) -> dict[str, int]:
         """Return what there is of a subject: what → how many."""
 
+    def erasure(self, organization: str, erasure: str) -> Mapping[str, Any] | None:
+        """Return an erasure."""
+
     def expired(self, organization: str, data_class: str, before: int) -> int:
         """Return how much of a class would expire."""
 
@@ -122,10 +138,30 @@ def _erase(request: Request, reads: PrivacyReads, now: int) -> Outcome:
         for open_request in reads.open_requests(organization, subject)
     ]
     audit.append(AuditNote(tag=Tag.SUBJECT_ERASED, subject=key, outcome="erased", details={"basis": basis, **counts}))
-    return Outcome(
-        verdict=Verdict.APPROVED, result={"key": key, "erased": counts}, audit=audit,
-        writes=[EraseSubject(organization, subject, key, now)],
-    )  # fmt: skip
+    write = EraseSubject(new_id("ers"), organization, subject, key, str(basis), request.principal, now)
+    result = {"id": write.id, "key": key, "erased": counts}
+    return Outcome(verdict=Verdict.APPROVED, result=result, audit=audit, writes=[write])
+
+
+def note_cleaned(batch: Sequence[Request], reads: PrivacyReads, now: int) -> list[Outcome]:
+    """Record that an erasure has reached broker or files; payload ``{"erasure", "what": "results" or "files"}``.
+
+    Raises:
+        NotFound: no such erasure.
+        InvalidInput: there is nothing else to be cleaned.
+    """
+    outcomes = []
+    for request in batch:
+        erasure, what = str(request.payload.get("erasure")), request.payload.get("what")
+        row = reads.erasure(request.organization, erasure)
+        if row is None:
+            raise NotFound(f"there is no erasure {erasure}")
+        if what not in ("results", "files"):
+            raise InvalidInput(f"what {what!r}: results or files")
+        note = AuditNote(tag=Tag.SUBJECT_CLEANED, subject=row["subject_key"], outcome=what)
+        write = NoteCleaned(erasure, request.organization, what, now)
+        outcomes.append(Outcome(verdict=Verdict.APPROVED, result={"id": erasure}, writes=[write], audit=[note]))
+    return outcomes
 
 
 def export(batch: Sequence[Request], reads: PrivacyReads, now: int) -> list[Outcome]:
@@ -218,11 +254,13 @@ class Retention:
     def _apply(self, request: Request, reads: PrivacyReads, now: int) -> Outcome:
         chosen = reads.retention(request.organization)
         held = bool(reads.holds_on(request.organization, None))
-        outcome = Outcome(verdict=Verdict.APPROVED, result={"held": held})
+        expired: dict[str, int] = {}
+        outcome = Outcome(verdict=Verdict.APPROVED, result={"held": held, "expired": expired})
         for data_class in CLASSES if not held else ():
             before = now - chosen.get(data_class, self._default_days) * _DAY_MS
             count = reads.expired(request.organization, data_class, before)
             if count:
+                expired[data_class] = count
                 details = {"before": before, "count": count}
                 outcome.writes = [*outcome.writes, ApplyRetention(request.organization, data_class, before)]
                 note = AuditNote(tag=Tag.RETENTION_APPLIED, subject=data_class, outcome="erased", details=details)

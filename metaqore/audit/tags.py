@@ -99,8 +99,11 @@ class Tag(StrEnum):
 
     EXPORT_MADE = "audit:export:made"
     REPORT_MADE = "audit:report:made"
+    SINK_ADDED = "audit:sink:added"
+    SINK_REMOVED = "audit:sink:removed"
     SIGNING_KEY_ROTATED = "audit:signing_key:rotated"
     SUBJECT_ERASED = "privacy:subject:erased"
+    SUBJECT_CLEANED = "privacy:subject:cleaned"
     SUBJECT_EXPORTED = "privacy:subject:exported"
     RETENTION_CHANGED = "privacy:retention:changed"
     RETENTION_APPLIED = "privacy:retention:applied"

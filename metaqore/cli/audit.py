@@ -41,6 +41,7 @@ _KEEPING = {
     "witness": ("metaqore.cli.audit_keeping", "witness_command"),
     "rotate-key": ("metaqore.cli.audit_keeping", "rotate_key_command"),
     "seal": ("metaqore.cli.audit_keeping", "seal_command"),
+    "sinks": ("metaqore.cli.audit_sinks", "sinks_group"),
     "provenance": ("metaqore.cli.audit_provenance", "provenance_command"),
 }
 

@@ -40,8 +40,11 @@ def erase_command(subject: str, organization: str | None, basis: str, redis_url:
     """
     privacy = _privacy(organization)
     counts = privacy.belongings(subject)
-    click.echo(", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing is kept")
-    if not yes:
+    if counts is None:
+        click.echo(f"{subject} was erased; cleaning broker and files")
+    else:
+        click.echo(", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing is kept")
+    if not yes and counts is not None:
         click.confirm(f"Erase all of it, for good, for {subject}?", abort=True)
     for line in privacy.erase(subject, basis, redis_url):
         click.echo(line)

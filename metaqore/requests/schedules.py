@@ -23,18 +23,34 @@ _MAX_DUE = 256
 
 
 class Schedules:
-    """What each schedule does when it fires."""
+    """What each schedule does when it fires.
 
-    def __init__(self, executor: Executor, intake: Intake, bell: Bell, *, idempotency_days: int) -> None:
+    Args:
+        more: schedule → what it does, for work that is not ours: it takes the time in milliseconds.
+        expired: called after retention has let something go.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        intake: Intake,
+        bell: Bell,
+        *,
+        idempotency_days: int,
+        more: Mapping[str, Callable[[int], object]] | None = None,
+        expired: Callable[[], object] = lambda: None,
+    ) -> None:
         self._executor = executor
         self._intake = intake
         self._bell = bell
+        self._expired = expired
         self._keep_ms = idempotency_days * _DAY_MS
         self._actions: Mapping[str, Callable[[int], object]] = {
             "sweep": self._sweep,
             "discover": self._discover,
             "purge": self._purge,
             "retain": self._retain,
+            **(more or {}),
         }
 
     def fire(self, name: str, period_s: float) -> bool:
@@ -107,10 +123,13 @@ class Schedules:
             return
         with self._executor.store.read() as tx:
             organizations = tx.reads("privacy").organizations()
+        gone: object = None
         for organization in organizations:
             asked = Submission(organization=organization, project=None, principal="metaqore", kind="retention.apply",
                                payload={})  # fmt: skip
-            self._executor.run_now(asked)
+            gone = self._executor.run_now(asked).result.get("expired") or gone
+        if gone:
+            self._expired()
 
     def _prune(self, now: int) -> None:
         """Ask for the end of checkpoints whose time is over; doing so twice finds nothing the second time."""

@@ -32,6 +32,7 @@ from metaqore.messages import State, Verdict
 from metaqore.store import tenant
 from metaqore.store.connection import Connection
 
+_SIZE = "SELECT pg_database_size(current_database())"
 _ACT = f"SELECT set_config('{tenant.SETTING}', %s, %s)"
 
 #: Before this release a WAL database could be corrupted (sqlite.org/wal.html#walresetbug).
@@ -212,6 +213,16 @@ class Database:
                     if not busy or time.monotonic() > until:
                         return not busy
                     time.sleep(0.05)
+
+    def size(self) -> int:
+        """Return how many bytes the database has on the disk, without its write-ahead log.
+
+        Raises:
+            Unavailable: the database cannot be used.
+        """
+        with self.read() as connection:
+            sql = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
+            return int(connection.exec_driver_sql(sql if self.is_sqlite else _SIZE).scalar())
 
     @contextlib.contextmanager
     def migration(self) -> Iterator[SqlAlchemyConnection]:

@@ -28,6 +28,7 @@ from metaqore.store.repositories import (
     psmp_time,
     request_views,
     security,
+    sinks,
 )
 from metaqore.store.repositories.requests import RequestRows
 from metaqore.store.repositories.security_gate import GateRows
@@ -50,6 +51,7 @@ WRITERS: dict[type[Write], Writer] = {
     **delivery.WRITERS,
     **request_views.WRITERS,
     **privacy.WRITERS,
+    **sinks.WRITERS,
     **compliance.WRITERS,
 }
 _ORDER = {kind: position for position, kind in enumerate(WRITERS)}
@@ -62,6 +64,7 @@ READERS: dict[str, Callable[[Database, Connection], Any]] = {
     "llm": llm.LlmRows,
     "hmcp": hmcp.HmcpRows,
     "delivery": delivery.DeliveryRows,
+    "sinks": sinks.SinkRows,
     "requests": request_views.RequestViews,
 }
 

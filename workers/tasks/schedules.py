@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from metaqore.bootstrap import cleaner
 from metaqore.requests.schedules import Schedules
 from workers.app import app
 from workers.engine import WorkerBell, engine
@@ -11,5 +12,8 @@ from workers.engine import WorkerBell, engine
 def fire(name: str, period_s: float) -> bool:
     """Do what a schedule asks for, once for each of its firing times."""
     here = engine()
-    days = here.settings.idempotency_days
-    return Schedules(here.executor, here.intake, WorkerBell(), idempotency_days=days).fire(name, period_s)
+    clean = cleaner(here)
+    return Schedules(
+        here.executor, here.intake, WorkerBell(), idempotency_days=here.settings.idempotency_days,
+        more={"clean": lambda _: clean.run()}, expired=clean.after_retention,
+    ).fire(name, period_s)  # fmt: skip

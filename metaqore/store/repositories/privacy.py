@@ -124,6 +124,16 @@ class PrivacyRows:
             for name, (table, where) in _BELONGINGS.items()
         }
 
+    def erasure(self, organization: str, erasure: str) -> Mapping[str, Any] | None:
+        """Return an erasure."""
+        sql = "SELECT * FROM erasures WHERE organization = ? AND id = ?"
+        return one(self._db, self._connection, sql, (organization, erasure))
+
+    def uncleaned(self) -> list[dict[str, Any]]:
+        """Return the erasures of all organizations that have not reached broker and files, the oldest first."""
+        sql = "SELECT * FROM erasures WHERE results_at IS NULL OR files_at IS NULL ORDER BY id"
+        return many(self._db, self._connection, sql, ())
+
     def expired(self, organization: str, data_class: str, before: int) -> int:
         """Return how much of a class would expire."""
         table, where = _expired(data_class)
@@ -156,6 +166,7 @@ def _expired(data_class: str) -> tuple[str, str]:
 def _erase(db: Database, connection: Connection, writes: Sequence[privacy.EraseSubject]) -> None:
     for w in writes:
         owner = (w.organization, w.subject)
+        _overwriting(connection)
 
         def run(sql: str, *values: Any) -> None:
             connection.exec_driver_sql(db.sql(sql), values)
@@ -185,6 +196,24 @@ def _erase(db: Database, connection: Connection, writes: Sequence[privacy.EraseS
             *owner,
         )
         run("DELETE FROM subject_keys WHERE id = ?", w.key)
+        run(
+            "INSERT INTO erasures (id, organization, subject, subject_key, basis, requested_by, erased_at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            w.id, w.organization, w.subject, w.key, w.basis, w.requested_by, w.at,
+        )  # fmt: skip
+
+
+def _overwriting(connection: Connection) -> None:
+    """Have SQLite overwrite what this connection deletes from now on; PostgreSQL has nothing like it."""
+    if connection.is_sqlite:
+        connection.exec_driver_sql("PRAGMA secure_delete = ON").fetchall()
+
+
+def _note_cleaned(db: Database, connection: Connection, writes: Sequence[privacy.NoteCleaned]) -> None:
+    for w in writes:
+        column = "results_at" if w.what == "results" else "files_at"
+        sql = db.sql(f"UPDATE erasures SET {column} = ? WHERE id = ? AND organization = ?")
+        connection.exec_driver_sql(sql, (w.at, w.erasure, w.organization))
 
 
 def _forget_lessons(db: Database, connection: Connection, owner: tuple[str, str]) -> None:
@@ -243,6 +272,7 @@ def _save_retention(db: Database, connection: Connection, writes: Sequence[priva
 
 
 def _apply_retention(db: Database, connection: Connection, writes: Sequence[privacy.ApplyRetention]) -> None:
+    _overwriting(connection)
     for w in writes:
         table, where = _expired(w.data_class)
         sets = (
@@ -257,6 +287,7 @@ def _apply_retention(db: Database, connection: Connection, writes: Sequence[priv
 
 WRITERS: dict[type[Write], Callable[[Database, Connection, Sequence[Any]], None]] = {
     privacy.EraseSubject: _erase,
+    privacy.NoteCleaned: _note_cleaned,
     privacy.PlaceHold: _place_holds,
     privacy.ReleaseHold: _release_holds,
     privacy.SaveRetention: _save_retention,

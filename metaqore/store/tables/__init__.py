@@ -11,10 +11,11 @@ from metaqore.store.tables import (
     psmp_holdings,
     requests,
     security,
+    sinks,
 )
 from metaqore.store.tables.base import metadata
 
 __all__ = [
     "audit", "compliance", "delivery", "hmcp", "llm", "metadata", "psmp", "psmp_approvals", "psmp_holdings", "requests",
-    "security",
+    "security", "sinks",
 ]  # fmt: skip

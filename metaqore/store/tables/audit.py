@@ -66,6 +66,22 @@ subject_keys = Table(
     UniqueConstraint("organization", "subject"),
 )
 
+#: What was erased, and when that reached what is kept outside of the tables: broker and files of the database.
+erasures = Table(
+    "erasures",
+    metadata,
+    key(),
+    text("organization"),
+    text("subject"),
+    text("subject_key"),
+    text("basis"),
+    text("requested_by"),
+    number("erased_at"),
+    number("results_at", null=True),
+    number("files_at", null=True),
+)
+Index("ix_erasures_organization", erasures.c.organization, erasures.c.id)
+
 #: What must not be erased or expire: a subject's data, or all of an organization's (subject is null).
 legal_holds = Table(
     "legal_holds",

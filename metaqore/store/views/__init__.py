@@ -12,6 +12,7 @@ from metaqore.store.views.compliance_reports import ReportViews
 from metaqore.store.views.delivery import DeliveryViews
 from metaqore.store.views.health import HealthViews
 from metaqore.store.views.hmcp import HmcpViews
+from metaqore.store.views.privacy import PrivacyViews
 from metaqore.store.views.provenance import ProvenanceViews
 from metaqore.store.views.psmp import PsmpViews
 from metaqore.store.views.psmp_approvals import ApprovalViews
@@ -40,6 +41,7 @@ class Views(msgspec.Struct, frozen=True):
     compliance: ComplianceViews
     reports: ReportViews
     provenance: ProvenanceViews
+    privacy: PrivacyViews
 
 
 def build(database: Database) -> Views:
@@ -49,6 +51,7 @@ def build(database: Database) -> Views:
         DeliveryViews(database), HealthViews(database), ApprovalViews(database), TimeViews(database),
         HoldingViews(database), AliasViews(database), AuditViews(database),
         BudgetViews(database), ComplianceViews(database), ReportViews(database), ProvenanceViews(database),
+        PrivacyViews(database),
     )  # fmt: skip
 
 

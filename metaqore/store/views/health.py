@@ -36,6 +36,14 @@ class HealthViews(Lookup):
         )
         return {(row["queue"], row["state"]): (row["n"], row["oldest"]) for row in rows}
 
+    def sinks(self) -> list[Row]:
+        """Return (organization, name, entries not taken, when the oldest of them was recorded or None) of all sinks."""
+        return self.rows(
+            "SELECT s.organization, s.name, s.failures, c.audit_seq - s.cursor AS lag, (SELECT e.ts_ms FROM "
+            "audit_entries e WHERE e.organization = s.organization AND e.seq = s.cursor + 1) AS oldest "
+            "FROM audit_sinks s JOIN counters c ON c.organization = s.organization ORDER BY s.organization, s.name"
+        )
+
     def counts(self) -> Mapping[str, int]:
         """Return how many rows there are: the cheap ones, from keys and counters alone."""
         row = self.rows(

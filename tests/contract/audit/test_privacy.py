@@ -189,6 +189,87 @@ def test_a_planted_text_is_in_no_file_of_database_and_broker_after_erasure(
     database.close()
 
 
+def test_an_erasure_without_a_broker_is_repeated_when_one_runs(sqlite_dsn: str, tmp_path: Path, valkey: Broker) -> None:
+    from metaqore.adapters.cleaning import Cleaner
+    from metaqore.adapters.redis_results import client
+    from metaqore.queues import result_key
+
+    database = Database(sqlite_dsn)
+    kept = Kept(database, tmp_path, "")
+    project = kept.project()
+    for number in (9, 10):
+        # The answer of a model call, as the result backend would keep it for an hour.
+        result = kept.bring_in(project, f"customer-{number}", name=f"n{number}")
+        client(valkey.url, timeout_s=5.0).set(result_key(result), f"the answer {PLANTED}")
+
+    lines = [*kept.desk.erase("customer-9", "art17", None)]
+    assert "no broker runs" in lines[-1] and any("rewrote the database" in line for line in lines)
+    assert states(kept) == [(True, False)]
+    assert holding(sorted((tmp_path / "valkey").rglob("*.aof"))) != [], "the broker's file still has it"
+    kept.desk.run("subject.erase", "customer-10", basis="art17")
+    assert states(kept) == [(True, False), (False, False)]
+
+    # The system worker finds the broker; or somebody runs the command again, which asks nothing and erases nothing.
+    gone: list[str | None] = [None]
+    cleaner = Cleaner(kept.desk._executor, database, lambda: gone[0])
+    assert cleaner.run() == 1, "the files of the second one, without a broker"
+    assert kept.desk.belongings("customer-9") is None
+    again = [*kept.desk.erase("customer-9", "art17", valkey.url)]
+    assert again[0].startswith("forgot ") and not any(line.startswith("erased ") for line in again)
+
+    assert states(kept) == [(True, True), (True, True)]
+    assert holding([path for path in tmp_path.rglob("*") if path.is_file()]) == []
+    assert cleaner.run() == 0
+    with pytest.raises(NotFound):
+        kept.desk.belongings("customer-9")
+    tags = kept.sql("SELECT count(*) FROM audit_entries WHERE tag = 'privacy:subject:cleaned'")
+    assert tags[0][0] == 4
+    kept.check_recorded()
+    kept.desk.close()
+    database.close()
+
+
+def states(kept: Kept) -> list[tuple[bool, bool]]:
+    """For each erasure, the oldest first: whether it has reached the files, and the broker."""
+    rows = kept.sql("SELECT files_at, results_at FROM erasures ORDER BY id")
+    return [(files is not None, results is not None) for files, results in rows]
+
+
+def test_what_retention_lets_go_is_in_no_file_of_the_database(sqlite_dsn: str, tmp_path: Path) -> None:
+    from metaqore.adapters.cleaning import Cleaner
+    from metaqore.requests.schedules import Schedules
+
+    database = Database(sqlite_dsn)
+    kept = Kept(database, tmp_path)
+    kept.bring_in(kept.project(), "customer-9")
+    call = ("INSERT INTO llm_calls (id, organization, principal, request_id, decision_id, provider, model, label, "
+            "prefix_hash, state, command, prepared_at) VALUES (?, ?, 'p', ?, 'dec_1', 'x', 'm', 'PUBLIC', '', "
+            "'prepared', ?, 1)")  # fmt: skip
+    decision = ("INSERT INTO decisions (id, organization, request_id, principal, verdict, label, policy, "
+                "policy_digest, body, created_at) VALUES ('dec_1', 'elsewhere', 'r', 'p', 'approved', 'PUBLIC', 'd', "
+                "'d', '{}', 1)")  # fmt: skip
+    kept.change(decision)
+    # Calls are stored in the clear, and rewritten when they are settled.
+    for number in range(60):
+        kept.change(call, f"call_{number}", ORGANIZATION, f"req_{number}", f'{{"prompt":"{PLANTED} {"x" * 700}"}}')
+        kept.change("UPDATE llm_calls SET state = 'settled', settled_at = 2, response = ? WHERE id = ?",
+                    f'{{"text":"{PLANTED} {"y" * 300}"}}', f"call_{number}")  # fmt: skip
+    kept.desk.run("subject.erase", "customer-9", basis="art17")
+    assert holding([path for path in tmp_path.rglob("metaqore.db*") if path.is_file()]) != []
+
+    kept.clock.advance(401 * 86_400)
+    kept.desk._executor.clock = kept.clock
+    cleaner = Cleaner(kept.desk._executor, database, lambda: None)
+    schedules = Schedules(kept.desk._executor, kept.intake, kept.bell, idempotency_days=7,
+                          expired=cleaner.after_retention)  # fmt: skip
+    schedules.fire("retain", 86_400.0)
+
+    assert kept.sql("SELECT count(*) FROM llm_calls WHERE command <> '{}'")[0][0] == 0
+    assert holding([path for path in tmp_path.rglob("metaqore.db*") if path.is_file()]) == []
+    kept.desk.close()
+    database.close()
+
+
 def holding(paths: list[Path]) -> list[Path]:
     return [path for path in paths if PLANTED.encode() in path.read_bytes()]
 

@@ -52,6 +52,9 @@ BODIES: dict[str, Any] = {
     "previewPolicy": {"project": "{project}", "document": {}},
     "setStop": {"kind": "principal", "subject": "nobody", "reason": "r"},
     "liftStop": {"kind": "principal", "subject": "nobody"},
+    "listErasures": None, "eraseSubject": {"subject": "classified-none"}, "getErasure": None, "exportSubject": None,
+    "listHolds": None, "placeHold": {"subject": "classified-none", "reason": "r"}, "releaseHold": None,
+    "listRetention": None, "setRetention": {"class": "requests", "days": 400},
 }  # fmt: skip
 #: Operations that a stranger may do, because they name nothing that exists: they only ever touch the stranger's own.
 OWN_ONLY = frozenset(
@@ -65,13 +68,17 @@ OWN_ONLY = frozenset(
         "trainSpecialist",
         "setStop",
         "liftStop",
+        "eraseSubject",
+        "exportSubject",
+        "placeHold",
+        "setRetention",
         "getAuditConsistency",
         "verifyAuditReceipt",
     }
 )
 QUERIES = {"getAuditConsistency": "?old=0",
            "diffProject": "?from=0", "listArtifacts": "?project={project}", "listTasks": "?project={project}",
-           "listEvents": "?format=json", "listConflicts": "?project={project}",
+           "listEvents": "?format=json", "exportSubject": "?subject=developer", "listConflicts": "?project={project}",
            "listRequests": "?project={project}"}  # fmt: skip
 
 
@@ -101,6 +108,8 @@ def things(mq: Running) -> dict[str, str]:
         ).json["result"]["approval"]["id"],
         "request_id": created["id"],
         "endpoint": endpoint,
+        "erasure": _erased(mq, project),
+        "hold": mq.post("/privacy/holds", {"subject": None, "reason": "classified-4711"}).json["id"],
         "intent": mq.post(
             f"/projects/{project}/intents",
             {"purpose": "classified-4711", "expires_in_s": 600, "claims": {"resources": ["r"]}},
@@ -118,6 +127,12 @@ def things(mq: Running) -> dict[str, str]:
         ).json["id"],
         "key_id": mq.post("/keys", {"name": "n", "principal": "classified-4711", "scopes": ["audit:read"]}).json["id"],
     }
+
+
+def _erased(mq: Running, project: str) -> str:
+    """Have a data subject's task erased; return the erasure's id."""
+    mq.post("/tasks", {"project": project, "title": "t"}, headers={"Data-Subject": "classified-4711"})
+    return str(mq.post("/privacy/erasures", {"subject": "classified-4711"}).json["id"])
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,8 @@ def test_seal_rotate_verify_witness_export_and_erase(
     assert "no broker runs" in erased
     run("audit", "seal")
     assert "payload erased" in run(*verify)
-    assert "nothing is kept of agent" in run("privacy", "erase", "agent", "--yes", code=1)
+    assert "agent was erased" in run("privacy", "erase", "agent", "--yes"), "the broker is still to be cleaned"
+    assert "nothing is kept of nobody" in run("privacy", "erase", "nobody", "--yes", code=1)
     pipeline.change("DELETE FROM audit_checkpoints WHERE size > 4")
     assert "rolled_back" in run(*watch, code=1)
     database.close()
