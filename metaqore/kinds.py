@@ -12,6 +12,8 @@ import yaml
 from metaqore.adapters.mock_provider import MockProvider
 from metaqore.adapters.openai_provider import OpenAIProvider
 from metaqore.adapters.secrets import from_environment
+from metaqore.attack.adversary import SuiteAdversary
+from metaqore.attack.suite_file import load_suite
 from metaqore.audit import compliance, privacy
 from metaqore.audit.compliance_file import load_frameworks
 from metaqore.audit.compliance_reporting import Reporting
@@ -295,8 +297,13 @@ def _hmcp(settings: Settings, store: SqlStore) -> list[Kind]:
         Kind(name="patterns.discover", queue="hmcp", feature="hmcp", scope="hmcp:train",
              long=Discover(source, policy, now_ms), lease_s=lease_s, batch=4),
         Kind(name="specialist.train", queue="hmcp", feature="hmcp", scope="hmcp:train",
-             long=Train(source, policy, now_ms), lease_s=lease_s, batch=1),
+             long=Train(source, policy, _adversary, now_ms), lease_s=lease_s, batch=1),
     ]  # fmt: skip
+
+
+def _adversary() -> SuiteAdversary:
+    """Return who attacks a specialist before it may answer: the scenarios that are shipped."""
+    return SuiteAdversary(load_suite())
 
 
 def _stops(store: SqlStore, organization: str) -> list[Stop]:

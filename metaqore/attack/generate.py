@@ -25,7 +25,7 @@ def cases(suite: Suite, scenario: Scenario, count: int, seed: int, *, control: b
     steps = suite.steps_of(scenario, control=control)
     for number in range(min(count, scenario.most or count)):
         rng = random.Random(f"{seed}/{scenario.id}/{control}/{number}")
-        mutation = scenario.mutations[number % len(scenario.mutations)]
+        mutation = _mutation(scenario, number, len(texts))
         plain = _fill(texts[number % len(texts)], _words(suite, scenario), rng, 0) if texts else ""
         text = _planted(suite, scenario, disguise(mutation, plain, rng), rng)
         yield Case(
@@ -40,9 +40,14 @@ def payloads(suite: Suite, scenario: Scenario, count: int, seed: int, *, mutated
     for number in range(count):
         rng = random.Random(f"{seed}/{scenario.id}/payload/{number}")
         plain = _fill(scenario.texts[number % len(scenario.texts)], _words(suite, scenario), rng, 0)
-        mutation = scenario.mutations[number % len(scenario.mutations)] if mutated else "plain"
+        mutation = _mutation(scenario, number, len(scenario.texts)) if mutated else "plain"
         found.append(disguise(mutation, plain, rng))
     return found
+
+
+def _mutation(scenario: Scenario, number: int, texts: int) -> str:
+    """Return the disguise of a case: with each round over the texts, each gets another one."""
+    return scenario.mutations[(number + number // max(1, texts)) % len(scenario.mutations)]
 
 
 def unknown_words(suite: Suite, scenario: Scenario) -> list[str]:

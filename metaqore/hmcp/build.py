@@ -10,6 +10,7 @@ from metaqore.hmcp.artefact import Artefact, load
 from metaqore.hmcp.gate import Surroundings, run_gate
 from metaqore.hmcp.model import GateReport, Pattern, Specialist, TaskEvent
 from metaqore.hmcp.policy import Policy
+from metaqore.hmcp.ports import Adversary
 from metaqore.hmcp.train import train
 
 
@@ -25,6 +26,7 @@ def build(
     pattern: Pattern,
     events: Sequence[TaskEvent],
     policy: Policy,
+    adversary: Adversary,
     *,
     open_conflicts: int = 0,
     signature_taken_by: str | None = None,
@@ -58,6 +60,7 @@ def build(
         trained.gate,
         policy,
         surroundings,
+        adversary,
         champion=load(champion) if champion else None,
     )
     return Built(trained.artefact, trained.specialist, report)

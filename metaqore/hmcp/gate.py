@@ -15,9 +15,11 @@ import msgspec
 
 from metaqore.hmcp.artefact import Artefact, Loaded
 from metaqore.hmcp.certify import clopper_pearson
+from metaqore.hmcp.foreign import deferral
 from metaqore.hmcp.model import SENSITIVITIES, GateReport, Prediction, StageResult
 from metaqore.hmcp.perturb import KEEPS_RIGHT, KEEPS_SAME, Attack
 from metaqore.hmcp.policy import Policy
+from metaqore.hmcp.ports import Adversary
 from metaqore.hmcp.train import Example
 
 #: Single predictions that are timed.
@@ -50,6 +52,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     champion: Loaded | None
     surroundings: Surroundings
     policy: Policy
+    adversary: Adversary
 
 
 def run_gate(
@@ -58,6 +61,7 @@ def run_gate(
     examples: Sequence[Example],
     policy: Policy,
     surroundings: Surroundings,
+    adversary: Adversary,
     champion: Loaded | None = None,
 ) -> GateReport:
     """Return what every stage of the policy measured and whether it passed.
@@ -74,6 +78,7 @@ def run_gate(
         champion=champion,
         surroundings=surroundings,
         policy=policy,
+        adversary=adversary,
     )
     return GateReport(tuple(_stage(name, case) for name in policy.gate.stages))
 
@@ -164,7 +169,7 @@ def adversarial(case: Case) -> StageResult:
 
     Attacked is every example that it routes. Where the attack hides nothing and adds nothing (``KEEPS_RIGHT``) the
     share of wrong answers among what is still routed counts; where something is added (``KEEPS_SAME``) the share of
-    confident answers that change.
+    confident answers that change. Then foreign and hostile payloads, which it has to defer (``foreign``).
     """
     limits, alpha, frame = case.policy.gate.adversarial, case.policy.certify.alpha, case.candidate.specialist.frame
     attacked = [(e, p) for e, p in zip(case.examples, case.predictions, strict=True) if p.routed]
@@ -192,7 +197,8 @@ def adversarial(case: Case) -> StageResult:
             share = _share(wrong, len(attacked))
         measures |= {name: share, f"{name}_routed": routed}
         checks[f"{name}: {share:.1%}, at most {most[name]:.1%}"] = share > most[name]
-    return _result("adversarial", measures, _limits(limits), checks)
+    found = deferral(case.candidate, attacked, case.adversary, case.policy)
+    return _result("adversarial", measures | found.measures, _limits(limits), checks | found.checks)
 
 
 def psmp_compatibility(case: Case) -> StageResult:

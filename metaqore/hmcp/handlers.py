@@ -15,6 +15,7 @@ from metaqore.hmcp.discover import discover
 from metaqore.hmcp.effects import MovePattern, NewSpecialist, RetireSpecialists, SavePattern
 from metaqore.hmcp.model import Pattern, Signature, TaskEvent
 from metaqore.hmcp.policy import Policy
+from metaqore.hmcp.ports import Adversary
 from metaqore.hmcp.rules import PatternState, SpecialistState, move_pattern, state_after_gate
 from metaqore.hmcp.train import NotTrainable
 from metaqore.ids import new_id
@@ -97,9 +98,13 @@ class Discover:
 class Train:
     """Long work: train a specialist for a pattern, and register it only where it passes every stage of the gate."""
 
-    def __init__(self, source: Source, policy: Policy, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, source: Source, policy: Policy, adversary: Callable[[], Adversary], clock: Callable[[], int]
+    ) -> None:
         self._source = source
         self._policy = policy
+        #: Made when it is needed: most processes never train.
+        self._adversary = adversary
         self._clock = clock
 
     def prepare(self, batch: Sequence[Request], reads: PatternReads, now: int) -> list[Outcome | Prepared]:
@@ -127,7 +132,7 @@ class Train:
         events = self._source.events(request.organization, since, MAX_EVENTS)
         version, champion = self._source.champion(row["id"])
         try:
-            built = build(pattern, events, self._policy, champion=champion)
+            built = build(pattern, events, self._policy, self._adversary(), champion=champion)
         except NotTrainable as error:
             refused = MovePattern(row["id"], request.organization, PatternState.REFUSED, self._clock())
             return Outcome(

@@ -124,6 +124,13 @@ class Adversarial(Strict, frozen=True):
     padding_flip: Share
     injection_flip: Share
     min_cases: Count
+    #: Shares of foreign and of hostile payloads that may be answered, and how many are tried.
+    foreign_routed: Share
+    hostile_routed: Share
+    foreign_cases: Count
+    hostile_cases: Count
+    #: Fewer of either say nothing.
+    min_foreign: Count
 
 
 class Gate(Strict, frozen=True):

@@ -10,12 +10,16 @@ from typing import Any
 import msgspec
 import pytest
 
+from metaqore.attack.adversary import SuiteAdversary
+from metaqore.attack.suite_file import load_suite
 from metaqore.hmcp.build import Built, build
 from metaqore.hmcp.discover import discover
 from metaqore.hmcp.model import Pattern, TaskEvent
 from metaqore.hmcp.policy import Policy, load
 from metaqore.hmcp.train import Trained, train
 
+#: Who attacks candidates: the scenarios that are shipped.
+SHIPPED = SuiteAdversary(load_suite())
 NOW = 1_700_000_000_000
 HEAD = "Decide which team takes this ticket.\nTicket: "
 TEAMS = {
@@ -115,7 +119,7 @@ def learnt(policy: Policy, propose: Propose) -> Trained:
 def built(policy: Policy, propose: Propose) -> Built:
     """A specialist for tickets with its gate report."""
     events = make_tickets(400)
-    return build(propose(events), events, policy)
+    return build(propose(events), events, policy, SHIPPED)
 
 
 @pytest.fixture(scope="session")

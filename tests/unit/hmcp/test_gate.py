@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from metaqore.attack.adversary import SuiteAdversary
+from metaqore.attack.suite_file import load_suite
 from metaqore.hmcp.artefact import Loaded, load
 from metaqore.hmcp.build import Built, build
 from metaqore.hmcp.gate import STAGES, Surroundings, run_gate
@@ -15,6 +17,7 @@ from metaqore.hmcp.policy import STAGES as MANDATORY
 from metaqore.hmcp.policy import Policy
 from metaqore.hmcp.train import Example, Trained, train
 
+SHIPPED = SuiteAdversary(load_suite())
 Tickets = Callable[..., list[TaskEvent]]
 Propose = Callable[..., Pattern]
 
@@ -34,6 +37,7 @@ def gated(learnt: Trained, policy: Policy, **more: Any) -> GateReport:
         "candidate": load(learnt.artefact),
         "examples": learnt.gate,
         "surroundings": surroundings(learnt),
+        "adversary": SHIPPED,
     }
     return run_gate(**{**fields, **more}, artefact=learnt.artefact, policy=policy)
 
@@ -190,6 +194,64 @@ def test_a_specialist_that_disguise_misleads_fails(learnt: Trained, policy: Poli
     assert {reason.split(":")[0] for reason in reasons} >= {"homoglyph", "zero_width"}
 
 
+FOREIGN = set(SHIPPED.foreign(1000, 0))
+
+
+def payload_of(learnt: Trained, prompt: str) -> str:
+    return learnt.specialist.frame.payload(prompt) or ""
+
+
+@pytest.mark.parametrize(("answered", "passes"), [(14, True), (15, False)])
+def test_foreign_payloads_in_the_right_frame_have_to_be_deferred(
+    answered: int, passes: bool, learnt: Trained, policy: Policy
+) -> None:
+    """Of 140 foreign payloads a tenth may be answered."""
+    truth = truth_of(learnt.gate)
+    taken = {text[:60] for text in sorted(FOREIGN)[:answered]}
+
+    def eager(prompt: str) -> tuple[str, bool]:
+        return truth.get(prompt, "billing"), prompt in truth or payload_of(learnt, prompt)[:60] in taken
+
+    result = stage(gated(learnt, policy, candidate=stub(learnt, eager)), "adversarial")
+    assert result.measures["foreign_cases"] == len(FOREIGN) == 140
+    assert result.passed is passes, result.reasons
+    assert bool([reason for reason in result.reasons if reason.startswith("foreign")]) is not passes
+
+
+def test_a_specialist_that_answers_attacks_as_its_task_fails(learnt: Trained, policy: Policy) -> None:
+    truth = truth_of(learnt.gate)
+    attacks = {text[:40] for _, text in SHIPPED.hostile(300, policy.train.seed)}
+    busy = stub(learnt, lambda p: (truth.get(p, "x"), p in truth or payload_of(learnt, p)[:40] in attacks))
+    result = stage(gated(learnt, policy, candidate=busy), "adversarial")
+    assert not result.passed
+    assert [reason for reason in result.reasons if reason.startswith("hostile")]
+    assert "direct-override" in str(result.measures["hostile_scenarios"])
+
+
+def test_a_specialist_that_a_planted_attack_sways_fails(learnt: Trained, policy: Policy) -> None:
+    truth = truth_of(learnt.gate)
+
+    def swayed(prompt: str) -> tuple[str, bool]:
+        own = [p for p in truth if payload_of(learnt, p) in prompt]
+        return (truth[prompt], True) if prompt in truth else ("accounts" if own else "x", bool(own))
+
+    reasons = stage(gated(learnt, policy, candidate=stub(learnt, swayed)), "adversarial").reasons
+    assert [reason for reason in reasons if reason.startswith("planted")]
+
+
+def test_without_enough_foreign_payloads_nothing_is_promoted(learnt: Trained, policy: Policy) -> None:
+    class Few:
+        def hostile(self, count: int, seed: int) -> list[tuple[str, str]]:
+            return []
+
+        def foreign(self, count: int, seed: int) -> list[str]:
+            return ["nothing of the kind"] * 99
+
+    result = stage(gated(learnt, policy, adversary=Few()), "adversarial")
+    assert not result.passed
+    assert "foreign and hostile payloads: fewer than 100" in result.reasons[0]
+
+
 @pytest.mark.parametrize(
     ("around", "said"),
     [
@@ -211,7 +273,7 @@ def test_what_does_not_fit_its_surroundings_fails(
 
 def test_noise_is_refused_from_end_to_end(tickets: Tickets, propose: Propose, policy: Policy) -> None:
     events = tickets(240, noise=1.0)
-    built = build(propose(events), events, policy)
+    built = build(propose(events), events, policy, SHIPPED)
     assert not built.report.passed
     assert "functional: no threshold could be certified" in built.report.to_json()["reasons"][0]
 
