@@ -17,6 +17,7 @@ from metaqore.clock import now_ms
 from metaqore.errors import Contention, MetaQoreError
 from metaqore.messages import AuditNote, EventNote, Outcome, Request, State, Submission
 from metaqore.requests.attempts import PASSING, Defect, Limits, exhausted, goes_again, halves, outcome_of, settle
+from metaqore.requests.backlog import Backlog
 from metaqore.requests.catalogue import Catalogue
 from metaqore.requests.model import (
     Finished,
@@ -79,15 +80,13 @@ class Executor:
             Unavailable: the database cannot be reached; nothing is lost, the sweep rings again.
         """
         total = 0
-        while not failpoints.hit("drain.off"):
-            batch = self.peek(queue, self.catalogue.pure(queue), self.limits.drain_batch)
-            if not batch:
-                break
-            decided = self._decide_or_split(queue, batch, set())
+        kinds, size = self.catalogue.pure(queue), self.limits.drain_batch
+        backlog = Backlog(lambda after, blocked: self.peek(queue, kinds, size, after=after, blocked=blocked), size)
+        while not failpoints.hit("drain.off") and (batch := backlog.take()):
+            waiting: set[str] = set()
+            decided = self._decide_or_split(queue, batch, waiting, meanwhile=backlog.look_ahead)
             total += decided
-            if decided == 0 or len(batch) < self.limits.drain_batch:
-                # Another worker holds these and looks again when it is done; or that was all, and whatever has come
-                # since rings for itself.
+            if not backlog.is_more(decided, waiting):
                 break
         return total
 
@@ -211,13 +210,20 @@ class Executor:
         self.after_commit(finished, recorder)
         return len(mine)
 
-    def peek(self, queue: str, kinds: Sequence[str], limit: int) -> list[Request]:
-        """Return up to ``limit`` requests that may be claimed now, studied, in the order of their acceptance."""
+    def peek(
+        self, queue: str, kinds: Sequence[str], limit: int, *, after: int = 0, blocked: set[str] | None = None
+    ) -> list[Request]:
+        """Return up to ``limit`` requests that may be claimed now, studied, in the order of their acceptance.
+
+        Args:
+            after: only those with a greater ``seq``.
+            blocked: ordering keys that must wait; those found to wait are added.
+        """
         if not kinds:
             return []
         ready: list[Request] = []
-        blocked: set[str] = set()
-        after, page, now = 0, max(limit, _MIN_PAGE), self.clock()
+        blocked = set() if blocked is None else blocked
+        page, now = max(limit, _MIN_PAGE), self.clock()
         with self.store.read() as tx:
             for _ in range(_MAX_PAGES):
                 rows = tx.requests.peek(queue, kinds, after, page, now=now, but=blocked)
@@ -241,10 +247,19 @@ class Executor:
                     log.exception("study_failed", **about(request))
                     request.studied = Defect(f"{type(error).__name__} while reading the payload")
 
-    def _decide_or_split(self, queue: str, batch: Sequence[Request], waiting: set[str], *, leased: bool = False) -> int:
+    def _decide_or_split(
+        self,
+        queue: str,
+        batch: Sequence[Request],
+        waiting: set[str],
+        *,
+        leased: bool = False,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> int:
         """Decide ``batch``, together where that is possible; return how many were decided.
 
         Args:
+            meanwhile: see ``Store.write``.
             waiting: ordering keys that have a request that could not be decided; whatever comes later under such a
                 key must not overtake it. What is found to wait is added.
         """
@@ -252,7 +267,7 @@ class Executor:
         if not batch:
             return 0
         try:
-            return self._decide(queue, batch, waiting, leased=leased)
+            return self._decide(queue, batch, waiting, leased=leased, meanwhile=meanwhile)
         except PASSING:
             raise
         except Exception as error:
@@ -266,10 +281,18 @@ class Executor:
             waiting |= _keys(batch)
             return self.finish(batch, [outcome_of(error, "deciding")], leased=leased)
 
-    def _decide(self, queue: str, batch: Sequence[Request], waiting: set[str], *, leased: bool) -> int:
+    def _decide(
+        self,
+        queue: str,
+        batch: Sequence[Request],
+        waiting: set[str],
+        *,
+        leased: bool,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> int:
         log.debug("taken", queue=queue, requests=[request.id for request in batch])
         failpoints.hit("worker.before_claim")
-        with self.store.write() as tx:
+        with self.store.write(meanwhile) as tx:
             mine = tx.requests.still_mine(batch) if leased else tx.requests.confirm(queue, batch)
             held = _keys(batch) - _keys(mine) if len(mine) < len(batch) else set()
             now = self.clock()

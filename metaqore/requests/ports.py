@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -105,8 +105,12 @@ class Store(Protocol):
     def read(self) -> AbstractContextManager[Transaction]:
         """Look-ups only."""
 
-    def write(self) -> AbstractContextManager[Transaction]:
-        """One write transaction."""
+    def write(self, meanwhile: Callable[[], None] | None = None) -> AbstractContextManager[Transaction]:
+        """One write transaction.
+
+        Args:
+            meanwhile: called, once at most, where another process has to be waited for; must not write.
+        """
 
     def seal(self, organization: str, subject: str, salt: bytes, payload: str) -> str | None:
         """Return a payload sealed for its data subject before the transaction, where the key is known already.

@@ -13,7 +13,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -166,8 +166,11 @@ class Database:
                     cursor.execute("PRAGMA query_only = OFF")
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, meanwhile: Callable[[], None] | None = None) -> Iterator[Connection]:
         """Give a connection inside one write transaction; commit on success, roll back on any exception.
+
+        Args:
+            meanwhile: called once where another process holds the write lock of a SQLite database; must not write.
 
         Raises:
             Contention: a unique constraint or a serialization failure; rolled back, can be repeated.
@@ -175,7 +178,7 @@ class Database:
         """
         with self._checked(), self._pooled(self.engine) as driver:
             connection = Connection(driver, is_sqlite=self.is_sqlite)
-            with self._file_lock() if self.is_sqlite else contextlib.nullcontext():
+            with self._file_lock(meanwhile) if self.is_sqlite else contextlib.nullcontext():
                 if self.is_sqlite:
                     driver.execute("BEGIN IMMEDIATE")
                 try:
@@ -266,17 +269,28 @@ class Database:
             pooled.close()
 
     @contextlib.contextmanager
-    def _file_lock(self) -> Iterator[None]:
+    def _file_lock(self, meanwhile: Callable[[], None] | None = None) -> Iterator[None]:
         with self._thread_lock:
             if self._lock_fd is None or self._pid != os.getpid():
                 # A descriptor inherited over fork() would share the parent's lock.
                 self._lock_fd = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 self._pid = os.getpid()
+            if meanwhile is not None and not _is_free(self._lock_fd):
+                meanwhile()
             fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
             try:
                 yield
             finally:
                 fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
+
+
+def _is_free(lock: int) -> bool:
+    """Take the lock where nobody holds it; return whether it is ours."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _parse(dsn: str) -> URL:

@@ -146,7 +146,7 @@ class SqlStore:
         return seal_early(self.database, (organization, subject), salt, payload)
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[SqlTransaction]:
-        """One write transaction."""
-        with self.database.write() as connection:
+    def write(self, meanwhile: Callable[[], None] | None = None) -> Iterator[SqlTransaction]:
+        """One write transaction; see ``Store``."""
+        with self.database.write(meanwhile) as connection:
             yield SqlTransaction(self.database, connection)

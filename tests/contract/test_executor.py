@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from metaqore import failpoints
 from metaqore.errors import Contention, MetaQoreError
-from metaqore.messages import Outcome, State, Verdict
+from metaqore.messages import Outcome, Request, State, Verdict
 from metaqore.requests.attempts import Limits, backoff_ms
 from metaqore.requests.model import Settled
 from metaqore.store.engine import Database
@@ -19,6 +23,50 @@ def test_a_drain_decides_everything_that_is_open_once(pipeline: Pipeline) -> Non
     assert pipeline.executor.drain("psmp") == 0
     assert pipeline.all_have_their_effect(ids)
     assert [f.id for f in pipeline.results.published] == ids
+
+
+def test_while_another_process_writes_a_drain_reads_what_it_decides_next(pipeline: Pipeline) -> None:
+    if not pipeline.database.is_sqlite:
+        pytest.skip("PostgreSQL has no lock that writers wait for")
+    ids = pipeline.submit_many({"n": n} for n in range(700))
+    other, looked, seen = Database(pipeline.database.dsn), threading.Event(), []
+    peek = pipeline.executor.peek
+
+    def watched(*given: Any, after: int = 0, **more: Any) -> list[Request]:
+        seen.append(after)
+        found = peek(*given, after=after, **more)
+        if after:
+            looked.set()
+        return found
+
+    pipeline.executor.peek = watched  # type: ignore[method-assign]
+    with other.write():
+        drain = threading.Thread(target=pipeline.executor.drain, args=["psmp"])
+        drain.start()
+        assert looked.wait(20)
+    drain.join(20)
+    other.close()
+    assert seen[:2] == [0, 256]
+    assert pipeline.all_have_their_effect(ids)
+    assert [f.id for f in pipeline.results.published] == ids
+
+
+def test_what_was_read_ahead_does_not_overtake_what_is_to_be_tried_again(pipeline: Pipeline) -> None:
+    first = pipeline.submit_many([{"n": n} for n in range(255)] + [{"how": "retry", "times": 1}])
+    later, free = pipeline.submit(n="later"), pipeline.submit("test.free", n="free")
+    write = pipeline.store.write
+
+    def looking_ahead(meanwhile: Callable[[], None] | None = None) -> Any:
+        if meanwhile is not None:
+            meanwhile()
+        return write()
+
+    pipeline.store.write = looking_ahead  # type: ignore[method-assign]
+    assert pipeline.executor.drain("psmp") == 257
+    assert pipeline.states([*first[-2:], later, free]) == ["succeeded", "accepted", "accepted", "succeeded"]
+    pipeline.clock.advance(9)
+    assert pipeline.executor.drain("psmp") == 2
+    assert [f.id for f in pipeline.results.published[-2:]] == [first[-1], later]
 
 
 def test_an_empty_queue_or_one_without_kinds_is_drained_at_once(pipeline: Pipeline) -> None:

@@ -44,10 +44,10 @@ class Gate:
         return self._store.seal(*payload)
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[Any]:
+    def write(self, meanwhile: Callable[[], None] | None = None) -> Iterator[Any]:
         self.reached.set()
         self.open.wait(20)
-        with self._store.write() as tx:
+        with self._store.write(meanwhile) as tx:
             yield tx
             self.commits += 1
             self.fail(self.commits)
@@ -214,9 +214,9 @@ def test_one_bad_record_does_not_fail_its_neighbours(
 
     class Watched(SqlStore):
         @contextlib.contextmanager
-        def write(self) -> Iterator[Any]:
+        def write(self, meanwhile: Callable[[], None] | None = None) -> Iterator[Any]:
             stored.clear()
-            with super().write() as tx:
+            with super().write(meanwhile) as tx:
                 insert = tx.requests.insert
 
                 def watched(rows: Any) -> None:

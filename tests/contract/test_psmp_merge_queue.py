@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -26,9 +26,9 @@ class CountingStore(SqlStore):
     commits = 0
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[SqlTransaction]:
+    def write(self, meanwhile: Callable[[], None] | None = None) -> Iterator[SqlTransaction]:
         """One write transaction."""
-        with super().write() as tx:
+        with super().write(meanwhile) as tx:
             yield tx
         self.commits += 1
 
