@@ -281,7 +281,10 @@ def compliance_kinds(settings: Settings, store: SqlStore) -> list[Kind]:
         SettingsError: a file of frameworks cannot be used.
     """
     frameworks = partial(load_frameworks, settings.compliance_path)
-    frameworks()
+    known = frameworks()
+    for name in filter(None, settings.compliance_frameworks.split(",")):
+        if name not in known:
+            raise SettingsError(f"METAQORE_COMPLIANCE_FRAMEWORKS: {name!r} is no framework: one of {', '.join(known)}")
     reporting = Reporting(ReportLogViews(store.database), frameworks, now_ms)
     return [
         Kind(name="compliance.report", queue="security", feature="compliance", scope="audit:read", long=reporting,

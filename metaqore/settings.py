@@ -95,6 +95,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     audit_witness_file: str = ""
     privacy_key_file: str = ""
     retention_days: Annotated[int, msgspec.Meta(ge=183)] = 400
+    compliance_frameworks: Annotated[str, msgspec.Meta(pattern=r"^$|^[a-z][a-z0-9_]*(,[a-z][a-z0-9_]*)*$")] = ""
+    compliance_period: Literal["day", "week", "month", "quarter"] = "month"
     max_graph_depth: Annotated[int, msgspec.Meta(ge=0)] = 0
     max_parallel_branches: Annotated[int, msgspec.Meta(ge=0)] = 0
     max_conversation_turns: Annotated[int, msgspec.Meta(ge=0)] = 0

@@ -11,6 +11,8 @@ def schedule(settings: Settings) -> dict[str, dict[str, Any]]:
     """Return Celery's beat schedule: name → task, seconds, arguments."""
     periodic = {"sweep": settings.sweep_every_s, "discover": settings.discover_every_s, "purge": 3600.0,
                 "retain": 86_400.0, "clean": 60.0}  # fmt: skip
+    if settings.compliance_frameworks:
+        periodic["report"] = 3600.0
     return {
         name: {
             "task": "metaqore.system.fire",

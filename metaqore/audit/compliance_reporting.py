@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import msgspec
@@ -16,7 +15,7 @@ import msgspec
 from metaqore.audit.compliance_document import Order, ReportLog, make_document
 from metaqore.audit.compliance_frameworks import Framework
 from metaqore.audit.tags import Tag
-from metaqore.clock import from_rfc3339, to_rfc3339
+from metaqore.clock import from_rfc3339
 from metaqore.errors import InvalidInput, Unavailable
 from metaqore.ids import new_id
 from metaqore.messages import AuditNote, EventNote, Outcome, Prepared, Request, Submission, Verdict, Write, failed
@@ -28,8 +27,6 @@ PROJECT_NAME = "Reports on controls"
 _PROJECT_ABOUT = "What the audit log supports evidence for: one artifact for each report. MetaQore keeps this project."
 _DAY_MS = 86_400_000
 DEFAULT_DAYS, MAX_DAYS = 90, 3_660
-#: Calendar periods of scheduled reports.
-PERIODS = ("day", "week", "month", "quarter")
 
 
 class SaveReport(Write, frozen=True):
@@ -161,34 +158,6 @@ def _follow_ups(order: Order, document: Mapping[str, Any], digest: str, *, has_p
 def project_of(organization: str) -> str:
     """Return the id of the project that holds an organization's reports: always the same, so that it is made once."""
     return f"prj_{hashlib.sha256(f'metaqore reports {organization}'.encode()).hexdigest()[:32]}"
-
-
-def last_period(name: str, now: int) -> tuple[int, int]:
-    """Return begin and end (ms, UTC) of the last whole calendar period before ``now``.
-
-    Args:
-        name: one of ``PERIODS``; weeks begin on Monday.
-    """
-    today = datetime.fromtimestamp(now / 1000, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    if name == "day":
-        end, start = today, today - timedelta(days=1)
-    elif name == "week":
-        end = today - timedelta(days=today.weekday())
-        start = end - timedelta(days=7)
-    else:
-        months = 1 if name == "month" else 3
-        end = today.replace(day=1, month=(today.month - 1) // months * months + 1)
-        year, month = divmod(end.year * 12 + end.month - 1 - months, 12)
-        start = end.replace(year=year, month=month + 1)
-    return int(start.timestamp() * 1000), int(end.timestamp() * 1000)
-
-
-def scheduled(organization: str, framework: str, start: int, end: int) -> Submission:
-    """Return the request for a report that a schedule asks for."""
-    payload = {"framework": framework, "from": to_rfc3339(start), "to": to_rfc3339(end)}
-    return Submission(
-        organization=organization, project=None, principal=MAKER, kind="compliance.report", payload=payload
-    )
 
 
 def _moment(name: str, value: Any, otherwise: int) -> int:

@@ -15,11 +15,13 @@ import pytest
 from metaqore.audit.anchors import Trust
 from metaqore.audit.checkpoint import Signer
 from metaqore.audit.compliance_check import CheckedReport
+from metaqore.audit.compliance_plan import Plan, last_period
 from metaqore.audit.compliance_reporting import project_of
 from metaqore.audit.database import open_database
 from metaqore.audit.sealer import Sealer
 from metaqore.audit.standalone import generate
-from metaqore.clock import now_ms
+from metaqore.clock import from_rfc3339, now_ms, to_rfc3339
+from metaqore.requests.planned import PlannedReports
 from metaqore.store.engine import Database
 from metaqore.store.unit_of_work import SqlStore
 from metaqore.store.views.compliance_reports import ReportViews
@@ -259,3 +261,34 @@ def test_a_report_that_says_more_than_it_shows_is_not_believed(governed: Governe
             CheckedReport(forged(document, change)).check(TRUST)
         assert type(raised.value).__name__ == "BadReport", change.__name__
     CheckedReport(json.dumps(document)).check(TRUST)
+
+
+@on_one_database
+def test_the_schedule_reports_once_on_each_framework_and_period(governed: Governed) -> None:
+    worked(governed)
+    seal(governed)
+    planned = PlannedReports(governed.engine.store, governed.intake, Plan("soc2,gdpr", "month"))
+    now = now_ms()
+    assert (planned(now), planned(now)) == (2, 2)
+    start, end = last_period("month", now)
+    governed.do("payload.assess", content="Rome.")
+    kept = "SELECT framework, period_start, period_end, created_by FROM compliance_reports ORDER BY framework"
+    rows = governed.sql(kept)
+    assert rows == [("gdpr", start, end, "metaqore"), ("soc2", start, end, "metaqore")]
+    assert planned(now) == 0
+    assert PlannedReports(governed.engine.store, governed.intake, Plan("", "month"))(now) == 0
+
+
+@pytest.mark.parametrize(
+    ("period", "now", "start", "end"),
+    [
+        ("day", "2026-03-01T00:00:00Z", "2026-02-28", "2026-03-01"),
+        ("week", "2026-11-22T23:59:59Z", "2026-11-09", "2026-11-16"),
+        ("month", "2026-01-31T12:00:00Z", "2025-12-01", "2026-01-01"),
+        ("quarter", "2026-05-05T00:00:00Z", "2026-01-01", "2026-04-01"),
+        ("quarter", "2026-01-01T00:00:00Z", "2025-10-01", "2026-01-01"),
+    ],
+)
+def test_a_period_is_the_last_whole_one_of_the_calendar(period: str, now: str, start: str, end: str) -> None:
+    found = last_period(period, from_rfc3339(now))
+    assert [to_rfc3339(ms) for ms in found] == [f"{start}T00:00:00.000Z", f"{end}T00:00:00.000Z"]
