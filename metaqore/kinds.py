@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import msgspec
 import yaml
 
 from metaqore.adapters.mock_provider import MockProvider
@@ -59,6 +60,7 @@ from metaqore.security import key_handlers, policy_handlers, token_handlers
 from metaqore.security.gate import SecureGate
 from metaqore.security.handlers import Handlers as SecurityHandlers
 from metaqore.security.keys import SCOPES
+from metaqore.security.look import look
 from metaqore.security.model import ProviderStatus
 from metaqore.security.policy_handlers import PolicyHandlers
 from metaqore.security.policy_source import PolicySource
@@ -204,11 +206,12 @@ def history_kinds(settings: Settings, policy: Policy) -> Catalogue:
 
 
 def _bounded(settings: Settings, policy: Policy) -> Policy:
-    return with_bounds(
+    bounded = with_bounds(
         policy, dependency_depth=settings.max_graph_depth, parallel_branches=settings.max_parallel_branches,
         conversation_turns=settings.max_conversation_turns,
         conversation_participants=settings.max_conversation_participants,
     )  # fmt: skip
+    return msgspec.structs.replace(bounded, look=look)
 
 
 def psmp_kinds(policy: Policy) -> list[Kind]:

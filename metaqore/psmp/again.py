@@ -35,7 +35,7 @@ def decide_again(
     """
     payload = declared(proposal.payload)
     blocked = msgspec.structs.replace(
-        request, principal=proposal.author, payload=payload, studied=studied_again(payload, None)
+        request, principal=proposal.author, payload=payload, studied=studied_again(payload, None, policy.look)
     )
     outcome = decide(
         blocked, blocked.studied, workspace_for([blocked], reads, policy), now,

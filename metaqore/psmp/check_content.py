@@ -82,6 +82,7 @@ def resolve_by_merge(case: Case, conflicts: Sequence[Conflict], workspace: Works
         return None
     declared = merged.declared or case.declaration
     made = studied(msgspec.structs.replace(declared, content=merged.content))
+    made = msgspec.structs.replace(made, looked=case.studied.looked)
     dependencies = _dependencies(case, declared, workspace)
     how = "rebased" if merged.disjoint else "merged"
     return Resolved(how=how, studied=made, dependencies=dependencies, provenance=provenance)

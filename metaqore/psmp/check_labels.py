@@ -27,16 +27,16 @@ def find(case: Case, workspace: Workspace) -> Iterable[Conflict]:
     declared, head = case.declaration.label, case.head
     least = head.label if head is not None else DEFAULT_LABEL if declared is None else LABELS[0]
     inputs = _inputs(case, workspace)
-    inherited = max([least, *(each.label for each in inputs)], key=_rank)
-    if declared is None or _rank(declared) >= _rank(inherited):
+    inherited = max([least, *(each.label for each in inputs)], key=rank_of)
+    if declared is None or rank_of(declared) >= rank_of(inherited):
         case.label = declared or inherited
         return ()
     case.label = inherited
     return (_lowered(case, declared, inherited, inputs),)
 
 
-def _rank(label: str) -> int:
-    # A label that this release does not know counts as the highest.
+def rank_of(label: str) -> int:
+    """Return how high a label is; one that this release does not know counts as the highest."""
     return _RANK.get(label, len(LABELS))
 
 
@@ -47,7 +47,7 @@ def _inputs(case: Case, workspace: Workspace) -> list[Head]:
 
 def joined(label: str, inputs: Sequence[Head]) -> str:
     """Return the least label of what is labelled ``label`` and made from ``inputs`` as well."""
-    return max([label, *(each.label for each in inputs)], key=_rank)
+    return max([label, *(each.label for each in inputs)], key=rank_of)
 
 
 def _lowered(case: Case, declared: str, inherited: str, inputs: Sequence[Head]) -> Conflict:

@@ -18,6 +18,7 @@ from metaqore.psmp import (
     check_lifecycle,
     check_ownership,
     check_read_set,
+    check_sensitive,
     check_versions,
 )
 from metaqore.psmp.family import Family
@@ -40,6 +41,7 @@ FAMILIES: tuple[Family, ...] = (
     check_duplicates.FAMILY,
     check_intents.FAMILY,
     check_labels.FAMILY,
+    check_sensitive.FAMILY,
     check_bounds.FAMILY,
 )
 #: Conflict class → the family that finds it.

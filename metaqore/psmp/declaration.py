@@ -16,7 +16,8 @@ from metaqore.psmp.manifest import check_requirements
 from metaqore.psmp.model import Claims, Declaration, Dependency, Read, Studied
 from metaqore.psmp.ownership import ABSENT, canonical_pointer, value_at
 from metaqore.psmp.policy import Policy
-from metaqore.psmp.traits import traits_of
+from metaqore.psmp.sensitivity import Look
+from metaqore.psmp.traits import SENSITIVE, traits_of
 from metaqore.psmp.version_range import parse_range
 
 _TYPE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
@@ -50,20 +51,26 @@ def study(request: Request, *, policy: Policy) -> Studied:
         raise InvalidInput(f"artifact.declare: {error}") from error
     check(declaration)
     policy.check_type(declaration.type)
-    return studied(declaration)
+    return studied(declaration, policy.look)
 
 
-def studied(declaration: Declaration) -> Studied:
-    """Hash a declaration that was checked."""
+def studied(declaration: Declaration, look: Look | None = None) -> Studied:
+    """Hash a declaration that was checked.
+
+    Args:
+        look: tells what the content holds; None where that is known already.
+    """
     content = canonical_json(declaration.content)
     text = content.decode()
     trivial = len(set(text[:LOOKED_AT])) < FEWEST_CHARACTERS
-    return Studied(
-        declaration, text, sha256_hex(content), body_of(declaration), traits_of(declaration, trivial=trivial), trivial
-    )  # fmt: skip
+    traits = traits_of(declaration, trivial=trivial)
+    looked = look(declaration.content, text, declaration.label) if look is not None else None
+    if looked is not None:
+        traits |= SENSITIVE
+    return Studied(declaration, text, sha256_hex(content), body_of(declaration), traits, trivial, looked)
 
 
-def studied_again(payload: dict[str, Any], base_version: int | None) -> Studied:
+def studied_again(payload: dict[str, Any], base_version: int | None, look: Look | None) -> Studied:
     """Return a kept declaration as if it were sent now, on another base.
 
     Raises:
@@ -75,7 +82,7 @@ def studied_again(payload: dict[str, Any], base_version: int | None) -> Studied:
         raise InvalidInput(f"the blocked declaration cannot be read: {error}") from error
     if base_version is not None:
         declaration = msgspec.structs.replace(declaration, base_version=base_version)
-    return studied(declaration)
+    return studied(declaration, look)
 
 
 def body_of(declaration: Declaration) -> str:

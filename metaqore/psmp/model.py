@@ -11,6 +11,7 @@ from metaqore.ids import new_id
 from metaqore.messages import AuditNote, EventNote, Request
 from metaqore.psmp.catalogue import Mode, Rule
 from metaqore.psmp.policy import Policy
+from metaqore.psmp.sensitivity import Looked
 
 
 class Dependency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -106,6 +107,8 @@ class Studied(msgspec.Struct, frozen=True, gc=False):
     traits: int
     #: The content says too little to be recognised: see ``declaration.FEWEST_CHARACTERS``.
     trivial: bool
+    #: What its content holds that raises its label; None for nothing.
+    looked: Looked | None = None
 
 
 class Project(msgspec.Struct, kw_only=True):

@@ -13,6 +13,7 @@ import msgspec
 from metaqore.canonical import content_hash
 from metaqore.errors import InvalidInput
 from metaqore.psmp.catalogue import Rule
+from metaqore.psmp.sensitivity import Look
 
 Subject = Literal["artifact", "task", "project"]
 #: What it means to depend on an artifact in a state.
@@ -98,6 +99,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     reserved_types: frozenset[str]
     #: Of all of this, ``sha256:…``.
     digest: str = ""
+    #: Who is asked what a content holds; it decides by its own digest. None asks nobody.
+    look: Look | None = None
 
     def lifecycle(self, subject: Subject) -> Lifecycle:
         """Return the lifecycle of a kind of thing."""
@@ -117,7 +120,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 def sealed(policy: Policy) -> Policy:
     """Return the policy with its digest."""
-    data = msgspec.to_builtins(msgspec.structs.replace(policy, digest="", reserved_types=frozenset()))
+    data = msgspec.to_builtins(msgspec.structs.replace(policy, digest="", reserved_types=frozenset(), look=None))
+    del data["look"]
     data["reserved_types"] = sorted(policy.reserved_types)
     return msgspec.structs.replace(policy, digest=content_hash(data))
 

@@ -23,6 +23,8 @@ LABEL = 512
 METADATA = 1024
 #: Its project has open intents.
 ANNOUNCED = 2048
+#: Its content holds what raises a label.
+SENSITIVE = 4096
 
 
 def traits_of(declaration: Declaration, *, trivial: bool) -> int:

@@ -1,0 +1,167 @@
+"""A cheap look at what is declared: most contents hold nothing, and only the others are read closely.
+
+The look is one automaton over the bytes, with a pattern for the beginnings of everything that the content rules
+(``detect``) can find; it may be wrong in one direction only. What it suspects is read by the rules themselves, before
+any transaction begins. Contents that are not short are read at once: a hostile mix of beginnings would make the
+automaton build a state for nearly every byte.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import msgspec
+import re2
+
+from metaqore.audit.tags import Tag
+from metaqore.ids import new_id
+from metaqore.messages import AuditNote, Request, Write
+from metaqore.security import detect, detect_internal, threats
+from metaqore.security.assess_payload import read
+from metaqore.security.assessment import engine
+from metaqore.security.effects import NewDecision
+from metaqore.security.model import Finding, Label, Verdict
+from metaqore.security.normalise import fold
+from metaqore.security.normalise_views import views
+
+#: Characters of a content that is looked at before it is read.
+SHORT = 8192
+#: The rule by which a content raises a label.
+RULE = "label.content"
+_POLICY = "classification"
+_MAX_AUTOMATON_BYTES = 64 << 20
+
+_RULES = {rule.id: rule.pattern for rule in detect.RULES}
+_NAMES = (
+    r"passw|passphrase|passcode|pwd|api[_-]?key|secret|token|(?:access|auth|account|private|signing|encryption|master)"
+    r"[_-]?key|credential|kennwort|haslo|contrasena|mot[_ ]de[_ ]passe"
+)
+_ISSUED = (
+    r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{8}|gh[pousr]_[A-Za-z0-9]{8}|github_pat_|xox[abeoprs]-|xapp-|hooks\.slack\.com|"
+    r"gl(?:pat|dt|rt|cbt|ptt|soat|ffct|imt|agent)-[A-Za-z0-9_-]{8}|[sr]k_(?:live|test)_|AIza[A-Za-z0-9_-]{8}|ya29\.|"
+    r"GOCSPX-|sk-[A-Za-z0-9_-]{8}|npm_[A-Za-z0-9]{8}|pypi-[A-Za-z0-9_-]{8}|SG\.[A-Za-z0-9_-]{8}|(?:SK|AC)[0-9a-f]{8}|"
+    r"hf_[A-Za-z0-9]{8}|do[opr]_v1_|shp(?:at|ca|pa|ss)_|:AA[A-Za-z0-9_-]{8}|dapi[a-f0-9]{8}|hv[sbr]\.|(?i:AccountKey=)|"
+    r"AGE-SECRET|key-[0-9a-f]{8}|mq_[a-z]{2,8}_|whsec_|eyJ[A-Za-z0-9_-]{8}|-----BEGIN|"
+    r"[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\."
+)
+_ADDRESS = (
+    r"[A-Z]{2},? \d{5}\b|\b[A-Z]{1,2}[0-9][A-Z0-9]? ?[0-9][A-Z]{2}\b|"
+    r"\b(?:\d{5}|\d{2}-\d{3}|\d{4} ?[A-Z]{2}),?[ \n][A-Z]|\d[A-Za-z0-9 .,\n-]*\b\d{5}\b|\d,? ?\n?\b\d{4},?[ \n][A-Z]"
+)
+#: How everything that a rule can find begins, or a sign without which it finds nothing.
+_SIGNS = {
+    "digits": r"\d(?:[ ./()+-]{0,3}\d){6}|\d\.\d{1,3}\.\d{1,3}\.\d|[0-9A-Fa-f]:[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]",
+    "email": r"[A-Za-z0-9._%+'-]@[A-Za-z0-9-]",
+    "issued": _ISSUED,
+    "connection": r"://[^\s:@/'\"<>]*:[^\s@/'\"<>]+@",
+    "authorization": r"(?i)\b(?:bearer|basic|token)[ =:]+['\"]?[A-Za-z0-9._~+/=-]{12}",
+    "assigned": rf"(?i)(?:{_NAMES})[A-Za-z0-9_.-]*['\"\]]*\s?\s?\s?(?::=|[=:])",
+    "told": r"(?i)\b(?:pass|login)\b[a-z ]*\b(?:is|was|ist|to|est|jest|it's|as)\b|passw|passcode|passphrase|"
+    r"kennwort|haslo|\bpw[ ,]",
+    "option": r"(?i)--?(?:pass|pw|secret|token)[ =]|sshpass|curl [^\n]*-u ",
+    "pin": r"(?i)\b(?:pin|cvv2?|cvc2?|code|otp|number|password)(?: is|:|=)+ ?\d{3}",
+    "opaque": r"[A-Za-z0-9+/_-]{24}",
+    "talk": r"(?i)secret|token|api ?key|access ?key|key is|credential|passw|passphrase|bearer|auth|signing key",
+    "iban": r"(?i)\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11}",
+    "lettered": r"\b(?:[A-Z]{6}[0-9LMNPQRSTUV]{2}[A-EHLMPRST][0-9LMNPQRSTUV]{2}[A-Z]|"
+    r"[A-Z]{2} ?\d{2} ?\d{2} ?\d{2} ?[A-D]|[XYZ]-?\d{7})",
+    "document": r"(?i)\b(?:passport|licen[cs]e|identity card|id card|ausweis|reisepass|passeport|paszport)"
+    r"(?: (?:number|no\.?|nr\.?|num))?(?: is)?[ :#]{1,3}[A-Z0-9]{6}",
+    "address": _ADDRESS,
+    "street": _RULES["contact.street"],
+    "born": r"(?i)\b(?:born|birth|birth ?date|d\.?o\.?b\.?|geboren am|geb\.|nee? le|urodzon[ya])(?: on)?[ :]+"
+    r"(?:\d|[a-z]+ \d)",
+    **{name: pattern for name, pattern in _RULES.items() if name.startswith("health.")},
+    # What may be a disguise.
+    "url": r"%[0-9A-Fa-f]{2}\S*%[0-9A-Fa-f]{2}\S*%[0-9A-Fa-f]{2}",
+    "html": r"&#?[A-Za-z0-9]{2,8};[^\n]*&#?[A-Za-z0-9]{2,8};[^\n]*&#?[A-Za-z0-9]{2,8};",
+    "escapes": r"\\(?:u00|x)[0-9A-Fa-f]{2}",
+    "base64": r"[A-Za-z0-9+/]{32}",
+}
+_NAME_OF = tuple(_SIGNS)
+#: A long opaque string is a secret only where something speaks of one; neither says anything alone.
+_OPAQUE, _TALK = _NAME_OF.index("opaque"), _NAME_OF.index("talk")
+
+
+@cache
+def _automaton() -> Any:
+    options = re2.Options()
+    options.max_mem = _MAX_AUTOMATON_BYTES
+    options.log_errors = False
+    options.encoding = re2.Options.Encoding.LATIN1
+    made = re2.Set.SearchSet(options)
+    for sign in _SIGNS.values():
+        made.Add(sign.encode("ascii"))
+    made.Compile()
+    return made.Match
+
+
+class Looked(msgspec.Struct, frozen=True):
+    """What a content holds that raises its label."""
+
+    label: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def types(self) -> list[str]:
+        """What was found, each once; never the values."""
+        return sorted({finding.type for finding in self.findings if finding.label.name == self.label})
+
+    def recorded(self, request: Request, artifact: str, label: str, now: int) -> tuple[Write, AuditNote]:
+        """Return the decision by which an artifact got ``label``, and its audit entry."""
+        decision, digest = new_id("dec"), engine()
+        body = {
+            "verdict": Verdict.APPROVED.value, "policy": _POLICY, "policy_digest": digest, "rules": [RULE],
+            "reasons": [f"{label}: the content holds {', '.join(self.types).replace('_', ' ')}."], "label": label,
+            "artifact": artifact, "findings": [finding.to_dict() for finding in self.findings], "engine": digest,
+            "providers_allowed": [], "provider_recommended": None, "obligations": [],
+        }  # fmt: skip
+        write = NewDecision(
+            decision, request.organization, request.project, request.id, request.principal, Verdict.APPROVED.value,
+            label, _POLICY, digest, None, msgspec.json.encode(body).decode(), now,
+        )  # fmt: skip
+        note = AuditNote(
+            tag=Tag.DECISION_APPROVED, subject=decision, outcome=Verdict.APPROVED.value, policy_digest=digest,
+            details={"label": label, "policy": _POLICY, "rules": RULE, "artifact": artifact},
+        )  # fmt: skip
+        return write, note
+
+
+def look(content: Any, text: str, declared: str | None) -> Looked | None:
+    """Return what a content holds that raises its label above INTERNAL, or above PUBLIC where that is declared.
+
+    Args:
+        content: a text or a JSON value.
+        text: its JSON, as it is stored.
+        declared: the label that it was declared with.
+    """
+    public = declared == Label.PUBLIC.name
+    if not public and len(text) <= SHORT and not suspects(content if isinstance(content, str) else text):
+        return None
+    document = read(content)
+    seen = views(document.original, document.text)
+    found = tuple(detect.find(document, seen))
+    label = Label.join(*(finding.label for finding in found))
+    if label >= Label.SENSITIVE:
+        return Looked(label.name, found)
+    if public and not found:
+        internal = detect_internal.internal(document, threats.chunks_of_document(document))
+        if internal is not None and internal[1].type != "unjudged":
+            return Looked(Label.INTERNAL.name, (detect.finding(document, *internal),))
+    return None
+
+
+def suspects(text: str) -> bool:
+    """Return whether a text, or a JSON value as text, may hold something; sure where it says no."""
+    if "\\" in text:
+        text = text.replace("\\n", "\n").replace('\\"', '"')
+    if not text.isascii():
+        text = fold(text).text
+    signs = _automaton()(text.encode())
+    if not signs:
+        return False
+    said = {*signs}
+    if _OPAQUE in said and _TALK in said:
+        return True
+    return bool(said - {_OPAQUE, _TALK})
