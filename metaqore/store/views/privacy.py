@@ -14,6 +14,8 @@ from metaqore.store.repositories.privacy import PrivacyRows
 from metaqore.store.sealed import open_whole
 from metaqore.store.views.lookup import Lookup, Page, Row
 
+#: Columns that hold JSON text.
+_JSON = frozenset({"payload", "result", "error", "content", "body", "edges", "command", "response", "evidence"})
 _ERASURE = "id, subject, subject_key, basis, requested_by, erased_at, results_at, files_at"
 
 
@@ -50,7 +52,7 @@ class PrivacyViews(Lookup):
             found = PrivacyRows(self._db, connection).everything(organization, subject)
             for row in found["requests"]:
                 row["payload"] = self._readable(connection, row["payload"])
-        shown = {name: [{k: _json(v) for k, v in row.items()} for row in rows] for name, rows in found.items()}
+        shown = {name: [{k: _shown(k, v) for k, v in row.items()} for row in rows] for name, rows in found.items()}
         return {"organization": organization, "subject": subject, **shown}
 
     def holds(self, organization: str) -> list[dict[str, Any]]:
@@ -91,10 +93,9 @@ def _erasure(row: Row) -> dict[str, Any]:
     return {**row, "state": "complete" if done else "cleaning"}
 
 
-def _json(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value.hex()
+def _shown(column: str, value: Any) -> Any:
+    """Return a column as a person reads it: JSON as what it says."""
     try:
-        return json.loads(value) if isinstance(value, str) and value[:1] in ("{", "[") else value
+        return json.loads(value) if column in _JSON and isinstance(value, str) else value
     except ValueError:
         return value

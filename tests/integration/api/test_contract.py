@@ -51,6 +51,8 @@ def things(mq: Running) -> dict[str, Any]:
         "decision": "dec_none",
         "seq": 1,
         "token": "tok_none",
+        "erasure": "ers_none",
+        "hold": "hold_none",
         "key_id": mq.post("/keys", {"name": "n", "principal": "p", "scopes": ["audit:read"]}).json["id"],
     }
 
