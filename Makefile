@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 MINUTES ?= 10
+JOBS   ?= 2
+PYTEST := $(BIN)/python -m pytest
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt
 
 .PHONY: demo up test lint bench chaos clean
@@ -40,7 +42,12 @@ lint: $(VENV)/.test
 	@rm -f .lint-imports.log
 
 test: lint
-	@echo "» tests"     && $(BIN)/python -m pytest $(ARGS)
+ifeq ($(strip $(ARGS)),)
+	@echo "» tests, $(JOBS) at a time" && $(PYTEST) -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not alone"
+	@echo "» tests that measure how long something takes, alone" && $(PYTEST) -m alone
+else
+	@echo "» tests"     && $(PYTEST) $(ARGS)
+endif
 
 chaos: $(VENV)/.test
 	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(ARGS)

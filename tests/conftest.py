@@ -41,6 +41,28 @@ structlog.configure(
 )
 
 
+class FailuresAtOnce:
+    """Names a failed test when it fails and not only at the end of the run."""
+
+    def __init__(self, reporter: Any) -> None:
+        self.reporter = reporter
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Write one line: the test, and the first line of why."""
+        if report.failed:
+            crash = getattr(report.longrepr, "reprcrash", None)
+            why = str(crash.message if crash else report.longrepr).strip().partition("\n")[0]
+            self.reporter.ensure_newline()
+            self.reporter.write_line(f"FAILED {report.nodeid}: {why}", red=True)
+
+
+@pytest.hookimpl(trylast=True)  # after the reporter is there
+def pytest_configure(config: pytest.Config) -> None:
+    """See ``FailuresAtOnce``; a process that runs tests for another has no reporter."""
+    if reporter := config.pluginmanager.get_plugin("terminalreporter"):
+        config.pluginmanager.register(FailuresAtOnce(reporter))
+
+
 def missing(what: str) -> NoReturn:
     """Skip where a service is missing; fail in CI, where none may be."""
     if os.environ.get("CI"):
@@ -96,11 +118,11 @@ class Postgres:
         self.end_connections(name)
         engine = create_engine(self.url(name), poolclass=NullPool)
         with engine.begin() as connection:
-            for table in reversed(metadata.sorted_tables):
-                connection.exec_driver_sql(f"DELETE FROM {table.name}")
             names = connection.exec_driver_sql("SELECT sequencename FROM pg_sequences").fetchall()
-            for (sequence,) in names:
-                connection.exec_driver_sql(f"ALTER SEQUENCE {sequence} RESTART")
+            tables = (f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables))
+            sequences = (f"ALTER SEQUENCE {name} RESTART" for (name,) in names)
+            # In one message: there are a hundred of them after each test.
+            connection.exec_driver_sql("; ".join([*tables, *sequences]))
         self._free.append(name)
 
     def crash(self) -> None:

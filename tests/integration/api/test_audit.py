@@ -7,6 +7,8 @@ import json
 import time
 from pathlib import Path
 
+import pytest
+
 from metaqore.audit.anchors import Trust
 from metaqore.audit.checkpoint import VerifierKey, parse_checkpoint
 from metaqore.audit.database import open_database
@@ -101,6 +103,7 @@ def test_a_failed_login_is_in_the_log_of_the_key_that_was_tried(mq: Running) -> 
     assert found[0]["entry"]["about"]["details"]["count"] >= 1
 
 
+@pytest.mark.alone
 def test_no_entry_stays_unsealed_for_a_second_under_load(mq: Running, project: str) -> None:
     """Measured as an auditor would: how long ago, by the log's own times, was the oldest unsealed entry written?
 

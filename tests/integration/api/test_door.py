@@ -90,6 +90,7 @@ def site(request: Any, tmp_path_factory: pytest.TempPathFactory, local_issuer: L
     made.close()
 
 
+@pytest.mark.alone
 def test_a_revoked_key_stops_in_every_process_within_a_second(site: Site) -> None:
     made = site.made("/keys", {"name": "n", "principal": "p", "scopes": ["projects:read"]})
     assert site.works(made["secret"], at=0) and site.works(made["secret"], at=1)

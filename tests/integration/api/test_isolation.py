@@ -263,6 +263,7 @@ def test_a_cursor_does_not_reach_over_organizations(mq: Running, stranger: str) 
     assert made <= {project_of("elsewhere")}
 
 
+@pytest.mark.alone
 def test_a_revoked_key_stops_within_a_second(mq: Running) -> None:
     made = mq.post("/keys", {"name": "n", "principal": "p", "scopes": ["projects:read"]}).json
     assert mq.get("/projects", key=made["secret"]).status == 200

@@ -42,6 +42,7 @@ def test_a_policy_with_a_mistake_is_refused_where_it_is(mq: Running) -> None:
 
 
 @pytest.mark.parametrize("what", ["principal", "project"])
+@pytest.mark.alone
 def test_a_stop_counts_within_a_second_and_can_be_lifted(mq: Running, what: str) -> None:
     project = mq.project("stopped")
     eve = mq.make_key(["security:assess"], principal=f"eve-{what}")

@@ -69,6 +69,7 @@ def timed(mq: Running, project: str, n: int) -> list[float]:
     return sorted(took)
 
 
+@pytest.mark.alone
 def test_a_stopped_redis_costs_a_submitter_nothing(alone: tuple[Running, str]) -> None:
     mq, project = alone
     timed(mq, project, 20)

@@ -31,6 +31,7 @@ def ask(mq: Running, at: str, key: str, project: str, **options: Any) -> Answer:
 
 
 @pytest.mark.parametrize("what", ["principal", "project"])
+@pytest.mark.alone
 def test_a_stop_that_is_set_here_is_obeyed_there_within_a_second(mq: Running, other: str, what: str) -> None:
     project, name = mq.project("switch"), f"mallory-{what}"
     key = mq.make_key(["security:assess"], principal=name)

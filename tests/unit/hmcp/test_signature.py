@@ -57,9 +57,9 @@ def test_a_hostile_prompt_costs_no_more_than_a_few_times_an_ordinary_one(hostile
     def cost(prompt: str) -> float:
         took = []
         for _ in range(5):
-            began = time.perf_counter()
+            began = time.process_time()
             head_tokens(prompt, 8)
-            took.append(time.perf_counter() - began)
+            took.append(time.process_time() - began)
         return min(took)
 
     assert cost(hostile) < 200 * cost("Classify the following text, please. " * 60)

@@ -49,6 +49,7 @@ def test_text_is_in_conflict_where_git_says_so_and_as_often() -> None:
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+@pytest.mark.alone
 def test_merging_text_takes_no_longer_than_calling_git(tmp_path: Path) -> None:
     cases = rows("merges.jsonl.gz")[:60]
     ours_s = git_s = 0.0
