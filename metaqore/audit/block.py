@@ -12,14 +12,17 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from typing import NamedTuple
 
 from metaqore.audit.merkle import CompactRange, leaf_hashes
-from metaqore.audit.source import CannotRead, Chunk, Source
+from metaqore.audit.source import CannotRead, Chunk, Source, fields_of
 
 #: Entries per block: a power of two, so that a block is one subtree.
 BLOCK_HEIGHT = 14
 BLOCK_ENTRIES = 1 << BLOCK_HEIGHT
+#: Later than any time.
+_LATE = 1 << 62
 
 
 class Segment(NamedTuple):
@@ -62,27 +65,30 @@ def check_block(source: Source, task: BlockTask, tree: CompactRange, *, lenient:
         lenient: take the bodies as they are and demand only that they can be read in order.
     """
     segments: list[Segment] = []
-    cuts = iter([*task.cuts, task.first + task.count - 1])
-    cut = next(cuts)
+    cuts = deque(sorted({*task.cuts, task.first + task.count - 1}))
     done = task.first - 1
+    times = _Times()
     try:
         for chunk in source.chunks(task.organization, task.first, task.count):
-            digests = _digests(chunk, done, lenient)
-            if digests is None:
+            digests = leaf_hashes(chunk.bodies)
+            if tuple(chunk.seqs) != tuple(range(done + 1, done + 1 + len(digests))):
+                return None
+            if not lenient and not _agrees(chunk, digests) and not _agrees_exactly(source, task, chunk, digests):
                 return None
             at = 0
             while at < len(digests):
-                upto = min(len(digests), at + cut - done)
+                upto = min(len(digests), at + cuts[0] - done)
                 tree.extend(digests[at:upto])
-                segments.append(_segment(done + upto - at, tree, chunk[1][at:upto]))
+                times.see(chunk.bodies[at:upto])
                 done += upto - at
                 at = upto
-                if done == cut:
-                    cut = next(cuts, cut + 1)
+                if done == cuts[0]:
+                    segments.append(Segment(cuts.popleft(), tree.roots(), times.lowest, times.highest, times.drop))
+                    times = _Times()
     except (TypeError, ValueError, CannotRead):
         # A value of a type that MetaQore never writes.
         return None
-    return Block(task.first, done - task.first + 1, _merge(segments, task.cuts))
+    return Block(task.first, done - task.first + 1, segments)
 
 
 def run_blocks(source: Source, tasks: Iterator[BlockTask], processes: int) -> Iterator[tuple[BlockTask, Block | None]]:
@@ -127,38 +133,38 @@ def _run(task: BlockTask) -> Block | None:
     return check_block(_worker_source, task, CompactRange())
 
 
-def _digests(chunk: Chunk, done: int, lenient: bool) -> list[bytes] | None:
-    seqs, _, bodies, stated, tails = chunk
-    digests = leaf_hashes(bodies)
-    if list(seqs) != list(range(done + 1, done + 1 + len(seqs))):
-        return None
-    if not lenient and (digests != list(stated) or not all(map(bytes.endswith, bodies, [t[1:] for t in tails]))):
-        return None
-    return digests
+def _agrees(chunk: Chunk, digests: list[bytes]) -> bool:
+    return tuple(digests) == tuple(chunk.stated) and all(map(bytes.endswith, chunk.bodies, chunk.tails))
 
 
-def _segment(end: int, tree: CompactRange, times: Sequence[int]) -> Segment:
-    highest, drop = times[0], 0
-    if list(times) != sorted(times):
+def _agrees_exactly(source: Source, task: BlockTask, chunk: Chunk, digests: list[bytes]) -> bool:
+    again = source.chunks(task.organization, chunk.seqs[0], len(digests), exact=True)
+    return _agrees(next(again), digests)
+
+
+class _Times:
+    """What the times of entries do: the lowest, the highest, how far one falls below a higher one before it (ms)."""
+
+    def __init__(self) -> None:
+        self.lowest = _LATE
+        self.highest = 0
+        self.drop = 0
+
+    def see(self, bodies: Sequence[bytes]) -> None:
+        """Go on with the entries that follow; bytes that are no entry have no time."""
+        # The last fields of an entry are its time, of 13 digits until the year 2286, and its version.
+        stamps = [body[-25:-7] for body in bodies]
+        if all(map(bytes.startswith, stamps, repeat(b'"ts":'))) and b"".join(stamps).replace(b'"ts":', b"").isdigit():
+            if stamps == sorted(stamps):
+                self._pass(int(stamps[0][5:]), int(stamps[-1][5:]))
+                return
+            times = [int(stamp[5:]) for stamp in stamps]
+        else:
+            times = [fields["ts"] for fields in map(fields_of, bodies) if fields is not None]
         for ts in times:
-            highest = max(highest, ts)
-            drop = max(drop, highest - ts)
-    return Segment(end, tree.roots(), min(times), max(times), drop)
+            self._pass(ts, ts)
 
-
-def _merge(segments: list[Segment], cuts: list[int]) -> list[Segment]:
-    """Join the segments that ended with a chunk and not with a cut."""
-    wanted = set(cuts)
-    merged: list[Segment] = []
-    for segment in segments:
-        if merged and merged[-1].end not in wanted:
-            last = merged.pop()
-            segment = Segment(
-                segment.end,
-                segment.roots,
-                min(last.min_ts, segment.min_ts),
-                max(last.max_ts, segment.max_ts),
-                max(last.drop_ms, segment.drop_ms, last.max_ts - segment.min_ts),
-            )
-        merged.append(segment)
-    return merged
+    def _pass(self, first: int, last: int) -> None:
+        self.drop = max(self.drop, self.highest - first)
+        self.lowest = min(self.lowest, first)
+        self.highest = max(self.highest, last)

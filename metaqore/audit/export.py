@@ -16,14 +16,15 @@ import binascii
 import contextlib
 import json
 from array import array
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from metaqore.audit.checkpoint import BadNote, parse_checkpoint
-from metaqore.audit.source import CHUNK_ROWS, CannotRead, Chunk, Row, Source, StoredCheckpoint, fields_of
+from metaqore.audit.source import CannotRead, Chunk, Row, Source, StoredCheckpoint, fields_of
 
 EXPORT_FORMAT = "metaqore-audit-export/1"
 
@@ -97,17 +98,20 @@ class ExportSource:
         """Return 0: the lines have no numbers of their own."""
         return 0
 
-    def chunks(self, organization: str, first: int, count: int) -> Iterator[Chunk]:
+    def chunks(self, organization: str, first: int, count: int, *, exact: bool = False) -> Iterator[Chunk]:
         """Yield up to ``count`` entries from line ``first`` on; a line that is no entry gives a wrong leaf hash."""
-        lines = islice(self._entry_lines(first), count)
-        while read := list(islice(lines, CHUNK_ROWS)):
-            bodies = [line[_BODY_AT:-2] for line in read]
-            seqs, times = _numbers_of(bodies)
-            yield seqs, times, bodies, _hashes_of(read), [b""] * len(read)
+        for read in self._entry_lines(first):
+            lines = read[:count]
+            count -= len(lines)
+            bodies = [line[_BODY_AT:-2] for line in lines]
+            yield Chunk(_numbers_of(bodies, first), _hashes_of(lines), bodies, [b""] * len(lines))
+            first += len(lines)
+            if not count:
+                return
 
     def rows(self, organization: str, first: int) -> Iterator[Row]:
         """Yield the entries from line ``first`` on."""
-        for line in self._entry_lines(first):
+        for line in chain.from_iterable(self._entry_lines(first)):
             body = line[_BODY_AT:-2]
             fields = fields_of(body)
             seq = fields["seq"] if fields else None
@@ -148,18 +152,20 @@ class ExportSource:
     def close(self) -> None:
         """Release nothing."""
 
-    def _entry_lines(self, first: int) -> Iterator[bytes]:
-        """Yield the entries' lines, from the ``first``-th on."""
-        marks = self._index.marks
-        if not marks:
+    def _entry_lines(self, first: int) -> Iterator[list[bytes]]:
+        """Yield the entries' lines, from the ``first``-th on, some at a time."""
+        index = self._index
+        if first > index.entries:
             return
-        mark = min((first - 1) // _MARK_EVERY, len(marks) - 1)
+        mark = bisect_right(index.passed, first - 1) - 1
+        skipped = first - 1 - index.passed[mark]
         with self._path.open("rb") as file:
-            file.seek(marks[mark])
-            # The condition is _is_entry(), which as a call would cost more than the reading.
-            others = (_CHECKPOINT_START, _END_START)
-            lines = (line for line in file if line.startswith(_ENTRY_START) or not line.startswith(others))
-            yield from islice(lines, first - 1 - mark * _MARK_EVERY, None)
+            file.seek(index.marks[mark])
+            while read := file.readlines(_READ_BYTES):
+                lines = read if _are_entries(read) else [line for line in read if _is_entry(line)]
+                if len(lines) > skipped:
+                    yield lines[skipped:]
+                skipped = max(0, skipped - len(lines))
 
 
 @dataclass
@@ -168,43 +174,59 @@ class _Index:
 
     entries: int = 0
     ended: bool = False
-    #: Offset of every 4096th entry's line.
+    #: Offsets from which to read on, and how many entries stand before them.
     marks: array[int] = field(default_factory=lambda: array("q"))
+    passed: array[int] = field(default_factory=lambda: array("q"))
     #: Offset of every checkpoint's line, and how many entries stand before it.
     checkpoints: array[int] = field(default_factory=lambda: array("q"))
     before: array[int] = field(default_factory=lambda: array("q"))
 
 
-_MARK_EVERY = 4096
+#: What is read at once: some 256 entries, hashed before they leave the processor's cache.
+_READ_BYTES = 1 << 17
 
 
 def _index(file: BinaryIO) -> _Index:
     """Read the lines after the header once; whatever is neither checkpoint nor end stands for an entry."""
     found = _Index()
-    at, entries = file.tell(), 0
-    for line in file:
+    at = file.tell()
+    while lines := file.readlines(_READ_BYTES):
+        found.marks.append(at)
+        found.passed.append(found.entries)
+        if _are_entries(lines):
+            found.entries += len(lines)
+            found.ended = False
+        else:
+            _index_each(found, at, lines)
+        at += sum(map(len, lines))
+    return found
+
+
+def _index_each(found: _Index, at: int, lines: list[bytes]) -> None:
+    for line in lines:
         if _is_entry(line):
-            if entries % _MARK_EVERY == 0:
-                found.marks.append(at)
-            entries += 1
+            found.entries += 1
             found.ended = False
         elif line.startswith(_CHECKPOINT_START):
             found.checkpoints.append(at)
-            found.before.append(entries)
+            found.before.append(found.entries)
         else:
             found.ended = line.endswith(b"}\n")
         at += len(line)
-    found.entries = entries
-    return found
 
 
 def _is_entry(line: bytes) -> bool:
     return line.startswith(_ENTRY_START) or not line.startswith((_CHECKPOINT_START, _END_START))
 
 
+def _are_entries(lines: list[bytes]) -> bool:
+    """Tell whether all are, in the form in which they are written: as a rule they are."""
+    return all(map(bytes.startswith, lines, repeat(_ENTRY_START)))
+
+
 def _hashes_of(lines: list[bytes]) -> list[bytes]:
     """Return the leaf hashes that the lines state, an empty one for a line of another form."""
-    if all(line[_HASH_AT + 64 : _BODY_AT] == _ENTRY_MIDDLE for line in lines):
+    if b"".join([line[_HASH_AT + 64 : _BODY_AT] for line in lines]) == _ENTRY_MIDDLE * len(lines):
         with contextlib.suppress(binascii.Error):
             joined = binascii.unhexlify(b"".join([line[_HASH_AT : _HASH_AT + 64] for line in lines]))
             return [joined[at : at + 32] for at in range(0, len(joined), 32)]
@@ -220,18 +242,14 @@ def _hash_of(line: bytes) -> bytes:
         return b""
 
 
-def _numbers_of(bodies: list[bytes]) -> tuple[list[int], list[int]]:
-    """Return sequence numbers and times, -1 where bytes have none.
-
-    Both stand near the end of an entry's bytes, the time with 13 digits until the year 2286.
-    """
-    if all(body[-25:-20] == b'"ts":' for body in bodies):
-        with contextlib.suppress(ValueError):
-            starts = [body.rfind(b'"seq":') + 6 for body in bodies]
-            seqs = [int(body[at : body.index(b",", at)]) for body, at in zip(bodies, starts, strict=True)]
-            return seqs, [int(body[-20:-7]) for body in bodies]
-    fields = [fields_of(body) or {"seq": -1, "ts": -1} for body in bodies]
-    return [found["seq"] for found in fields], [found["ts"] for found in fields]
+def _numbers_of(bodies: list[bytes], first: int) -> Sequence[int]:
+    """Return sequence numbers, -1 where bytes have none; as a rule they go on from ``first``."""
+    expected = range(first, first + len(bodies))
+    # The last member of this name is the entry's own: what may have others, its details, stands before it.
+    starts = [body.rfind(b'"seq":') for body in bodies]
+    if min(starts) >= 0 and all(map(bytes.startswith, bodies, [b'"seq":%d,' % seq for seq in expected], starts)):
+        return expected
+    return [(fields_of(body) or {"seq": -1})["seq"] for body in bodies]
 
 
 def _loads(line: bytes) -> dict[str, Any]:

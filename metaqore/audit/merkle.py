@@ -38,10 +38,11 @@ def leaf_hashes(bodies: Iterable[bytes]) -> list[bytes]:
     """Return ``SHA-256(0x00 || body)`` of each (RFC 9162 §2.1.1)."""
     copy = _LEAF.copy
     hashes: list[bytes] = []
+    add = hashes.append
     for body in bodies:
         leaf = copy()
         leaf.update(body)
-        hashes.append(leaf.digest())
+        add(leaf.digest())
     return hashes
 
 
@@ -89,7 +90,7 @@ class CompactRange:
             if held is not None:
                 level.insert(0, held)
             pending[height] = level.pop() if len(level) & 1 else None
-            level = _parents(b"".join(level))
+            level = _parents(level)
             height += 1
 
     def append_subtree(self, height: int, root: bytes) -> None:
@@ -288,13 +289,15 @@ def split_hashes(tile: bytes) -> list[bytes]:
     return [tile[at : at + HASH_BYTES] for at in range(0, len(tile), HASH_BYTES)]
 
 
-def _parents(hashes: bytes) -> list[bytes]:
+def _parents(level: list[bytes]) -> list[bytes]:
     copy = _NODE.copy
     parents: list[bytes] = []
-    for at in range(0, len(hashes), 2 * HASH_BYTES):
+    add = parents.append
+    nodes = iter(level)
+    for left, right in zip(nodes, nodes, strict=True):
         node = copy()
-        node.update(hashes[at : at + 2 * HASH_BYTES])
-        parents.append(node.digest())
+        node.update(left + right)
+        add(node.digest())
     return parents
 
 

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol
 
-#: Entries as columns, one list per chunk: sequence numbers, times (ms), bodies, leaf hashes, and a JSON object of what
-#: the row's other columns say: but for its first byte, the body must end with it (empty where there are no columns).
-Chunk: TypeAlias = tuple[Sequence[int], Sequence[int], Sequence[bytes], Sequence[bytes], Sequence[bytes]]
+#: Rows that are read at once: few enough that what is read is hashed before it leaves the processor's cache.
+CHUNK_ROWS = 256
 
-#: Rows that are read at once.
-CHUNK_ROWS = 1024
+
+class Chunk(NamedTuple):
+    """Consecutive entries, nothing of them believed, as columns.
+
+    Attributes:
+        seqs: sequence numbers.
+        stated: the leaf hashes stored for them.
+        bodies: their bytes.
+        tails: what the row's other columns say, as the bytes with which the body must end (empty where there are no
+            columns).
+    """
+
+    seqs: Sequence[int]
+    stated: Sequence[bytes]
+    bodies: Sequence[bytes]
+    tails: Sequence[bytes]
 
 
 class Row(NamedTuple):
@@ -54,8 +67,13 @@ class Source(Protocol):
         """Return how many rows have a sequence number that is none: below 1, or not an integer."""
         ...
 
-    def chunks(self, organization: str, first: int, count: int) -> Iterator[Chunk]:
-        """Yield up to ``count`` entries from sequence number ``first`` on, in order."""
+    def chunks(self, organization: str, first: int, count: int, *, exact: bool = False) -> Iterator[Chunk]:
+        """Yield up to ``count`` entries from sequence number ``first`` on, in order.
+
+        Args:
+            exact: without it the tails may be made faster and differ from the bodies where text needs escaping; they
+                never agree where the columns do not.
+        """
         ...
 
     def rows(self, organization: str, first: int) -> Iterator[Row]:

@@ -35,7 +35,7 @@ from metaqore.errors import InvalidInput
 #: How far a time may fall behind an earlier one: several writers, each with its own clock.
 DEFAULT_TOLERANCE_MS = 60_000
 #: Below this many entries, starting processes costs more than it saves.
-PARALLEL_FROM = 8 * BLOCK_ENTRIES
+PARALLEL_FROM = 4 * BLOCK_ENTRIES
 
 
 @dataclass(frozen=True)

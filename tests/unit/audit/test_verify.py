@@ -262,6 +262,67 @@ def test_a_witness_file_with_unreadable_lines_is_used_as_far_as_it_goes(log):
     assert ["passed over" in note for note in verdict.notes] == [True, True]
 
 
+ODD_NAMES = [
+    'a "quoted" one',
+    "back\\slash",
+    "line\nfeed",
+    "prn_ü€😀",
+    "a\x00b",
+    '","organization":"other","project":"',
+    "",
+]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_columns_with_any_text_are_intact(log, tmp_path, name):
+    names = {"actor": name, "project": name, "request": name}
+    log.fill(20)
+    log.append([setup.row_of("acme", 21, **names), setup.row_of("acme", 22, **{**names, "project": None})])
+    log.seal()
+    assert check(log).exit_code == 0
+    assert verify(export_of(log, tmp_path / "x"), Options(log.trust, log.witness))[0].exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        # What looks the same where it is only joined to a text.
+        ("actor", b"prn_1"), ("tag", b"{tag}"), ("project", b"prj_0"), ("request_id", b"req_51"),
+        ("ts_ms", b"1760000000510"), ("actor", "prn_1\x00x"), ("actor", "prn_1 "), ("project", None),
+        ("project", ""), ("request_id", None), ("ts_ms", 1_760_000_000_511), ("tag", ""),
+        # The names between the columns, moved into one of them.
+        ("actor", 'prn_1","organization":"acme","project":"prj_0'), ("actor", b"\xff"),
+    ],
+)  # fmt: skip
+def test_a_column_of_another_type_or_length_is_named(log, column, value):
+    log.fill(100)
+    if isinstance(value, bytes):
+        value = value.replace(b"{tag}", setup.TAGS[51 % len(setup.TAGS)].encode())
+    log.execute("PRAGMA ignore_check_constraints = ON")
+    if value is None:
+        assert log.execute(f"SELECT {column} FROM audit_entries WHERE seq = 51").fetchone() != (None,)
+    log.execute(f"UPDATE audit_entries SET {column} = ? WHERE seq = 51", value)
+    [finding] = check(log).findings
+    assert (str(finding.attack), finding.seq) == ("column_edited", 51)
+
+
+def test_a_text_written_as_json_escapes_it_is_not_the_text(log):
+    log.fill(20)
+    log.append([setup.row_of("acme", 21, actor="line\nfeed", project="prj_1", request="req_1")])
+    log.seal()
+    log.execute("UPDATE audit_entries SET actor = ? WHERE seq = 21", "line\\nfeed")
+    assert [(str(finding.attack), finding.seq) for finding in check(log).findings] == [("column_edited", 21)]
+
+
+def test_times_of_any_length_are_compared(log, tmp_path):
+    """Before 2001 and after 2286 a time has not 13 digits."""
+    for seq, ts_ms in enumerate((999, 10**12, 10**13, 10**13 - 61_000), start=1):
+        log.append([setup.row_of("acme", seq, ts_ms=ts_ms)])
+    log.seal(remember=False)
+    for verdict in (check(log, witness=None), *verify(export_of(log, tmp_path / "x"), Options(log.trust))):
+        assert [(str(finding.attack), finding.seq) for finding in verdict.findings] == [("backdated", 4)]
+
+
 def test_blocks_in_several_processes_say_what_one_says(log, monkeypatch):
     monkeypatch.setattr(verification, "PARALLEL_FROM", 1)
     monkeypatch.setattr(verification, "BLOCK_HEIGHT", 9)
