@@ -23,6 +23,7 @@ from metaqore.delivery.streaming import Streamer
 from metaqore.delivery.webhooks import Sender
 from metaqore.errors import SettingsError
 from metaqore.kinds import (
+    compliance_kinds,
     control_kinds,
     egress,
     history_kinds,
@@ -197,7 +198,8 @@ def run_control(settings: Settings, kind: str, payload: Mapping[str, Any]) -> Ma
 
 @contextlib.contextmanager
 def one_off(settings: Settings) -> Iterator[tuple[SqlStore, Intake, Executor]]:
-    """Give PSMP's two doors to a command that needs no broker: what it submits, it may decide by draining the queue.
+    """Give the two doors to a command that needs no broker: what it submits (to PSMP, or for a report on controls), it
+    may decide by draining the queue.
 
     Raises:
         SettingsError: a policy file cannot be used.
@@ -205,7 +207,9 @@ def one_off(settings: Settings) -> Iterator[tuple[SqlStore, Intake, Executor]]:
     database = open_database(settings)
     try:
         store = SqlStore(database)
-        catalogue = Catalogue([*control_kinds(settings), *psmp_kinds(psmp_policy(settings))])
+        catalogue = Catalogue(
+            [*control_kinds(settings), *psmp_kinds(psmp_policy(settings)), *compliance_kinds(settings, store)]
+        )
         gate = secure_gate(settings, policy_source(settings))
         executor = Executor(store, catalogue, _NoResults(), _NoBell(), guard=gate)
         yield store, Intake(store, catalogue, _NoBell()), executor
