@@ -1,7 +1,7 @@
 """Failpoints: places where a test may make the process die, raise or hang.
 
 ``METAQORE_FAILPOINT=name:action[:probability[:seed]]``, several separated by commas. Actions: ``kill`` (SIGKILL to
-this process), ``raise``, ``hang`` (30 s), ``delay`` (0.2 s), ``skip`` (``hit`` returns True).
+this process), ``raise``, ``hang`` (30 s, or until ``go_on`` is set), ``delay`` (0.2 s), ``skip`` (``hit`` returns True).
 Costs one dictionary look-up when off.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import threading
 import time
 from dataclasses import dataclass
 
@@ -57,6 +58,8 @@ def _parse(text: str) -> dict[str, _Failpoint]:
     return found
 
 
+#: Ends what hangs.
+go_on = threading.Event()
 _active = _parse(os.environ.get("METAQORE_FAILPOINT", ""))
 
 
@@ -69,7 +72,10 @@ def hit(name: str) -> bool:
         os.kill(os.getpid(), signal.SIGKILL)
     if point.action == "raise":
         raise FailpointError(f"failpoint {name}")
-    if point.action in ("hang", "delay"):
-        time.sleep(30 if point.action == "hang" else 0.2)
+    if point.action == "hang":
+        go_on.wait(30)
+        return False
+    if point.action == "delay":
+        time.sleep(0.2)
         return False
     return True

@@ -7,6 +7,7 @@ They are started from a fork server that has imported everything, so that a matr
 from __future__ import annotations
 
 import os
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,13 +47,14 @@ class Setting:
 
 
 def begin(setting: Setting) -> Any:
-    """Set the failpoint and the environment of this process; return its settings."""
+    """Set the failpoint and the environment of this process; return its settings. SIGUSR1 ends a hang."""
     from metaqore import failpoints
     from metaqore.settings import load, to_environ
 
     settings = load(setting.settings(), environ={})
     os.environ.update(to_environ(settings))
     failpoints._active = failpoints._parse(setting.failpoint)
+    signal.signal(signal.SIGUSR1, lambda *_: failpoints.go_on.set())
     return settings
 
 
