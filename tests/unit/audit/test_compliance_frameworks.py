@@ -76,7 +76,8 @@ def test_a_query_asks_for_tags_and_fields_and_comes_back_from_json_as_it_was() -
     assert query_of(query.shown()) == query
     for change in (
         {"tag": "security:key:revoked"}, {"tag": "security:token:created"}, {"actor": "metaqore"},
-        {"about": {**whole["about"], "details": {"days": 182}}}, {"about": {**whole["about"], "details": {"days": "200"}}},
+        {"about": {**whole["about"], "details": {"days": 182}}},
+        {"about": {**whole["about"], "details": {"days": "200"}}},
         {"about": {**whole["about"], "outcome": "refused"}}, {"about": {"outcome": "made", "details": {"days": 183}}},
     ):  # fmt: skip
         assert not query.matches({**whole, **change}), change
@@ -147,7 +148,8 @@ def test_no_evidence_is_never_met() -> None:
                for name, kind in (("a", "find"), ("b", "never"), ("c", "each"))}  # fmt: skip
     control = Control("C", "g", "t", needs=("a", "b", "c"))
     states = {
-        ("found", "clear", "clear"): "met", ("found", "clear", "found"): "met", ("none", "clear", "found"): "not_assessed",
+        ("found", "clear", "clear"): "met", ("found", "clear", "found"): "met",
+        ("none", "clear", "found"): "not_assessed",
         ("clear", "clear", "clear"): "not_assessed", ("found", "against", "found"): "not_met",
         ("none", "clear", "against"): "not_met", ("none", "clear", "clear"): "not_assessed",
     }  # fmt: skip
@@ -182,18 +184,18 @@ def test_a_framework_is_read_with_its_evidence(tmp_path: Path) -> None:
     ("file", "old", "new", "said"),
     [
         ("evidence", "security:key:*", "security:kez:*", "evidence.yaml:5: evidence.keys.find.tag: no tag begins with"),
-        ("evidence", "requests:request:dead", "requests:request:deed", "8: evidence.lost.never.tag: 'requests:request:deed' "
-         "is no tag of the audit log, did you mean 'requests:request:dead'?"),
+        ("evidence", "requests:request:dead", "requests:request:deed", "8: evidence.lost.never.tag: "
+         "'requests:request:deed' is no tag of the audit log, did you mean 'requests:request:dead'?"),
         ("evidence", "find: {tag", "find: {outcom: x, tag", "5: evidence.keys.find.outcom: 'outcom' is no field"),
         ("evidence", "find: {", "find: {details.n: {at_least: many}, ", "details.n.at_least: a whole number"),
         ("evidence", "find: {", "find: {details.n: {above: 3}, ", "'above'|above: is unknown here"),
         ("evidence", "find: {", "find: {details.n: 1.5, ", "1.5: use a text"),
-        ("evidence", "    find:", "    finds:", "3: evidence.keys: exactly one of find, never, each, span|keys.*exactly one"),
+        ("evidence", "    find:", "    finds:", "evidence.keys: exactly one of find, never"),
         ("evidence", "    says: Keys", "    at_least: 0\n    says: Keys", "at_least: 0: a whole number from 1"),
-        ("evidence", "    says: Keys", "    no_gap_over: 5w\n    says: Keys", "no_gap_over: '5w': a number and s, m, h"),
+        ("evidence", "    says: Keys", "    no_gap_over: 5w\n    says: Keys", "no_gap_over: '5w': a number"),
         ("evidence", "    says: Keys are managed\n", "", "'says' is missing"),
         ("evidence", "version: 1", "version: 2", "1: version: use 1"),
-        ("mine", "keys, lost", "kez, lost", "mine.yaml:8: controls.Access.A.1.needs.*did you mean 'keys'"),
+        ("mine", "keys, lost", "kys, lost", "mine.yaml:8: controls.Access.A.1.needs.*did you mean 'keys'"),
         ("mine", "[keys, lost]", "[lost]", "the absence of entries is no evidence"),
         ("mine", "needs: [keys, lost]", "outside: ask, needs: [keys]", "exactly one of needs, outside, not_applicable"),
         ("mine", "title: Keys, ", "", "'title' is missing"),
@@ -327,11 +329,10 @@ def test_the_markdown_form_has_whole_tables(document: dict[str, Any]) -> None:
 
 def test_no_report_says_that_anybody_is_compliant(document: dict[str, Any]) -> None:
     text = msgspec.json.encode(document).decode()
-    words = re.compile(r"complian(?!ce-report)t?|compli(?:es|ed)\b|certified|conformant", re.IGNORECASE)
+    words = re.compile(r"\b(?:non-?)?(?:compliant|complies|complied|certified|conformant)\b", re.IGNORECASE)
     shown = [in_form(text, form) for form in FORMS]
     for one in (*shown, *(path.read_text() for path in CONFIG.glob("*.yaml"))):
-        found = [match[0] for match in words.finditer(one) if not match[0].lower().startswith("complianc")]
-        assert not found, found
+        assert not words.search(one), words.findall(one)
     for form, one in zip(FORMS, shown, strict=True):
         assert "supports evidence for" in one or form == "csv"
     assert "supports evidence for" in STATEMENT
