@@ -1,7 +1,8 @@
 """Failpoints: places where a test may make the process die, raise or hang.
 
 ``METAQORE_FAILPOINT=name:action[:probability[:seed]]``, several separated by commas. Actions: ``kill`` (SIGKILL to
-this process), ``raise``, ``hang`` (30 s, or until ``go_on`` is set), ``delay`` (0.2 s), ``skip`` (``hit`` returns True).
+this process), ``raise``, ``hang`` (30 s, or until ``go_on`` is set), ``delay`` (0.2 s), ``skip`` (``hit`` returns
+True).
 Costs one dictionary look-up when off.
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -178,6 +179,7 @@ def load(path: Path) -> Policy:
     return parse(text, source=str(path))
 
 
+@lru_cache(maxsize=8)
 def parse(text: str, *, source: str = "hmcp") -> Policy:
     """Return the policy of the YAML text. Raises like ``load``."""
     try:
