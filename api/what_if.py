@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import msgspec
+from flask import Response, request
 
 from api.door import caller, door
 from api.moments import place_of
+from metaqore.errors import MetaQoreError
 from metaqore.kinds import candidate_policy
 from metaqore.psmp.checkpoints import refuse
 from metaqore.psmp.policy import Policy
-from metaqore.psmp.replay import MAX_DECISIONS
+from metaqore.psmp.replay import Progress, Replayed
+
+#: A line of JSON for each report of progress, and the result at the end.
+LINES = "application/x-ndjson"
+#: The most decisions that are decided again for a single answer, in some seconds.
+MAX_AT_ONCE = 5000
 
 
 def preview(body: dict[str, Any]) -> dict[str, Any]:
@@ -29,24 +38,44 @@ def preview(body: dict[str, Any]) -> dict[str, Any]:
     return {"project": body["project"], **msgspec.structs.asdict(tried)}
 
 
-def replay(body: dict[str, Any]) -> dict[str, Any]:
-    """Return what would have become of a range of a project's history.
+def replay(body: dict[str, Any]) -> dict[str, Any] | Response:
+    """Return what would have become of a range of a project's history; a long one as a stream of lines, with progress.
 
     Raises:
         NotFound: there is no such project.
-        InvalidInput: no such range, too long a history, or the candidate policy cannot be used.
+        InvalidInput: no such range, too long a one for a single answer, or the candidate policy cannot be used.
+        RateLimited: another replay is running here.
     """
     start = place_of(body["project"], body["from"], "from").position
     end = place_of(body["project"], body["to"], "to").position
     if start > end:
         refuse("from", f"position {start} comes after position {end}: give the earlier moment first")
+    streamed = request.accept_mimetypes.best == LINES
+    if end - start > MAX_AT_ONCE and not streamed:
+        refuse("to", f"more than {MAX_AT_ONCE} decisions take a while: send Accept: {LINES}, which tells how far it is")
     candidate, engine = _candidate(body), door().engine
-    recorded = door().views.time.recorded(body["project"], end, MAX_DECISIONS + 1)
-    done = engine.replays.of(recorded, start, mode=body["mode"], policy=candidate)
-    return {
-        "project": body["project"], "from": start, "to": end, "mode": body["mode"],
-        "policy_digest": (candidate or engine.psmp).digest, **msgspec.to_builtins(done),
-    }  # fmt: skip
+    asked = {"project": body["project"], "from": start, "to": end, "mode": body["mode"],
+             "policy_digest": (candidate or engine.psmp).digest}  # fmt: skip
+    steps = engine.replays.stream(
+        caller().organization, body["project"], start, door().views.time.recorded(body["project"], start, end),
+        mode=body["mode"], policy=candidate,
+    )  # fmt: skip
+    if streamed:
+        # What refuses a replay does so before its first line.
+        return Response(_lines(next(steps), steps, asked), content_type=LINES)
+    done = next(step for step in steps if isinstance(step, Replayed))
+    return {**asked, **msgspec.to_builtins(done)}
+
+
+def _lines(first: Progress | Replayed, rest: Iterator[Progress | Replayed], asked: dict[str, Any]) -> Iterator[bytes]:
+    try:
+        for step in chain((first,), rest):
+            ended = isinstance(step, Replayed)
+            yield msgspec.json.encode(
+                {"result": {**asked, **msgspec.to_builtins(step)}} if ended else {"progress": step}
+            ) + b"\n"  # fmt: skip
+    except MetaQoreError as error:
+        yield msgspec.json.encode({"error": {"code": error.code, "message": error.message}}) + b"\n"
 
 
 def _candidate(body: dict[str, Any]) -> Policy | None:

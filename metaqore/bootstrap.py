@@ -34,6 +34,7 @@ from metaqore.kinds import (
     secure_gate,
 )
 from metaqore.messages import Submission
+from metaqore.psmp.holdings import holding_states
 from metaqore.psmp.policy import Policy
 from metaqore.psmp.preview import Preview
 from metaqore.psmp.replay import Replays
@@ -50,7 +51,7 @@ from metaqore.security.policy_source import PolicySource
 from metaqore.settings import Settings
 from metaqore.store import migrate, views
 from metaqore.store.engine import Database
-from metaqore.store.scratch import Scratch
+from metaqore.store.past_world import PastWorld
 from metaqore.store.unit_of_work import SqlStore
 
 #: The name under which the embedded default's own key is known.
@@ -120,7 +121,8 @@ def build(settings: Settings, bell: Callable[[Settings], Bell]) -> Engine:
         policies=policies, gate=gate,
         reports=Reports(partial(_reading, store), catalogue.__getitem__, executor.clock),
         preview=Preview(partial(_snapshot, store), policy, executor.clock),
-        replays=Replays(Scratch, lambda chosen: history_kinds(settings, chosen).__getitem__, policy),
+        replays=Replays(partial(PastWorld, database, holding_states(policy)),
+                        lambda chosen: history_kinds(settings, chosen).__getitem__, policy),
         settings=settings, database=database, store=store, catalogue=catalogue, intake=intake, executor=executor,
         views=views.build(database), sender=sender, dispatcher=dispatcher, psmp=policy,
     )  # fmt: skip

@@ -219,7 +219,7 @@ class HistoryReplayedSchema(Schema):
     decided = Integer(required=True, metadata={"description": "How many decisions were made again"})
     same = Integer(required=True)
     not_reproduced = Integer(
-        required=True, metadata={"description": "Decisions, from the beginning on, of another policy than the present"}
+        required=True, metadata={"description": "Decisions of the range that the policy in force does not reproduce"}
     )
     counts = objects(required=True, metadata={"description": "How many went from one verdict to another"})
     changed = fields.List(fields.Nested(ReplayedDecisionSchema), required=True)

@@ -1,9 +1,9 @@
 """What would have been decided in the past under another policy or mode, consequences included. Nothing is written.
 
-A project's recorded decisions are made again, in their order, in a world of their own: an empty store in memory with
-the same look-ups and effects as the real one. Up to ``start`` they are decided as they were, which builds the state of
-then; from there on by the candidate. Ids are made anew, so whatever later requests say of recorded things is
-translated by comparing recorded and new results.
+A project's recorded decisions are made again, in their order, in a world of their own: a store with the same look-ups
+and effects as the real one, which begins as the project was at ``start``. Twice: as they were, and by the candidate.
+Ids are made anew, so whatever later requests say of recorded things is translated by comparing recorded and new
+results. Decisions come as a stream and leave nothing behind in memory, so that a history may be as long as it likes.
 
 Every decision is deterministic (ids apart), so under the unchanged policy each verdict is reproduced; where one is not,
 the policy in force has changed since, and the report says so (``not_reproduced``).
@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Literal, Protocol
 
@@ -27,10 +27,13 @@ from metaqore.psmp.checkpoints import refuse
 from metaqore.psmp.policy import Policy
 from metaqore.psmp.preview import in_mode
 
-#: The longest history that is decided again inside one call; about a second of one processor for each 1300.
-MAX_DECISIONS = 5000
+#: Decisions, and rows of the state that a replay begins with, between two reports of progress; decisions cost about a
+#: second of one processor for each 1300.
+REPORT_EVERY = 250
 #: The most decisions that are shown one by one.
 MAX_SHOWN = 500
+#: Things that are remembered as decided another way, so that what follows from them can be told.
+MAX_TOUCHED = 100_000
 _ID = re.compile(r"(?:art|prop|conf|tsk|prj|intent|appr)_[0-9a-f]{32}")
 
 
@@ -90,8 +93,37 @@ class World(Protocol):
     def stand_at(self, project: str, position: int) -> None:
         """Let the next step of a project be ``position`` + 1."""
 
+    def name_of(self, recorded: str) -> str:
+        """Return the id that a recorded thing has in this world; its own, where no other was given."""
+
+    def rename(self, recorded: str, here: str) -> None:
+        """Give the id that a recorded thing has in this world."""
+
     def close(self) -> None:
         """Forget everything."""
+
+
+class Build(Protocol):
+    """A world that is made a part at a time."""
+
+    def build(self) -> Iterator[int]:
+        """Make it; yield how many rows it has so far."""
+
+    @property
+    def world(self) -> World:
+        """What was made."""
+
+
+#: (organization, project, position) → the project as it was then; empty at position 0.
+Worlds = Callable[[str, str, int], Build]
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a replay has come: ``rows`` of the state that it begins with, then ``decided`` up to ``position``."""
+
+    rows: int
+    decided: int = 0
+    position: int | None = None
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,81 +149,91 @@ class Replayed(msgspec.Struct, kw_only=True):
 
     decided: int = 0
     same: int = 0
-    #: Decisions, from the beginning on, that the policy in force does not reproduce: it was another one then, or what
-    #: was asked for has been erased since.
+    #: Decisions after ``start`` that the policy in force does not reproduce: it was another one then, or what was asked
+    #: for has been erased since.
     not_reproduced: int = 0
     counts: dict[str, int] = {}
     changed: list[Changed] = []
-
-
-def replay(
-    recorded: Sequence[Recorded], start: int, world: World, *, then: Kinds, candidate: Kinds, mode: Mode | None = None
-) -> Replayed:
-    """Decide ``recorded`` again.
-
-    Args:
-        recorded: a project's decisions from its first one on, by position.
-        start: the position after which ``candidate`` decides; until then, ``then``.
-        mode: the mode that the project is taken to be in after ``start``; None leaves it as it was.
-    """
-    with closing(world):
-        return _Replay(world, then, candidate, mode).run(recorded, start)
 
 
 class Replays:
     """Replays recorded decisions.
 
     Args:
-        world: makes an empty store.
+        worlds: makes a project as it was.
         kinds: the kinds as a policy decides them.
         policy: the one in force.
     """
 
-    def __init__(self, world: Callable[[], World], kinds: Callable[[Policy], Kinds], policy: Policy) -> None:
-        self._world = world
+    def __init__(self, worlds: Worlds, kinds: Callable[[Policy], Kinds], policy: Policy) -> None:
+        self._worlds = worlds
         self._kinds = kinds
         self._policy = policy
         self._running = threading.Lock()
 
     def of(
-        self, recorded: Sequence[Recorded], start: int, *, mode: Mode | None = None, policy: Policy | None = None
-    ) -> Replayed:
-        """Return what would have been decided after ``start``; see ``replay``.
+        self, organization: str, project: str, start: int, recorded: Iterable[Recorded], *, mode: Mode | None = None,
+        policy: Policy | None = None,
+    ) -> Replayed:  # fmt: skip
+        """Return what would have been decided after ``start``; see ``stream``."""
+        for last in self.stream(organization, project, start, recorded, mode=mode, policy=policy):
+            if isinstance(last, Replayed):
+                return last
+        raise AssertionError("a replay ends with its result")
+
+    def stream(
+        self, organization: str, project: str, start: int, recorded: Iterable[Recorded], *, mode: Mode | None = None,
+        policy: Policy | None = None,
+    ) -> Iterator[Progress | Replayed]:  # fmt: skip
+        """Decide ``recorded`` again; yield how far that has come, and what would have been decided last.
+
+        Args:
+            start: the position after which ``policy`` decides, and the state of which it begins with.
+            recorded: the project's decisions after ``start``, by position.
+            mode: the mode that the project is taken to be in; None leaves it as it was.
+            policy: None for the one in force.
 
         Raises:
-            InvalidInput: the history is too long, or begins before positions were recorded.
+            InvalidInput: the project began before positions were recorded, or its beginning was erased.
             RateLimited: another one is running in this process.
         """
-        if len(recorded) > MAX_DECISIONS:
-            refuse("to", f"a replay goes over at most {MAX_DECISIONS} decisions from the project's beginning")
-        if recorded and recorded[0].kind != "project.save":
-            refuse("from", "this project is older than its recorded history: it cannot be replayed")
-        if recorded and recorded[0].erased:
-            refuse("from", "the beginning of this project was erased: it cannot be replayed")
         then = self._kinds(self._policy)
         candidate = then if policy is None else self._kinds(policy)
         if not self._running.acquire(blocking=False):
             raise RateLimited("another replay is running: they take turns; ask again", retry_after_s=5)
         try:
-            return replay(recorded, start, self._world(), then=then, candidate=candidate, mode=mode)
+            build = self._worlds(organization, project, start)
+            with closing(build.world):
+                rows = 0
+                for at, rows in enumerate(build.build(), 1):
+                    if at % REPORT_EVERY == 0:
+                        yield Progress(rows=rows)
+                lane = Lane(build.world, project if start else None)
+                yield from _Replay(lane, then, candidate, mode, rows).run(_from_the_beginning(recorded, start))
         finally:
             self._running.release()
+
+
+def _from_the_beginning(recorded: Iterable[Recorded], start: int) -> Iterator[Recorded]:
+    for number, each in enumerate(recorded):
+        if number == 0 and start == 0 and each.kind != "project.save":
+            refuse("from", "this project is older than its recorded history: begin at a later position")
+        if number == 0 and start == 0 and each.erased:
+            refuse("from", "the beginning of this project was erased: begin at position 1 or later")
+        yield each
 
 
 class Lane:
     """One course of a history: a world, and which of its things are the recorded ones."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, project: str | None) -> None:
         self.world = world
-        #: Recorded id → the id that its thing has in this world.
-        self.names: dict[str, str] = {}
-        self.project: str | None = None
+        #: Its id in this world; None until it is created.
+        self.project = project
 
     def fork(self) -> Lane:
         """Return another lane that goes on from here."""
-        other = Lane(self.world.fork())
-        other.names, other.project = dict(self.names), self.project
-        return other
+        return Lane(self.world.fork(), self.project)
 
     def go(self, each: Recorded, kinds: Kinds, mode: Mode | None = None) -> Outcome:
         """Decide, and let the world go on."""
@@ -230,7 +272,7 @@ class Lane:
 
     def _translated(self, value: Any) -> Any:
         if isinstance(value, str):
-            return self.names.get(value, value)
+            return self.world.name_of(value) if _ID.fullmatch(value) else value
         if isinstance(value, dict):
             return {name: self._translated(member) for name, member in value.items()}
         return [self._translated(member) for member in value] if isinstance(value, list) else value
@@ -239,7 +281,7 @@ class Lane:
         """Find out which things of this world are the recorded ones, by comparing two results."""
         if isinstance(old, str) and isinstance(new, str):
             if old != new and _ID.fullmatch(old) and _ID.fullmatch(new):
-                self.names[old] = new
+                self.world.rename(old, new)
         elif isinstance(old, dict) and isinstance(new, Mapping):
             for name in old.keys() & new.keys():
                 self._pair(old[name], new[name])
@@ -251,30 +293,30 @@ class Lane:
 class _Replay:
     """Two lanes from ``start`` on: what was (decided by ``then``), and what would have been."""
 
-    def __init__(self, world: World, then: Kinds, candidate: Kinds, mode: Mode | None) -> None:
-        self.was = Lane(world)
-        self.would_be = self.was
+    def __init__(self, lane: Lane, then: Kinds, candidate: Kinds, mode: Mode | None, rows: int) -> None:
+        self.was = self.would_be = lane
         self.then = then
         self.candidate = candidate
         self.mode = mode
+        self.rows = rows
         #: What a decision that comes out another way is about → that decision.
         self.touched: dict[str, str] = {}
         self.counts: Counter[str] = Counter()
 
-    def run(self, recorded: Sequence[Recorded], start: int) -> Replayed:
+    def run(self, recorded: Iterable[Recorded]) -> Iterator[Progress | Replayed]:
         """Decide everything again."""
         done = Replayed()
-        told = [each for each in recorded if not each.erased]
-        done.not_reproduced = len(recorded) - len(told)
-        before = [each for each in told if each.position <= start]
-        for each in before:
-            done.not_reproduced += _verdict(self.was.go(each, self.then)) != each.verdict
         self.would_be = self.was.fork()
         with closing(self.would_be.world):
-            for each in told[len(before) :]:
+            for each in recorded:
+                if each.erased:
+                    done.not_reproduced += 1
+                    continue
                 self._step(each, done)
+                if done.decided % REPORT_EVERY == 0:
+                    yield Progress(rows=self.rows, decided=done.decided, position=each.position)
         done.counts = dict(self.counts)
-        return done
+        yield done
 
     def _step(self, each: Recorded, done: Replayed) -> None:
         outcome = self.would_be.go(each, self.candidate, self.mode)
@@ -287,8 +329,8 @@ class _Replay:
             alone = _verdict(self.was.look(each, self.candidate, self.mode))
             if len(done.changed) < MAX_SHOWN:
                 done.changed.append(self._changed(each, outcome, alone=alone != each.verdict))
-            for subject in _subjects(each):
-                self.touched[subject] = each.id
+            if len(self.touched) < MAX_TOUCHED:
+                self.touched.update(dict.fromkeys(_subjects(each), each.id))
         done.not_reproduced += _verdict(self.was.go(each, self.then)) != each.verdict
 
     def _changed(self, each: Recorded, outcome: Outcome, *, alone: bool) -> Changed:

@@ -1,7 +1,11 @@
-"""A database in memory, for decisions that are only tried: the real tables, look-ups and writers, and nobody else."""
+"""A database for decisions that are only tried: the real tables, look-ups and writers, and nobody else.
+
+It is SQLite's temporary kind: in memory while it is small, in a file that nobody sees and nothing leaves behind beyond.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -17,7 +21,7 @@ from metaqore.store.tables import metadata
 from metaqore.store.unit_of_work import SqlTransaction
 
 
-class _InMemory(Database):
+class _Alone(Database):
     """What transactions ask of a database, without a file, a pool or a lock."""
 
     def __init__(self) -> None:
@@ -32,15 +36,15 @@ class Scratch:
 
     def __init__(self) -> None:
         self._open()
-        self._driver.executescript(_schema())
+        self._driver.executescript(_schema() + _NAMES)
         self._driver.execute("BEGIN")
 
     def _open(self) -> None:
-        self._driver: Any = sqlite_module().connect(":memory:", isolation_level=None, check_same_thread=False)
+        self._driver: Any = sqlite_module().connect("", isolation_level=None, check_same_thread=False)
         # Nothing is ever rolled back; a transaction for each statement would cost as much as the statement.
         self._driver.execute("PRAGMA journal_mode = OFF")
         self._connection = Connection(self._driver, is_sqlite=True)
-        self._transaction = SqlTransaction(_InMemory(), self._connection)
+        self._transaction = SqlTransaction(_Alone(), self._connection)
 
     def close(self) -> None:
         """Forget everything."""
@@ -74,9 +78,31 @@ class Scratch:
             f"state, available_at, created_at) VALUES ({placeholders(len(row))})", row,
         )  # fmt: skip
 
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert rows."""
+        sql = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({placeholders(len(columns))})"
+        self._driver.executemany(sql, rows)
+
+    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Run a statement; return its rows."""
+        found: list[tuple[Any, ...]] = self._driver.execute(sql, values).fetchall()
+        return found
+
+    def name_of(self, recorded: str) -> str:
+        """Return the id that a recorded thing has here; its own, where no other was given."""
+        found = self.rows("SELECT here FROM replayed_names WHERE recorded = ?", recorded)
+        return str(found[0][0]) if found else recorded
+
+    def rename(self, recorded: str, here: str) -> None:
+        """Give the id that a recorded thing has here."""
+        self.rows("INSERT OR REPLACE INTO replayed_names VALUES (?, ?)", recorded, here)
+
     def stand_at(self, project: str, position: int) -> None:
         """Let the next step of a project be ``position`` + 1, so that positions are those that were recorded."""
         self._driver.execute("UPDATE projects SET position = ? WHERE id = ?", (position, project))
+
+
+_NAMES = "CREATE TABLE replayed_names (recorded TEXT PRIMARY KEY, here TEXT) WITHOUT ROWID;"
 
 
 @cache

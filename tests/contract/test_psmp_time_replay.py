@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,11 +15,13 @@ from hypothesis import strategies as st
 
 from metaqore.errors import Contention, InvalidInput, NotFound, RateLimited, Unavailable
 from metaqore.kinds import candidate_policy, history_kinds, psmp_policy
+from metaqore.messages import Submission
+from metaqore.psmp.holdings import holding_states
 from metaqore.psmp.policy import Policy
 from metaqore.psmp.preview import Preview
-from metaqore.psmp.replay import Replayed, Replays
+from metaqore.psmp.replay import Progress, Replayed, Replays
 from metaqore.settings import Settings, load
-from metaqore.store.scratch import Scratch
+from metaqore.store.past_world import PastWorld
 from metaqore.store.tables import metadata
 from metaqore.store.views.psmp_time import TimeViews
 from tests.contract.pipeline import ORGANIZATION, Pipeline
@@ -45,8 +50,13 @@ def preview(pipeline: Pipeline, policy: Policy) -> Preview:
 
 
 @pytest.fixture(scope="module")
-def replays(engine_settings: Settings, policy: Policy) -> Replays:
-    return Replays(Scratch, lambda chosen: history_kinds(engine_settings, chosen).__getitem__, policy)
+def kinds_of(engine_settings: Settings) -> Any:
+    return lambda chosen: history_kinds(engine_settings, chosen).__getitem__
+
+
+@pytest.fixture
+def replays(pipeline: Pipeline, kinds_of: Any, policy: Policy) -> Replays:
+    return Replays(partial(PastWorld, pipeline.database, holding_states(policy)), kinds_of, policy)
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +66,10 @@ def document(engine_settings: Settings) -> str:
 
 
 def replay(pipeline: Pipeline, replays: Replays, project: str, start: int = 0, **more: Any) -> Replayed:
-    recorded = TimeViews(pipeline.database).recorded(project, position(pipeline, project), 10_000)
-    assert [each.position for each in recorded] == list(range(1, len(recorded) + 1))
-    return replays.of(recorded, start, **more)
+    end = position(pipeline, project)
+    recorded = [*TimeViews(pipeline.database).recorded(project, start, end)]
+    assert [each.position for each in recorded] == list(range(start + 1, end + 1))
+    return replays.of(ORGANIZATION, project, start, recorded, **more)
 
 
 def everything(pipeline: Pipeline) -> dict[str, list[Any]]:
@@ -249,17 +260,8 @@ def test_a_candidate_that_cannot_be_used_is_refused_with_its_place(
     assert refused.value.details["errors"][0]["pointer"] == "/policy"
 
 
-def test_a_history_that_is_too_long_is_refused(
-    pipeline: Pipeline, replays: Replays, lived: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("metaqore.psmp.replay.MAX_DECISIONS", 3)
-
-    with pytest.raises(InvalidInput, match="at most 3 decisions"):
-        replay(pipeline, replays, lived)
-
-
 def test_what_was_erased_is_not_decided_again(pipeline: Pipeline, replays: Replays, lived: str) -> None:
-    recorded = TimeViews(pipeline.database).recorded(lived, position(pipeline, lived), 100)
+    recorded = [*TimeViews(pipeline.database).recorded(lived, 0, position(pipeline, lived))]
     late = next(each for each in recorded if each.payload.get("name") == "w")
     pipeline.change("UPDATE requests SET payload = '{\"erased\":true}' WHERE id = ?", late.id)
 
@@ -269,22 +271,111 @@ def test_what_was_erased_is_not_decided_again(pipeline: Pipeline, replays: Repla
     pipeline.change("UPDATE requests SET payload = '{}' WHERE id = ?", recorded[0].id)
     with pytest.raises(InvalidInput, match="erased"):
         replay(pipeline, replays, lived)
+    assert replay(pipeline, replays, lived, 1).not_reproduced == 1
 
 
-def test_replays_take_turns(engine_settings: Settings, policy: Policy, pipeline: Pipeline, lived: str) -> None:
+def test_replays_take_turns(pipeline: Pipeline, replays: Replays, lived: str) -> None:
+    views, end = TimeViews(pipeline.database), position(pipeline, lived)
     refused: list[str] = []
 
-    def world() -> Scratch:
-        with pytest.raises(RateLimited) as again:
-            replay(pipeline, busy, lived)
-        refused.append(again.value.message)
-        return Scratch()
+    def recorded() -> Iterator[Any]:
+        for each in views.recorded(lived, 0, end):
+            if not refused:
+                with pytest.raises(RateLimited) as again:
+                    replay(pipeline, replays, lived)
+                refused.append(again.value.message)
+            yield each
 
-    busy = Replays(world, lambda chosen: history_kinds(engine_settings, chosen).__getitem__, policy)
-
-    assert replay(pipeline, busy, lived).not_reproduced == 0
+    assert replays.of(ORGANIZATION, lived, 0, recorded()).not_reproduced == 0
     assert len(refused) == 1
-    assert replay(pipeline, busy, lived).not_reproduced == 0
+    assert replay(pipeline, replays, lived).not_reproduced == 0
+
+
+def test_a_replay_says_how_far_it_is_and_can_be_left(
+    pipeline: Pipeline, replays: Replays, lived: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("metaqore.psmp.replay.REPORT_EVERY", 2)
+    views, end = TimeViews(pipeline.database), position(pipeline, lived)
+
+    told = [*replays.stream(ORGANIZATION, lived, 3, views.recorded(lived, 3, end))]
+    assert isinstance(told[-1], Replayed)
+    decided = [each.decided for each in told[:-1] if isinstance(each, Progress) and each.decided]
+    assert decided == list(range(2, end - 3 + 1, 2))
+    assert [each.rows > 0 for each in told[:-1] if isinstance(each, Progress)] == [True] * (len(told) - 1)
+
+    left = replays.stream(ORGANIZATION, lived, 3, views.recorded(lived, 3, end))
+    next(left)
+    left.close()
+    assert replay(pipeline, replays, lived, 3).not_reproduced == 0
+
+
+LONG = bool(os.environ.get("METAQORE_TEST_LONG"))
+#: Table → the columns that a copy has as they were.
+COPIED = {
+    "artifacts": "id, state, head, content_hash, label, holds",
+    "artifact_versions": "artifact, version, content, body, position",
+    "artifact_edges": "artifact, depends_on",
+    "artifact_requirements": "package, specifier, artifact, declared_by",
+    "claims": "kind, pattern, holder, principal, title, seq, expires_at",
+    "field_managers": "artifact, pointer, manager, value_hash, since",
+    "conversations": "conversation, principal, turns",
+    "conflicts": "id, state, resolution",
+    "proposals": "id, state, position",
+    "tasks": "id, state, version",
+    "intents": "id, state, remaining, seq",
+    "approvals": "id, state, answered_by",
+    "record_history": "subject, position, state, was",
+    "project_history": "last, first, steps, at",
+    "projects": "id, mode, state, version, position, position_at",
+}
+
+
+def test_a_replay_begins_with_what_heads_held_and_intents_announced(
+    pipeline: Pipeline, replays: Replays, policy: Policy
+) -> None:
+    """From each position on every verdict is reproduced, and the world there is as the real one was."""
+    p = pipeline.project("strict")
+    run = pipeline.executor.run_now
+    wants = [{"name": "requests", "specifier": ">=2"}]
+
+    def artifact(name: str) -> str:
+        return str(pipeline.sql("SELECT id FROM artifacts WHERE name = ? AND project = ?", name, p)[0][0])
+
+    talk = {"metadata": {"conversation": "c"}}
+
+    def says(name: str, content: Any, base: int | None = None, by: str = "bob", **more: Any) -> Any:
+        payload = {"type": "doc", "name": name, "content": content, "base_version": base, **more}
+        return Submission(
+            organization=ORGANIZATION, project=p, principal=by, kind="artifact.declare", payload=payload
+        )  # fmt: skip
+
+    decide(pipeline, says("x", {"a": 1, "b": 1}, by="ann", requires=wants, claims=["src/*.py"], owns=["/a"], **talk))
+    writes = [{"type": "doc", "name": "u"}, {"artifact": artifact("x")}]
+    decide(pipeline, request("intent.announce", p, purpose="p", expires_in_s=60, writes=writes, claims=["lib/**"]))
+    decide(pipeline, says("u", {"u": 1}), says("v", 1, claims=["lib/a.py"]))
+    less = [{"name": "requests", "specifier": "<2"}]
+    decide(pipeline, says("w", 1, requires=less, **talk), says("o", 1, **talk))
+    decide(pipeline, says("x", {"a": 2, "b": 1}, 1), says("q", 2, claims=["src/a.py"]))
+    decide(pipeline, says("y", {"y": 1}, depends_on=[{"type": "doc", "name": "x"}]))
+    decide(pipeline, says("x", {"a": 1, "b": 1}, 1, "ann", depends_on=[{"type": "doc", "name": "y"}]))
+    blocked = pipeline.sql("SELECT id FROM conflicts WHERE project = ? AND class = 'field_ownership'", p)[0][0]
+    decide(pipeline, request("conflict.resolve", p, conflict=blocked, strategy="escalate", reason="so"))
+    run(request("task.save", p, title="t", **talk))
+    decide(pipeline, request("artifact.transition", p, artifact=artifact("x"), to="deprecated"))
+    decide(pipeline, says("w", 1, requires=less), says("x", {"a": 3, "b": 1}, 1))
+    decide(pipeline, says("z", {"z": 1}, depends_on=[{"type": "doc", "name": n} for n in "xy"]))
+    restored(pipeline, p, 3)
+    end = position(pipeline, p)
+
+    for start in range(0, end + 1, 1 if LONG else 4):
+        found = replay(pipeline, replays, p, start)
+        assert (found.not_reproduced, found.changed, found.decided) == (0, [], end - start), start
+    copy = PastWorld(pipeline.database, holding_states(policy), ORGANIZATION, p, end)
+    assert sum(1 for _ in copy.build()) > 0
+    with closing(copy.world) as world:
+        for table, columns in COPIED.items():
+            wanted = sorted(map(repr, map(tuple, pipeline.sql(f"SELECT {columns} FROM {table}"))))
+            assert sorted(map(repr, world.rows(f"SELECT {columns} FROM {table}"))) == wanted, table
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

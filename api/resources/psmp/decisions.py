@@ -35,5 +35,9 @@ class Replay(MethodView):
     @blp.response(200, schemas.HistoryReplayedSchema)
     @blp.problems(404, 422, 429)
     def post(self, body: dict[str, Any]) -> Any:
-        """Decide a range of a project's history again, by another policy or in another mode, consequences included"""
+        """Decide a range of a project's history again, by another policy or in another mode, consequences included
+
+        With ``Accept: application/x-ndjson`` it may be as long as it likes: a line ``{"progress": …}`` now and
+        then, and ``{"result": …}`` at the end.
+        """
         return what_if.replay(body)

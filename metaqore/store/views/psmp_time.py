@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -35,6 +35,8 @@ _HEAD_THEN = (
 )
 #: How many steps of a history are looked at, at most, before a page of differences goes out short.
 _DIFF_SCAN = 20_000
+#: Commits of a history that are read at once.
+_COMMITS = 64
 
 
 class TimeViews(Lookup):
@@ -72,24 +74,29 @@ class TimeViews(Lookup):
         """Return look-ups of projects as they were at a position of their history."""
         return PastViews(self._db, position)
 
-    def recorded(self, project: str, end: int, limit: int) -> list[Recorded]:
-        """Return the first ``limit`` decisions of a project up to position ``end``, in their order."""
-        rows = self.rows(
-            "SELECT first, steps FROM project_history WHERE project = ? AND first <= ? ORDER BY last LIMIT ?",
-            (project, min(end, limit), limit),
-        )
-        order = [(row["first"] + at, step[0]) for row in rows for at, step in enumerate(_decode(row["steps"]))]
-        wanted = [key for position, key in order if position <= end][:limit]
-        found: dict[str, Row] = {}
-        for part in chunks(wanted, 256):
-            columns = "seq, id, organization, principal, kind, queue, payload, created_at, finished_at, verdict, result"
-            sql = f"SELECT {columns} FROM requests WHERE id IN ({placeholders(len(part))})"
-            found |= {row["id"]: row for row in self.rows(sql, part)}
-        positions = {key: position for position, key in order}
-        rows = [found[key] for key in wanted if key in found]
+    def recorded(self, project: str, start: int, end: int) -> Iterator[Recorded]:
+        """Yield the decisions of a project after position ``start`` up to ``end``, in their order."""
+        while start < end:
+            commits = self.rows(
+                "SELECT first, steps FROM project_history WHERE project = ? AND last > ? ORDER BY last LIMIT ?",
+                (project, start, _COMMITS),
+            )
+            order = [(row["first"] + at, step[0]) for row in commits for at, step in enumerate(_decode(row["steps"]))]
+            if not order:
+                return
+            for part in chunks([(at, key) for at, key in order if start < at <= end], 256):
+                yield from self._decisions(dict(part))
+            start = order[-1][0]
+
+    def _decisions(self, requests: Mapping[int, str]) -> Iterator[Recorded]:
+        columns = "seq, id, organization, principal, kind, queue, payload, created_at, finished_at, verdict, result"
+        sql = f"SELECT {columns} FROM requests WHERE id IN ({placeholders(len(requests))})"
+        found = {row["id"]: row for row in self.rows(sql, [*requests.values()])}
+        told = [(at, found[key]) for at, key in requests.items() if key in found]
         with self._db.read() as connection:
-            payloads = open_payloads(self._db, connection, [row["payload"] for row in rows])
-        return [_recorded(row, payload, positions[row["id"]]) for row, payload in zip(rows, payloads, strict=True)]
+            payloads = open_payloads(self._db, connection, [row["payload"] for _, row in told])
+        for (at, row), payload in zip(told, payloads, strict=True):
+            yield _recorded(row, payload, at)
 
     def checkpoints(
         self, organization: str, project: str, *, after: str | None, limit: int, at: int | None = None

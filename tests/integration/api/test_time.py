@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import Any
 
@@ -143,3 +144,14 @@ def test_a_replay_says_what_another_mode_would_have_made_of_it(mq: Running, hist
     assert (playground["from"], playground["decided"]) == (2, 3)
     assert [(c["what"], c["was"], c["would_be"]) for c in playground["changed"]] == [("doc/z", "blocked", "approved")]
     assert mq.post("/decisions/replay", {"project": p, "from": 3, "to": 2}).status == 422
+
+
+def test_a_replay_can_be_followed_line_by_line(mq: Running, history: dict[str, str]) -> None:
+    asked = {"project": history["project"], "from": 2}
+    whole = mq.post("/decisions/replay", asked)
+    streamed = mq.post("/decisions/replay", asked, headers={"Accept": "application/x-ndjson"})
+
+    lines = [json.loads(line) for line in streamed.body.splitlines()]
+    assert (whole.status, streamed.status, streamed.headers["Content-Type"]) == (200, 200, "application/x-ndjson")
+    assert (whole.json["decided"], whole.json["not_reproduced"]) == (2, 0)
+    assert lines[-1]["result"] == whole.json
