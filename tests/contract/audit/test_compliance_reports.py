@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from metaqore.audit.anchors import Trust
 from metaqore.audit.checkpoint import Signer
@@ -20,6 +22,7 @@ from metaqore.audit.compliance_reporting import project_of
 from metaqore.audit.database import open_database
 from metaqore.audit.sealer import Sealer
 from metaqore.audit.standalone import generate
+from metaqore.cli.main import main
 from metaqore.clock import from_rfc3339, now_ms, to_rfc3339
 from metaqore.requests.planned import PlannedReports
 from metaqore.store.engine import Database
@@ -292,3 +295,36 @@ def test_the_schedule_reports_once_on_each_framework_and_period(governed: Govern
 def test_a_period_is_the_last_whole_one_of_the_calendar(period: str, now: str, start: str, end: str) -> None:
     found = last_period(period, from_rfc3339(now))
     assert [to_rfc3339(ms) for ms in found] == [f"{start}T00:00:00.000Z", f"{end}T00:00:00.000Z"]
+
+
+@on_one_database
+def test_the_command_makes_a_report_that_the_auditors_command_checks(
+    governed: Governed, database: Database, tmp_path: Path
+) -> None:
+    worked(governed)
+    environ = {"METAQORE_STORAGE_DSN": database.dsn, "METAQORE_ORGANIZATION": ORGANIZATION, "USER": "op",
+               "METAQORE_DATA_DIR": str(tmp_path / "data"), "METAQORE_LOG_FORMAT": "console"}  # fmt: skip
+
+    def ran(*arguments: str, code: int = 0) -> str:
+        result = CliRunner().invoke(main, arguments, env=environ)
+        assert result.exit_code == code, (result.output, result.exception)
+        return str(result.output)
+
+    path, html = tmp_path / "report.json", tmp_path / "report.html"
+    ran("compliance", "report", "--framework", "gdpr", "--from", "2020-01-01", "--out", str(path))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    document = json.loads(path.read_text())
+    assert (document["made"]["by"], document["period"]["from"]) == ("op", "2020-01-01T00:00:00.000Z")
+    trust = str(tmp_path / "data" / "audit" / "signing.key.pub")
+    checked = ran("audit", "check-report", str(path), "--trust", trust, "--db", database.dsn)
+    assert "counted again" in checked
+    assert f"{document['report']}  gdpr" in ran("compliance", "reports")
+    assert ran("compliance", "show", document["report"]) == path.read_text() + "\n"
+    ran("compliance", "show", document["report"], "--format", "html", "--out", str(html))
+    assert html.read_text().startswith("<!doctype html>")
+    printed = ran("compliance", "report", "--framework", "soc2", "--format", "csv")
+    assert printed.startswith("report,organization,framework,from,to")
+    assert "soc2  SOC 2" in ran("compliance", "frameworks")
+    assert "no framework" in ran("compliance", "report", "--framework", "soc3", code=1)
+    assert "--organization with --log-dir" in ran("compliance", "report", code=2)
+    assert "does not exist" in ran("compliance", "show", "rpt_none", code=1)
