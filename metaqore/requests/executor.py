@@ -73,8 +73,11 @@ class Executor:
         self.clock = clock
         self.guard = guard
 
-    def drain(self, queue: str) -> int:
+    def drain(self, queue: str, heard: set[str] | None = None) -> int:
         """Decide every pure request that is open on ``queue``; return how many were decided.
+
+        Args:
+            heard: ids of requests that should be there; those that are found are taken out.
 
         Raises:
             Unavailable: the database cannot be reached; nothing is lost, the sweep rings again.
@@ -83,6 +86,8 @@ class Executor:
         kinds, size = self.catalogue.pure(queue), self.limits.drain_batch
         backlog = Backlog(lambda after, blocked: self.peek(queue, kinds, size, after=after, blocked=blocked), size)
         while not failpoints.hit("drain.off") and (batch := backlog.take()):
+            if heard:
+                heard.difference_update([request.id for request in batch])
             waiting: set[str] = set()
             decided = self._decide_or_split(queue, batch, waiting, meanwhile=backlog.look_ahead)
             total += decided
@@ -248,14 +253,9 @@ class Executor:
                     request.studied = Defect(f"{type(error).__name__} while reading the payload")
 
     def _decide_or_split(
-        self,
-        queue: str,
-        batch: Sequence[Request],
-        waiting: set[str],
-        *,
-        leased: bool = False,
+        self, queue: str, batch: Sequence[Request], waiting: set[str], *, leased: bool = False,
         meanwhile: Callable[[], None] | None = None,
-    ) -> int:
+    ) -> int:  # fmt: skip
         """Decide ``batch``, together where that is possible; return how many were decided.
 
         Args:
@@ -282,14 +282,9 @@ class Executor:
             return self.finish(batch, [outcome_of(error, "deciding")], leased=leased)
 
     def _decide(
-        self,
-        queue: str,
-        batch: Sequence[Request],
-        waiting: set[str],
-        *,
-        leased: bool,
-        meanwhile: Callable[[], None] | None = None,
-    ) -> int:
+        self, queue: str, batch: Sequence[Request], waiting: set[str], *, leased: bool,
+        meanwhile: Callable[[], None] | None,
+    ) -> int:  # fmt: skip
         log.debug("taken", queue=queue, requests=[request.id for request in batch])
         failpoints.hit("worker.before_claim")
         with self.store.write(meanwhile) as tx:

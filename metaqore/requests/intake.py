@@ -184,7 +184,7 @@ class Intake:
                 log.exception("commit_failed")
                 _refuse(group, Unavailable(f"the request could not be stored ({type(error).__name__})"))
         else:
-            self._ring(rings)
+            self._after_commit(rings)
             for waiter, result in zip(group, results, strict=True):
                 waiter.answer(result)
 
@@ -201,12 +201,24 @@ class Intake:
             recorder.flush(tx)
             failpoints.hit("submit.after_insert")
             failpoints.hit("submit.before_commit")
-        return results, recorder.rings
+            rings: Mapping[str, list[str]] = recorder.rings
+            if self._store.one_writer:
+                # The ring is on its way while the commit is; see ``ringing`` for why nobody can be too early.
+                self._ring(rings)
+                rings = {}
+        return results, rings
 
-    def _ring(self, rings: Mapping[str, list[str]]) -> None:
+    def _after_commit(self, rings: Mapping[str, list[str]]) -> None:
         """Say what was stored. Whatever goes wrong here takes no promise back: the sweep rings again."""
         try:
             failpoints.hit("submit.after_commit")
+        except Exception:
+            log.exception("ring_failed", queues=sorted(rings))
+        else:
+            self._ring(rings)
+
+    def _ring(self, rings: Mapping[str, list[str]]) -> None:
+        try:
             for queue, ids in rings.items():
                 self._bell.ring(queue, ids)
         except Exception:

@@ -25,14 +25,20 @@ from metaqore.requests.recorder import Recorder
 log = structlog.get_logger(__name__)
 
 
-def drain(executor: Executor, queue: str) -> int:
-    """Perform all open long work of ``queue``; return how many requests were settled."""
+def drain(executor: Executor, queue: str, heard: set[str] | None = None) -> int:
+    """Perform all open long work of ``queue``; return how many requests were settled.
+
+    Args:
+        heard: see ``Executor.drain``.
+    """
     total = 0
     for kind in executor.catalogue.long(queue):
         while not failpoints.hit("drain.off"):
             batch = executor.peek(queue, [kind.name], kind.batch)
             if not batch:
                 break
+            if heard:
+                heard.difference_update([request.id for request in batch])
             done = _perform_batch(executor, kind, batch)
             total += done
             if done == 0:

@@ -102,6 +102,10 @@ class Transaction(Protocol):
 class Store(Protocol):
     """The database."""
 
+    @property
+    def one_writer(self) -> bool:
+        """Whether a write transaction waits until the one before it is through, whatever it writes."""
+
     def read(self) -> AbstractContextManager[Transaction]:
         """Look-ups only."""
 

@@ -129,6 +129,11 @@ class SqlStore:
     def __init__(self, database: Database) -> None:
         self.database = database
 
+    @property
+    def one_writer(self) -> bool:
+        """See ``metaqore.requests.ports.Store``."""
+        return self.database.is_sqlite
+
     @contextlib.contextmanager
     def read(self) -> Iterator[SqlTransaction]:
         """Look-ups only."""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from metaqore import failpoints
 from metaqore.errors import Contention, InvalidInput, MetaQoreError, Unavailable
-from metaqore.messages import Submission
+from metaqore.messages import Request, Submission
 from metaqore.requests import intake as intake_module
+from metaqore.requests import ringing
 from metaqore.requests.catalogue import UnknownKind
 from metaqore.requests.intake import Intake
 from metaqore.requests.model import Idempotency, IdempotencyMismatch, Receipt
@@ -39,6 +40,10 @@ class Gate:
 
     def read(self) -> Any:
         return self._store.read()
+
+    @property
+    def one_writer(self) -> bool:
+        return self._store.one_writer
 
     def seal(self, *payload: Any) -> str | None:
         return self._store.seal(*payload)
@@ -248,7 +253,8 @@ def test_a_commit_that_fails_stores_nothing_and_says_so(pipeline: Pipeline, gate
     with pytest.raises(Unavailable):
         pipeline.submit_once("k", intake=gated)
     assert (count(pipeline), count(pipeline, "idempotency"), count(pipeline, "audit_entries")) == (0, 0, 0)
-    assert pipeline.bell.rung == []
+    # Where the ring was on its way already, whoever hears it finds nothing.
+    assert ringing.answer(pipeline.executor, "psmp", [i for _, ids in pipeline.bell.rung for i in ids]) == 0
     gate.fail = lambda commit: None
     assert not pipeline.submit_once("k", intake=gated).replayed
 
@@ -304,6 +310,49 @@ def test_a_bell_that_breaks_takes_no_promise_back(pipeline: Pipeline) -> None:
     intake = Intake(pipeline.store, pipeline.catalogue, Broken(), clock=pipeline.clock)
     receipts = [intake.submit([pipeline.submission("test.scripted", n=n)]) for n in range(2)]
     assert [pipeline.state(receipt.ids[0]).value for receipt in receipts] == ["accepted"] * 2
+
+
+def test_a_ring_that_is_heard_before_the_commit_is_answered_after_it(pipeline: Pipeline) -> None:
+    answered: list[int] = []
+    workers: list[threading.Thread] = []
+
+    class Heard:
+        """A worker of another process that is quicker than the commit."""
+
+        def ring(self, queue: str, ids: Sequence[str]) -> None:
+            looked = threading.Event()
+
+            def work() -> None:
+                executor = pipeline.another_executor("quick")
+                executor.store, peek = SqlStore(Database(pipeline.database.dsn)), executor.peek
+
+                def watched(*given: Any, **more: Any) -> list[Request]:
+                    found = peek(*given, **more)
+                    looked.set()
+                    return found
+
+                executor.peek = watched  # type: ignore[method-assign]
+                answered.append(ringing.answer(executor, queue, ids))
+                executor.store.database.close()
+
+            workers.append(threading.Thread(target=work))
+            workers[-1].start()
+            assert looked.wait(20)
+
+    intake = Intake(pipeline.store, pipeline.catalogue, Heard(), clock=pipeline.clock)
+    receipt = intake.submit([pipeline.submission("test.scripted", n=1)])
+    for worker in workers:
+        worker.join(20)
+    assert answered == [1]
+    assert pipeline.all_have_their_effect(receipt.ids)
+
+
+def test_a_ring_for_what_is_decided_already_changes_nothing(pipeline: Pipeline) -> None:
+    request = pipeline.submit(n=1)
+    assert ringing.answer(pipeline.executor, "psmp", [request]) == 1
+    assert ringing.answer(pipeline.executor, "psmp", [request]) == 0
+    assert ringing.answer(pipeline.executor, "psmp", ["req_that_was_rolled_back"]) == 0
+    assert pipeline.all_have_their_effect([request])
 
 
 @pytest.mark.parametrize("place", ["submit.before_tx", "submit.after_insert", "submit.before_commit"])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from metaqore import failpoints
 from metaqore.queues import QUEUES, drain_task
-from metaqore.requests import long_work
+from metaqore.requests import ringing
 from workers.app import app
 from workers.engine import engine, progress
 
@@ -14,7 +14,7 @@ from workers.engine import engine, progress
 def _drain(queue: str) -> Callable[..., int]:
     def drain(ids: Sequence[str] = ()) -> int:
         here = engine()
-        decided = here.executor.drain(queue) + long_work.drain(here.executor, queue)
+        decided = ringing.answer(here.executor, queue, ids)
         progress().note(queue, decided)
         failpoints.hit("worker.before_ack")
         return decided
