@@ -12,6 +12,7 @@ Pure and without dependencies: the stand-alone verifier counts again with the sa
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -169,7 +170,8 @@ class _Followed:
     def __init__(self, evidence: EvidenceQuery) -> None:
         self.evidence = evidence
         self._seen = EvidenceFinding(NONE)
-        self._waiting: dict[Any, tuple[int, int]] = {}
+        # In a plain dictionary the oldest is searched for behind everything that was let go.
+        self._waiting: OrderedDict[Any, tuple[int, int]] = OrderedDict()
         self._answered, self._overdue = _Cites(), _Cites()
         self._untold = 0
 
@@ -184,7 +186,7 @@ class _Followed:
         seen.last_ms = ts
         self._waiting[key] = (seq, ts)
         if len(self._waiting) > MAX_WAITING:
-            del self._waiting[next(iter(self._waiting))]
+            self._waiting.popitem(last=False)
             self._untold += 1
 
     def closes(self, entry: Mapping[str, Any], seq: int, ts: int) -> None:

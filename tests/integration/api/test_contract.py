@@ -47,6 +47,7 @@ def things(mq: Running) -> dict[str, Any]:
         # Of these one that does not exist is enough: 404 is documented too.
         "checkpoint": "chk_none",
         "alias": "released",
+        "report": "rpt_none",
         "intent": "intent_none",
         "decision": "dec_none",
         "seq": 1,
