@@ -173,7 +173,7 @@ def adversarial(case: Case) -> StageResult:
     """
     limits, alpha, frame = case.policy.gate.adversarial, case.policy.certify.alpha, case.candidate.specialist.frame
     attacked = [(e, p) for e, p in zip(case.examples, case.predictions, strict=True) if p.routed]
-    measures: dict[str, float | int] = {"cases": len(attacked)}
+    measures: dict[str, float | int | str] = {"cases": len(attacked)}
     checks = {f"{len(attacked)} routed examples are too few to attack": len(attacked) < limits.min_cases}
     most = {
         "homoglyph": limits.homoglyph * alpha,

@@ -150,7 +150,11 @@ class Handlers:
         """
         command = GenerateCommand.from_json(request.payload)
         assembled = assemble(command)
-        return Studied(command, assembled, self._gate.assess(assembled.text, request.payload))
+        # Message by message: with their roles before them, a conversation reads like one that somebody made up.
+        contents = [message.content for message in assembled.messages]
+        return Studied(
+            command, assembled, self._gate.assess(contents if len(contents) > 1 else contents[0], request.payload)
+        )
 
     def prepare(self, batch: Sequence[Request], reads: CallReads, now: int) -> list[Outcome | Prepared]:
         """Decide each call; write its decision and its place in the ledger before anything leaves."""

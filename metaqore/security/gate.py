@@ -219,7 +219,8 @@ def context_of(declared: Mapping[str, Any]) -> Context:
         task_type=str(declared.get("task_type") or ""),
         agent_name=str(declared.get("agent_name") or ""),
         declared_label=Label.parse(label) if isinstance(label, str) else None,
-        position=Position(declared.get("position") or Position.USER),
+        # What was made from artifacts holds what others wrote.
+        position=Position(declared.get("position") or (Position.ARTIFACT if declared.get("inputs") else Position.USER)),
         has_private_data=bool(declared.get("has_private_data")),
         has_sensitive_data=bool(declared.get("has_sensitive_data")),
         is_security_task=bool(declared.get("is_security_task")),

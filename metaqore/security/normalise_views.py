@@ -31,6 +31,8 @@ class View:
     end: int
     #: The piece makes sense only like this: as it stands there is nothing to read.
     replaces: bool = False
+    #: The text before it was folded, where that is another one: letters of other scripts are lost by folding.
+    unfolded: str = ""
 
 
 _ROT13_SIGN = r"(?i)\b(?:rot-?13|gur|naq|lbh|lbhe|vf|bs|sbe|jvgu|guvf|gung|abg|cyrnfr|vtaber|zl|va|gb|ubj|jung)\b"
@@ -45,7 +47,7 @@ _SIGNS = Patterns(
         "binary": r"(?:[01]{8}[ ,]?){6,}",
         "morse": r"(?:[.-]{1,6}[ /|]{1,3}){12,}[.-]{1,6}",
         "ascii85": r"<~[!-u\s]{16,}~>",
-        "spaced": r"(?:\b[A-Za-z][ ._-]){5,}[A-Za-z]\b",
+        "spaced": r"\b[A-Za-z](?:[ ._-]{1,4}[A-Za-z]\b){5,}",
         "url": r"\S*%[0-9A-Fa-f]{2}\S*%[0-9A-Fa-f]{2}\S*%[0-9A-Fa-f]{2}\S*",
         "html": r"(?:[^&\n]{0,24}&#?[A-Za-z0-9]{2,8};){3,}[^&\n]{0,24}",
         "escapes": r"(?:[^\\\n]{0,24}\\(?:u00|x)[0-9A-Fa-f]{2}){3,}[^\\\n]{0,24}",
@@ -97,7 +99,11 @@ def views(original: str, folded: str) -> list[View]:
     found: list[View] = []
     for name in (name for name in _BLOBS if name in signs):
         decoded = ((match, _BLOBS[name](match.text)) for match in _SIGNS.find(name, folded.encode("ascii")))
-        found += [View(name, fold(text).text, match.start, match.end) for match, text in decoded if text]
+        found += [
+            View(name, fold(text).text, match.start, match.end, unfolded="" if text.isascii() else text)
+            for match, text in decoded
+            if text
+        ]
     for name in (name for name in _WHOLE if name in signs):
         for start, end in _regions(name, folded):
             piece = folded[start:end]
@@ -134,7 +140,8 @@ def _few(found: list[View]) -> list[View]:
         return found
     rest = found[_MAX_PIECES:]
     text = "\n".join(view.text for view in rest)
-    return [*found[:_MAX_PIECES], View(rest[0].name, text, rest[0].start, rest[-1].end)]
+    unfolded = "\n".join(view.unfolded for view in rest if view.unfolded)
+    return [*found[:_MAX_PIECES], View(rest[0].name, text, rest[0].start, rest[-1].end, unfolded=unfolded)]
 
 
 def _reads_better(decoded: str, text: str) -> bool:
@@ -142,6 +149,12 @@ def _reads_better(decoded: str, text: str) -> bool:
 
 
 def _from_base64(blob: str) -> str:
+    """Return the text of some lines of base64. A last line that is none of it may only look so: ``desk`` is a word."""
+    lines = blob.splitlines()
+    return _decoded("".join(lines)) or (_decoded("".join(lines[:-1])) if len(lines) > 1 else "")
+
+
+def _decoded(blob: str) -> str:
     packed = re.sub(r"\s", "", blob).rstrip("=").translate({45: "+", 95: "/"})
     packed = packed[: len(packed) - (len(packed) % 4 == 1)]
     try:
@@ -211,7 +224,8 @@ _BLOBS: dict[str, Callable[[str], str]] = {
     "binary": _from_binary,
     "morse": _from_morse,
     "ascii85": _from_ascii85,
-    "spaced": lambda blob: re.sub(r"[ ._-]", "", blob),
+    # One separator stands between letters, several between words.
+    "spaced": lambda blob: re.sub(r"[ ._-]", "", re.sub(r"[ ._-]{2,}", "\n", blob)).replace("\n", " "),
     "url": lambda blob: unquote(blob.replace("+", " "), errors="replace"),
     "html": html.unescape,
     "escapes": _from_escapes,

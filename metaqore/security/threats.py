@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
-from metaqore.security import threats_indirect, threats_rules
+from metaqore.security import threats_agents, threats_indirect, threats_rules
 from metaqore.security.assess_linear import Chunk, LinearModel, Stretch, chunks_of, load, token_span, tokens_of
 from metaqore.security.assess_payload import Document, Place, read
 from metaqore.security.detect_patterns import Patterns
@@ -21,7 +21,7 @@ from metaqore.security.model import Position, Threat
 from metaqore.security.normalise_views import PLAIN_WORDS, View, views
 from metaqore.security.threats_rules import STRONG, ThreatRule
 
-RULES = (*threats_rules.RULES, *threats_indirect.RULES)
+RULES = (*threats_rules.RULES, *threats_indirect.RULES, *threats_agents.RULES)
 #: "Ignore the instructions", "show the system prompt" in scripts that have no folded form; on the text as it came.
 _OTHER_SCRIPTS = re.compile(
     "(?:игнорируй|игнорировать|забудь|не обращай внимания)[^.!?\\n]{0,60}(?:инструкц|правил|указани|команд)"
@@ -47,6 +47,9 @@ _MOST_BY_CHANCE = 1.5
 #: Rules reported of one payload, the strongest; all of them count.
 MAX_SIGNS = 6
 _SENTENCE = re.compile(r"[^.!?\n]+")
+#: The end of a line in the middle of a sentence: the next line begins neither a list nor a turn.
+#: It looks back last, so that the search runs from break to break.
+_WRAPPED = re.compile(r"\n(?<=[a-z0-9,;]\n)(?=[a-z])(?![\w -]{1,20}:)")
 
 
 class _Reading(NamedTuple):
@@ -55,6 +58,8 @@ class _Reading(NamedTuple):
     chunks: list[Chunk]
     #: Where an encoded piece stands; None where offsets in ``text`` are those of the document.
     span: tuple[int, int] | None
+    #: Before folding; "" where nothing was lost by it.
+    unfolded: str = ""
 
 
 class _Strongest(NamedTuple):
@@ -75,8 +80,9 @@ class _Sign(NamedTuple):
 
 
 @cache
-def _patterns() -> Patterns:
-    return Patterns({rule.id: rule.pattern for rule in RULES})
+def _patterns(indirect_only: bool) -> Patterns:
+    """Return the rules that count everywhere, or those that count only where nobody asked for instructions."""
+    return Patterns({rule.id: rule.pattern for rule in RULES if rule.indirect_only is indirect_only})
 
 
 @cache
@@ -135,10 +141,12 @@ def _readings(document: Document, seen: Sequence[View], chunks: Sequence[Chunk])
     if disguised := sorted((view for view in seen if view.replaces), key=lambda view: view.start):
         # What is disguised reads like nothing as it stands; what is not must still be read.
         plain = chunks_of(text, _legible(text, document.prose(), disguised))
-    readings = [_Reading("plain", text, plain, None)]
+    # A sentence that goes on in the next line, or in the next message, is one to its reader.
+    readings = [_Reading("plain", _WRAPPED.sub(" ", text), plain, None)]
     for view in seen:
         lower = view.text.lower()
-        readings.append(_Reading(view.name, lower, chunks_of(lower, [(0, len(lower))]), (view.start, view.end)))
+        own, span = chunks_of(lower, [(0, len(lower))]), (view.start, view.end)
+        readings.append(_Reading(view.name, _WRAPPED.sub(" ", lower), own, span, view.unfolded))
     return readings
 
 
@@ -158,14 +166,15 @@ def _legible(text: str, prose: list[tuple[int, int]], disguised: list[View]) -> 
 
 def _fired(original: str, readings: list[_Reading], position: Position) -> dict[str, _Reading | None]:
     """Return the rules that fire and the first reading in which each does; None for the text as it came."""
-    patterns, rules = _patterns(), _rules()
+    asked = [_patterns(False)] if position is Position.USER else [_patterns(False), _patterns(True)]
     fired: dict[str, _Reading | None] = {}
     for reading in readings:
-        for name in sorted(patterns.present(reading.text.encode("ascii"))):
-            if position is not Position.USER or not rules[name].indirect_only:
-                fired.setdefault(name, reading)
-    if not original.isascii() and _OTHER_LETTERS.search(original) and _OTHER_SCRIPTS.search(original):
-        fired[_FOREIGN.id] = None
+        data = reading.text.encode("ascii")
+        for name in sorted(name for patterns in asked for name in patterns.present(data)):
+            fired.setdefault(name, reading)
+    for text, where in ((original, None), *((reading.unfolded, reading) for reading in readings)):
+        if not text.isascii() and _OTHER_LETTERS.search(text) and _OTHER_SCRIPTS.search(text):
+            fired.setdefault(_FOREIGN.id, where)
     return fired
 
 
@@ -194,7 +203,9 @@ def _sign(document: Document, name: str, reading: _Reading | None) -> _Sign:
         found = _OTHER_SCRIPTS.search(document.original)
         start, end = found.span() if found else (0, 0)
         return _Sign(rule, "plain", document.place_raw(start, end))
-    match = next(_patterns().find(name, reading.text.encode("ascii")))
+    if rule is _FOREIGN and reading.span:
+        return _Sign(rule, reading.view, document.place(*reading.span))
+    match = next(_patterns(rule.indirect_only).find(name, reading.text.encode("ascii")))
     return _Sign(rule, reading.view, document.place(*(reading.span or (match.start, match.end))))
 
 

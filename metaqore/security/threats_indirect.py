@@ -19,6 +19,10 @@ _SECRETS = (
     r"personal|database|records|"
     r"conversations?|chat (?:history|logs?)|files?|environment variables|\.env|tokens?|notes|contacts|list|data|dump)"
 )
+_MEANWHILE = (
+    r"(?:before|after|when|while|once|on|without|instead of) (?:you |your |the )?(?:answer|respond|reply|"
+    r"continu|process|read|summari[sz]|proceed|finish|next user|next message|do anything)\w*\b"
+)
 
 RULES: tuple[ThreatRule, ...] = (
     ThreatRule("extraction.secret", "data_exfiltration", 4.0,
@@ -53,13 +57,16 @@ RULES: tuple[ThreatRule, ...] = (
         rf"\S*(?:attacker|evil|exfil|hacker|malicious|steal|spy)\S*|external\w*|this (?:address|webhook|server|"
         rf"url))|\bforward all [^\n.!?]*extern",
         "sends data to a stranger"),
-    ThreatRule("tool.before_answer", "tool_abuse", STRONG,
-        r"\b(?:before|after|when|while|once|on|without|instead of) (?:you |your |the )?(?:answer|respond|reply|"
-        r"continu|process|read|summari[sz]|proceed|finish|next user|next message|"
-        r"do anything)\w*\b[^\n.!?]*\b(?:call|invoke|run|execute|send|e-?mail|forward|delete|upload|use the|"
-        r"append|transfer|download|post|empty|wipe)\b|"
+    ThreatRule("tool.before_answer", "tool_abuse", 2.0,
+        rf"\b{_MEANWHILE}[^\n.!?]*\b(?:call|invoke|run|execute|send|e-?mail|forward|delete|upload|use the|"
+        r"append|transfer|download|post|empty|wipe)\b",
+        "makes the agent act on the way"),
+    ThreatRule("tool.call", "tool_abuse", STRONG,
+        rf"\b{_MEANWHILE}[^\n.!?]*\b(?:call|invoke|run|execute|use) (?:the )?(?:[a-z]+_[a-z_]+|(?:\w+ )?(?:tool|"
+        rf"function|"
+        r"command|api|script))\b|"
         r"\b(?:call|invoke|execute|run) (?:the )?[a-z]+_[a-z_]+\b[^\n.!?]*\b(?:before|without|then report|"
-        r"right now|immediately|and forward|first|on /|to reset)\b",
+        r"right now|immediately|and forward|first|on /|to reset|for (?:every|each|all))\b",
         "makes the agent use a tool on the way"),
     ThreatRule("tool.no_confirmation", "tool_abuse", 4.0,
         r"\b(?:without|do not|don't|skip|no need to|never|must not)(?: \w+){0,3} (?:asking|ask|confirm\w*|telling|"
@@ -188,7 +195,8 @@ RULES: tuple[ThreatRule, ...] = (
         r"\byou (?:have|start with|will lose|lose) (?:\d+|ten|five)?(?: \w+)? ?tokens\b",
         "puts pressure on the model"),
     ThreatRule("foreign.override", "prompt_injection", STRONG,
-        r"\b(?:ignora|ignorer|ignorez|ignore toutes|ignore les|ignore as|ignoriere?n?|olvida|oublie[zr]?|vergiss|"
+        r"(?:^|[^'a-z])(?:ignora|ignorer|ignorez|ignore toutes|ignore les|ignore as|ignoriere?n?|olvida|oublie[zr]?|"
+        r"vergiss|"
         r"vergessen sie|missachte|zignoruj|zapomnij|dimentica|esqueca|negeer|vergeet|desconsidere|"
         r"pomin)\b(?: \w+){0,4} (?:instrucciones|reglas|instructions|consignes|regles|anweisungen|regeln|"
         r"vorgaben|instruktionen|polecen\w*|instrukcj\w*|zasad\w*|istruzioni|regole|instrucoes|regras|instructies|"

@@ -29,15 +29,17 @@ class ThreatRule(NamedTuple):
 
 
 _IGNORE = (
-    r"(?:ignor(?:e|ing)|disregard(?:ing)?|forget|discard|override|overrule|neglect|bypass|abandon|overlook|erase|drop|"
-    r"do(?: not|n't) (?:follow|obey|listen to)|stop (?:following|obeying)|pay no attention to|never mind|set aside)"
+    r"(?:ignor(?:e|ing)|disregard(?:ing)?|forget|discard|override|overrule|neglect|bypass|abandon|overlook|erase|"
+    r"drop|"
+    r"do(?: not|n't) (?:follow|obey|listen to)|stop (?:following|obeying)|pay no attention to|never mind|set aside|"
+    r"throw (?:out|away)|skip over|cancel|leave behind)"
 )
 _EARLIER = (
     r"(?:previous|prior|above|preceding|earlier|initial|original|former|foregoing|existing|past|before|current|"
     r"other|system|developer|safety|ethical|moral|content|openai'?s?)"
 )
-_ORDERS = (
-    r"(?:instructions?|directions?|prompts?|rules?|guidelines?|commands?|orders?|directives?|constraints?|"
+ORDERS = (
+    r"(?:instructions?|directions?|prompts?|rules?|guidelines?|guidance|commands?|orders?|directives?|constraints?|"
     r"restrictions?|programming|training|policy|policies|filters?|safeguards?|guardrails?|protocols?|statements?|"
     r"messages?|text|context|conversations?|tasks?|requests?|standards?|principles)"
 )
@@ -63,11 +65,12 @@ _TELL = (
 )
 RULES: tuple[ThreatRule, ...] = (
     ThreatRule("override.ignore", "prompt_injection", STRONG,
-        rf"\b{_IGNORE} (?:(?:all|any|every|the|your|these|those|my|of|and|to|such|both) ){{0,4}}(?:\w+ (?:and|or|"
-        rf"&) )?{_EARLIER}(?: \w+){{0,2}} {_ORDERS}\b",
+        rf"\b{_IGNORE} (?:(?:all|any|every|each|one|the|your|these|those|my|of|and|to|such|"
+        rf"both) ){{0,4}}(?:\w+ (?:and|or|"
+        rf"&) )?{_EARLIER}(?: \w+){{0,2}} {ORDERS}\b",
         "tells the model to set its earlier instructions aside"),
     ThreatRule("override.above", "prompt_injection", STRONG,
-        rf"\b{_IGNORE} (?:(?:all|any|every|the|your|of|these) ){{0,3}}(?:{_ORDERS} )?(?:(?:that |"
+        rf"\b{_IGNORE} (?:(?:all|any|every|the|your|of|these) ){{0,3}}(?:{ORDERS} )?(?:(?:that |"
         rf"which )?(?:you (?:were|have been|had been|got|have)|i|they|we) "
         rf"(?:\w+ ){{0,3}}(?:before|above|earlier|given|told|so far)|(?:written |stated |"
         rf"listed )?above\b(?: (?:and|,|\.)|[.,:;!]|$))",
@@ -78,7 +81,7 @@ RULES: tuple[ThreatRule, ...] = (
         rf"learned|know|knew|written|previously|prior|earlier|preceding|until now)",
         "tells the model to forget everything before"),
     ThreatRule("override.your_rules", "prompt_injection", STRONG,
-        rf"\b{_IGNORE} (?:all (?:of )?|any (?:of )?)?(?:your|its|the ai's|openai'?s?) (?:\w+ ){{0,2}}(?:{_ORDERS}|"
+        rf"\b{_IGNORE} (?:all (?:of )?|any (?:of )?)?(?:your|its|the ai's|openai'?s?) (?:\w+ ){{0,2}}(?:{ORDERS}|"
         rf"creators?|developers?)\b",
         "tells the model to drop its rules"),
     ThreatRule("override.rest", "prompt_injection", STRONG,
@@ -88,7 +91,8 @@ RULES: tuple[ThreatRule, ...] = (
         r"question|instructions?)|translation)",
         "tells the reader to drop the rest of the data or the user's task"),
     ThreatRule("override.all_instructions", "prompt_injection", 3.0,
-        rf"\b{_IGNORE} (?:all |any |these |the |those ){{0,2}}(?:instructions?|directions?|rules|guidelines|"
+        rf"\b{_IGNORE} (?:all |any |every |each |one |of |these |the |those ){{0,4}}(?:instructions?|directions?|"
+        rf"rules|guidelines|"
         rf"prompts?)\b",
         "tells the reader to ignore instructions"),
     ThreatRule("override.new_orders", "prompt_injection", 4.0,
@@ -106,8 +110,8 @@ RULES: tuple[ThreatRule, ...] = (
         "claims that the model's rules have changed"),
     ThreatRule("override.void", "prompt_injection", 4.0,
         rf"\b(?:no longer|not|don't) (?:have|need) to (?:follow|obey|adhere to|comply with|"
-        rf"respect)(?: \w+){{0,3}} {_ORDERS}\b|"
-        rf"\b(?:earlier|previous|prior|above|your|all)(?: \w+)? {_ORDERS} (?:\w+ ){{0,2}}(?:are|is|were|was|"
+        rf"respect)(?: \w+){{0,3}} {ORDERS}\b|"
+        rf"\b(?:earlier|previous|prior|above|your|all)(?: \w+)? {ORDERS} (?:\w+ ){{0,2}}(?:are|is|were|was|"
         rf"have been|has been) (?:now )?"
         r"(?:void|cancell?ed|suspended|revoked|lifted|obsolete|a joke|a test|only a (?:test|joke|drill)|"
         r"no longer valid)\b|"

@@ -65,7 +65,7 @@ def test_one_layer_of_disguise_is_taken_off(disguise, text):
 
 def test_morse_and_spaced_letters_are_read():
     assert seen("see: .. --. -. --- .-. . / .- .-.. .-.. / .-. ..- .-.. . ...")["morse"] == "ignore all rules"
-    assert seen("now i g n o r e  i t")["spaced"] == "ignore"
+    assert seen("now i g n o r e  i t")["spaced"] == "ignore it"
 
 
 @pytest.mark.parametrize(
