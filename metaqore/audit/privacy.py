@@ -102,6 +102,9 @@ class PrivacyReads(Protocol):
     def belongings(self, organization: str, subject: str) -> dict[str, int]:
         """Return what there is of a subject: what → how many."""
 
+    def pupils(self, organization: str, subject: str) -> list[str]:
+        """Return the active specialists that may have been trained on the subject's model calls."""
+
     def erasure(self, organization: str, erasure: str) -> Mapping[str, Any] | None:
         """Return an erasure."""
 
@@ -136,6 +139,10 @@ def _erase(request: Request, reads: PrivacyReads, now: int) -> Outcome:
     audit = [
         AuditNote(tag=Tag.REQUEST_CANCELLED, subject=open_request, outcome="cancelled", details={"by": "erasure"})
         for open_request in reads.open_requests(organization, subject)
+    ]
+    audit += [
+        AuditNote(tag=Tag.SPECIALIST_RETIRED, subject=specialist, outcome="retired", details={"by": "erasure"})
+        for specialist in reads.pupils(organization, subject)
     ]
     audit.append(AuditNote(tag=Tag.SUBJECT_ERASED, subject=key, outcome="erased", details={"basis": basis, **counts}))
     write = EraseSubject(new_id("ers"), organization, subject, key, str(basis), request.principal, now)

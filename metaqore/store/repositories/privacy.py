@@ -124,6 +124,14 @@ class PrivacyRows:
             for name, (table, where) in _BELONGINGS.items()
         }
 
+    def pupils(self, organization: str, subject: str) -> list[str]:
+        """Return the active specialists that may have been trained on the subject's model calls."""
+        sql = (
+            "SELECT id FROM specialists WHERE organization = ? AND state = 'active' AND created_at >= "
+            f"(SELECT min(prepared_at) FROM llm_calls WHERE request_id IN {_ITS}) ORDER BY id"
+        )
+        return [row[0] for row in self._all(sql, organization, organization, subject)]
+
     def erasure(self, organization: str, erasure: str) -> Mapping[str, Any] | None:
         """Return an erasure."""
         sql = "SELECT * FROM erasures WHERE organization = ? AND id = ?"
