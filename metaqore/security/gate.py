@@ -26,13 +26,12 @@ from metaqore.security.policy import decide, denied_early, with_label
 from metaqore.security.policy_file import Policies, read_layer
 from metaqore.security.policy_replay import Preview, Recorded, replay
 from metaqore.security.ports import GateReads, Stop, StoredPolicy
+from metaqore.security.records import ALWAYS
 from metaqore.security.redact import WHOLE, Pseudonyms, pseudonymise
 
 #: Approvals of payloads, as they are asked for.
 PAYLOAD = "payload"
 _MAX_STACKS = 1024
-#: Not held up by rules or stops: they make nothing, and end or explain what others do.
-_ALWAYS = frozenset({"stop.set", "stop.lift", "policy.save", "key.revoke", "approval.expire", "budget.release"})
 
 
 class SecureGate:
@@ -155,7 +154,7 @@ class SecureGate:
             if place not in places:
                 places[place] = (reads.stops(*place), self.layers(*place, reads, policies))
             stopped, layers = places[place]
-            if not (stopped or layers.has_early) or request.kind in _ALWAYS:
+            if not (stopped or layers.has_early) or request.kind in ALWAYS:
                 continue
             objections = stops.against(request, stopped)
             if objections:
