@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from metaqore.audit.anchors import Trust
-from metaqore.audit.checkpoint import Checkpoint, VerifierKey
+from metaqore.audit.checkpoint import Checkpoint, VerifierKey, open_checkpoint, parse_checkpoint
 from metaqore.audit.compliance_evidence import (
     AGAINST,
     EACH,
@@ -71,9 +71,9 @@ class CheckedReport:
         Raises:
             InvalidInput: something does not hold; says which entry or control.
         """
-        if not self.citations:
-            raise BadReport("the report cites no entry at all, so there is nothing in it to be checked")
-        [checkpoint] = {self._cited(seq, trust.keys or None) for seq in self.citations}
+        checkpoint = open_checkpoint(self.note, trust.keys) if trust.keys else parse_checkpoint(self.note)
+        for seq in self.citations:
+            self._check_citation(seq, trust.keys or None)
         if not trust.is_of(checkpoint.origin, self.organization):
             raise BadReport(f"the report is of {self.organization}, its checkpoint of {checkpoint.origin}")
         for name, finding in self.findings.items():
@@ -81,7 +81,7 @@ class CheckedReport:
         self._check_states()
         return checkpoint
 
-    def _cited(self, seq: int, keys: tuple[VerifierKey, ...] | None) -> Checkpoint:
+    def _check_citation(self, seq: int, keys: tuple[VerifierKey, ...] | None) -> None:
         try:
             cited = self.citations[seq]
             proof = tuple(base64.b64decode(node, validate=True) for node in cited["proof"])
@@ -93,7 +93,7 @@ class CheckedReport:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BadReport(f"citation {seq} cannot be read: {error!r}") from error
         try:
-            return check_receipt(receipt, keys, body=body)
+            check_receipt(receipt, keys, body=body)
         except BadReceipt as error:
             raise BadReport(f"citation {seq}: {error.message}") from error
 

@@ -260,7 +260,7 @@ def test_a_report_that_says_more_than_it_shows_is_not_believed(governed: Governe
         d["summary"]["met"] += 1
 
     for change in (met, found, lent, edited, moved, fewer, nothing, counted):
-        with pytest.raises(Exception, match=r"citation|evidence|control|summary|cites") as raised:
+        with pytest.raises(Exception, match=r"citation|evidence|control|summary") as raised:
             CheckedReport(forged(document, change)).check(TRUST)
         assert type(raised.value).__name__ == "BadReport", change.__name__
     CheckedReport(json.dumps(document)).check(TRUST)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import tracemalloc
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Mapping
 from html.parser import HTMLParser
@@ -14,14 +15,17 @@ from typing import Any
 import msgspec
 import pytest
 
+from metaqore.audit.anchors import Trust
+from metaqore.audit.checkpoint import Signer, VerifierKey
+from metaqore.audit.compliance_check import CheckedReport
 from metaqore.audit.compliance_document import STATEMENT, Order, make_document
 from metaqore.audit.compliance_evidence import MAX_WAITING, Evaluation, EvidenceFinding, EvidenceQuery, evidence_of
 from metaqore.audit.compliance_file import load_frameworks
 from metaqore.audit.compliance_forms import FORMS, in_form
-from metaqore.audit.compliance_frameworks import Control, control_of, state_of
+from metaqore.audit.compliance_frameworks import STATES, Control, control_of, state_of
 from metaqore.audit.compliance_query import Condition, Query, query_of
 from metaqore.audit.database import open_database
-from metaqore.errors import SettingsError
+from metaqore.errors import InvalidInput, SettingsError
 
 CONFIG = Path(__file__).parents[3] / "config" / "compliance"
 SOURCES = Path(__file__).parents[3]
@@ -346,3 +350,34 @@ def test_a_cited_payload_that_was_erased_says_so(log: Any) -> None:
     states = {cited["payload"] for cited in document["citations"]}
     assert states <= {"erased", None}
     assert "payload erased" in in_form(msgspec.json.encode(document).decode(), "html")
+
+
+def test_a_long_log_is_counted_in_memory_that_does_not_grow_with_it() -> None:
+    evidence = [one for framework in load_frameworks(CONFIG).values() for one in framework.evidence.values()]
+    evaluation = Evaluation({one.id: one for one in evidence}.values(), T0, T0 + 900 * DAY)
+
+    def peak(numbers: range) -> int:
+        tracemalloc.start()
+        for n in numbers:
+            # An hour each: what is opened is answered by the next, or overdue a day later.
+            opened = entry(2 * n - 1, "requests:request:accepted", ts=T0 + n * 3_600_000, request=f"req_{n}")
+            evaluation.add(opened)
+            if n % 2:
+                answer = entry(2 * n, "psmp:artifact:admitted", ts=T0 + n * 3_600_000, request=f"req_{n}")
+                evaluation.add(answer)
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    first, later = peak(range(1, 500)), peak(range(500, 2_500))
+    assert later < first + 50_000
+    assert evaluation.results()["requests_decided"].against > 1_200
+
+
+def test_a_report_without_any_citation_is_checked_by_its_signature(document: dict[str, Any]) -> None:
+    bare = {**document, "citations": [], "controls": [], "evidence": {}, "summary": dict.fromkeys(STATES, 0)}
+    key = VerifierKey.parse(str(Signer.from_seed("log.example/audit", b"\x11" * 32).vkey))
+    assert CheckedReport(msgspec.json.encode(bare).decode()).check(Trust((key,))).size == 300
+    other = Signer.from_seed("log.example/audit", b"\x12" * 32).vkey
+    with pytest.raises(InvalidInput):
+        CheckedReport(msgspec.json.encode(bare).decode()).check(Trust((other,)))
