@@ -15,6 +15,7 @@ from api.data_subject import data_subject
 from api.door import caller, door, header
 from api.idempotency import idempotency
 from metaqore.messages import Submission
+from metaqore.psmp.control import check_moved
 from metaqore.requests.model import Ran, Receipt
 from metaqore.security.keys import Principal
 
@@ -117,9 +118,11 @@ def run(kind: str, payload: Mapping[str, Any], *, body: Any, project: str | None
         body: what was sent; the fingerprint of an idempotency key is taken of it.
 
     Raises:
-        MetaQoreError: it was refused; nothing was stored.
+        MetaQoreError: it was refused; nothing was stored but, of an illegal move, its conflict.
     """
-    return door().engine.executor.run_now(submission(kind, project, payload), idempotency(body))
+    ran = door().engine.executor.run_now(submission(kind, project, payload), idempotency(body))
+    check_moved(ran.result)
+    return ran
 
 
 def labelled(answer: Response, receipt: Receipt, waited: Waited) -> Response:

@@ -13,7 +13,7 @@ from metaqore.psmp.effects import NewConflict, NewProposal
 from metaqore.psmp.handlers import decide
 from metaqore.psmp.policy import Policy
 from metaqore.psmp.ports import PsmpReads
-from metaqore.psmp.proposals import Proposal, declared
+from metaqore.psmp.proposals import Cause, Proposal, cause, declared
 
 
 def decide_again(
@@ -44,5 +44,15 @@ def decide_again(
     if outcome.error is None and outcome.verdict is not Verdict.APPROVED:
         report = {**outcome.result["blocking_report"], "proposal": proposal.id}
         return Outcome(verdict=outcome.verdict, result={**outcome.result, "blocking_report": report})
-    outcome.writes = [w for w in outcome.writes if not isinstance(w, NewProposal | NewConflict)]
+    # The conflicts of the proposal are closed with it; what has come up since is recorded with the artifact.
+    known = {cause(conflict) for conflict in proposal.conflicts}
+    outcome.writes = [
+        write for write in outcome.writes
+        if not isinstance(write, NewProposal) and not (isinstance(write, NewConflict) and _cause(write) in known)
+    ]  # fmt: skip
     return outcome
+
+
+def _cause(write: NewConflict) -> Cause:
+    evidence = msgspec.json.decode(write.evidence, type=dict[str, Any])
+    return cause({"class": write.rule.conflict_class, "evidence": evidence})

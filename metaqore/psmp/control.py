@@ -11,11 +11,13 @@ from metaqore.audit.tags import Tag
 from metaqore.errors import Conflict, Forbidden, InvalidInput, NotFound, PreconditionFailed
 from metaqore.ids import new_id
 from metaqore.messages import AuditNote, EventNote, Outcome, Request, Verdict
-from metaqore.psmp.catalogue import BOUND_EXCEEDED, ILLEGAL_TRANSITION, MODES
+from metaqore.psmp.catalogue import BOUND_EXCEEDED, ILLEGAL_TRANSITION, MODES, Mode
 from metaqore.psmp.check_bounds import Turns, conversation_of, over
 from metaqore.psmp.effects import CountTurn, SaveProject, SaveTask
 from metaqore.psmp.gates import project_gate, task_gate
+from metaqore.psmp.model import conflict_of
 from metaqore.psmp.moves import Refused, ask, roles
+from metaqore.psmp.outcomes import conflict_row
 from metaqore.psmp.policy import Policy
 from metaqore.psmp.ports import PsmpReads
 
@@ -27,7 +29,7 @@ class BoundExceeded(Conflict):
 
 
 class IllegalTransition(Conflict):
-    """The lifecycle does not allow this move."""
+    """The lifecycle does not allow this move; see ``check_moved``."""
 
     code = "illegal_transition"
 
@@ -53,8 +55,9 @@ def _save_project(request: Request, reads: PsmpReads, now: int, policy: Policy, 
             raise NotFound(f"project {asked['id']} does not exist")
         _check_version(asked, old)
     state = asked.get("state", old["state"] if old else policy.project.initial)
-    if old is not None:
-        _move_project(request, old, state, reads, policy)
+    refused = _move_project(request, old, state, reads, policy) if old is not None else None
+    if old is not None and refused is not None:
+        return _refusal(request, old["id"], old["mode"], refused, (old["state"], state), now, policy)
     mode = asked.get("mode", old["mode"] if old else default_mode)
     if mode not in MODES:
         raise InvalidInput(f"mode {mode!r}: one of {', '.join(MODES)}")
@@ -97,8 +100,10 @@ def _save_task(request: Request, reads: PsmpReads, now: int, policy: Policy) -> 
     if not old and reads.project_row(request.organization, project) is None:
         raise NotFound(f"project {project} does not exist")
     state = asked.get("state", old["state"] if old else policy.task.initial)
-    if old is not None:
-        _move_task(request, old, state, reads, policy)
+    refused = _move_task(request, old, state, reads, policy) if old is not None else None
+    if old is not None and refused is not None:
+        mode = (reads.project_row(request.organization, project) or {"mode": "strict"})["mode"]
+        return _refusal(request, project, mode, refused, (old["state"], state), now, policy)
     turns = _turns(request, project, reads, policy) if old is None else []
     depends_on = asked.get("depends_on", msgspec.json.decode(old["depends_on"]) if old else [])
     missing = sorted(set(depends_on) - reads.tasks_exist(project, set(depends_on)))
@@ -147,45 +152,79 @@ def _turns(request: Request, project: str, reads: PsmpReads, policy: Policy) -> 
     return [CountTurn(project, name, request.principal)]
 
 
-def _move_project(request: Request, old: Mapping[str, Any], to: str, reads: PsmpReads, policy: Policy) -> None:
-    """Refuse a move that the lifecycle of projects, or one of its checks, does not allow."""
+def _move_project(
+    request: Request, old: Mapping[str, Any], to: str, reads: PsmpReads, policy: Policy
+) -> Refused | None:  # fmt: skip
+    """Return why the lifecycle of projects, or one of its checks, does not allow a move; None where it does."""
     state, what = old["state"], f"project {old['id']}"
     if to == state:
-        return
+        return None
     held = roles("project", request.principal, owner=old["owner"], creator=old["created_by"])
     move = ask(policy.project, what, state, to, held=held | {*request.payload.get("authority", ())})
-    if isinstance(move, Refused):
-        _refuse(move, state, to)
-        return
-    _refuse(project_gate(move, what, state, old["id"], reads, policy), state, to)
+    return move if isinstance(move, Refused) else project_gate(move, what, state, old["id"], reads, policy)
 
 
-def _move_task(request: Request, old: Mapping[str, Any], to: str, reads: PsmpReads, policy: Policy) -> None:
-    """Refuse a move that the lifecycle of tasks, or one of its checks, does not allow."""
+def _move_task(
+    request: Request, old: Mapping[str, Any], to: str, reads: PsmpReads, policy: Policy
+) -> Refused | None:  # fmt: skip
+    """Return why the lifecycle of tasks, or one of its checks, does not allow a move; None where it does."""
     state, what = old["state"], f"task {old['id']}"
     if to == state:
-        return
+        return None
     project = reads.project_row(request.organization, old["project"]) or {"owner": ""}
     held = roles(
         "task", request.principal, owner=project["owner"], creator=old["created_by"], assignee=old["assigned_to"]
     )  # fmt: skip
     move = ask(policy.task, what, state, to, held=held | {*request.payload.get("authority", ())})
     if isinstance(move, Refused):
-        _refuse(move, state, to)
-        return
+        return move
     needed = request.payload.get("depends_on", msgspec.json.decode(old["depends_on"]))
-    _refuse(task_gate(move, what, state, old["project"], needed, reads, policy), state, to)
+    return task_gate(move, what, state, old["project"], needed, reads, policy)
 
 
-def _refuse(found: Refused | None, state: str, to: str) -> None:
-    if found is None:
-        return
+def _refusal(
+    request: Request, project: str, mode: Mode, found: Refused, move: tuple[str, str], now: int, policy: Policy
+) -> Outcome:
+    """Return the refusal of a move; its conflict is recorded, as that of an artifact's move is.
+
+    Raises:
+        Forbidden: it is the caller who may not make it.
+    """
     if found.needs:
         raise Forbidden(found.message, needs=list(found.needs))
-    raise IllegalTransition(
-        found.message, state=state, to=to, legal=list(found.legal), rule_id=ILLEGAL_TRANSITION.id,
-        **({"check": found.check} if found.check else {}),
+    subject, (state, to) = request.payload["id"], move
+    moved = {"from": state, "to": to, "legal": list(found.legal)}
+    check = {"check": found.check} if found.check else {}
+    conflict = conflict_of(
+        policy, ILLEGAL_TRANSITION, found.message, "/state", subject=subject, state=state, to=to,
+        legal=list(found.legal), **check,
     )  # fmt: skip
+    rule = conflict.rule
+    return Outcome(
+        verdict=Verdict.BLOCKED,
+        result={"blocking_report": {"project": project, "conflicts": [conflict.shown()],
+                                    "illegal_transition": {"subject": subject, **moved},
+                                    "policy_digest": policy.digest}},
+        writes=[conflict_row(conflict, request, project, mode, "recorded", now, resolution="refused")],
+        audit=[AuditNote(tag=Tag.CONFLICT_RECORDED, subject=conflict.id, outcome=rule.conflict_class,
+                         details={"subject": subject, "from": state, "to": to}, policy_digest=policy.digest)],
+        events=[EventNote("conflict.detected", conflict.id,
+                          {"class": rule.conflict_class, "severity": rule.severity.value})],
+    )  # fmt: skip
+
+
+def check_moved(result: Mapping[str, Any]) -> None:
+    """Raise what a caller is told of a move that was refused, from the result that was stored.
+
+    Raises:
+        IllegalTransition: says state, legal moves and the conflict that was recorded.
+    """
+    report = result.get("blocking_report")
+    if report is None:
+        return
+    conflict = report["conflicts"][0]
+    told = {name: value for name, value in conflict["evidence"].items() if name not in ("pointer", "subject")}
+    raise IllegalTransition(conflict["message"], rule_id=conflict["rule_id"], conflict=conflict["id"], **told)
 
 
 def _name(value: Any, field: str = "name") -> str:

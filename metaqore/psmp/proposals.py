@@ -141,7 +141,10 @@ def close(
     outcome.events += [EventNote("conflict.resolved", conflict, {"strategy": how}) for conflict in ids]
     outcome.result = {**outcome.result, "resolved": list(ids), "strategy": how}
     if "conflicts" in outcome.result:
-        outcome.result = {name: value for name, value in outcome.result.items() if name != "conflicts"}
+        known = {cause(conflict) for conflict in proposal.conflicts}
+        fresh = [conflict for conflict in outcome.result["conflicts"] if cause(conflict) not in known]
+        rest = {name: value for name, value in outcome.result.items() if name != "conflicts"}
+        outcome.result = {**rest, "conflicts": fresh} if fresh else rest
 
 
 def reopen(outcome: Outcome, proposal: Proposal | None, now: int) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from metaqore.errors import Forbidden, MetaQoreError
 from metaqore.messages import Submission
+from metaqore.psmp.control import IllegalTransition, check_moved
 from metaqore.store.engine import Database
 from tests.contract.pipeline import ORGANIZATION, Pipeline
 from tests.contract.test_psmp_matrix import Scene, on
@@ -43,9 +44,9 @@ def with_policy(database: Database, folder: Path, *changes: tuple[str, str], **o
     for old, new in changes:
         assert text.count(old) == 1, old
         text = text.replace(old, new)
-    (folder / "policies").mkdir(parents=True)
     for file in POLICY.parent.parent.rglob("*.yaml"):
         target = folder / file.relative_to(POLICY.parent.parent)
+        target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(file.read_text("utf-8"), "utf-8")
     (folder / "policies" / "psmp.yaml").write_text(text, "utf-8")
     return Pipeline(database, config_dir=str(folder), **overrides)
@@ -113,12 +114,12 @@ def test_a_move_may_ask_for_checks(database: Database, tmp_path: Path) -> None:
 
     first = run("task.save", title="first")
     second = run("task.save", title="second", depends_on=[first["id"]])
-    with pytest.raises(MetaQoreError, match="dependencies_done") as refused:
-        run("task.save", id=second["id"], state="in_progress")
+    with pytest.raises(IllegalTransition, match="dependencies_done") as refused:
+        check_moved(run("task.save", id=second["id"], state="in_progress"))
     assert refused.value.details["check"] == "dependencies_done"
     run("project.save", id=scene.project, state="in_progress")
-    with pytest.raises(MetaQoreError, match="tasks_final"):
-        run("project.save", id=scene.project, state="completed")
+    with pytest.raises(IllegalTransition, match="tasks_final"):
+        check_moved(run("project.save", id=scene.project, state="completed"))
     with pytest.raises(Forbidden, match="only owner may move it"):
         run("project.save", "eve", id=scene.project, state="completed")
     for task in (first, second):
@@ -411,3 +412,26 @@ def test_what_a_principal_has_made_since_a_moment_is_set_aside_in_every_project(
     }
     assert [state(one, name) for name in ("before", "hers too")] == ["proposed", "deprecated"]
     assert answer(pipeline, one.declare("x", depends_on=on("hers")))[0] == "blocked"
+
+
+def test_a_refused_move_of_a_project_or_task_is_recorded_as_a_conflict(pipeline: Pipeline) -> None:
+    project = pipeline.project("playground")
+    run = pipeline.executor.run_now
+    task = run(pipeline.submission("task.save", project, title="t")).result["id"]
+    before = pipeline.sql("SELECT position FROM projects WHERE id = ?", project)[0][0]
+
+    for kind, subject in (("task.save", task), ("project.save", project)):
+        ran = run(pipeline.submission(kind, project, id=subject, state="completed"))
+        with pytest.raises(IllegalTransition) as refused:
+            check_moved(ran.result)
+        row = pipeline.sql(
+            "SELECT id, class, state, resolution, mode, project, evidence FROM conflicts WHERE request_id = ?",
+            ran.request_id,
+        )[0]  # fmt: skip
+        assert row[1:6] == ("illegal_transition", "recorded", "refused", "playground", project)
+        assert (refused.value.details["conflict"], json.loads(row[6])["subject"]) == (row[0], subject)
+        assert pipeline.row(ran.request_id)["verdict"] == "blocked"
+    assert pipeline.sql("SELECT state FROM tasks") == [("pending",)]
+    assert pipeline.sql("SELECT position, state FROM projects WHERE id = ?", project) == [(before + 2, "initialized")]
+    types = [row[0] for row in pipeline.sql("SELECT type FROM events ORDER BY seq DESC LIMIT 2")]
+    assert types == ["conflict.detected", "conflict.detected"]

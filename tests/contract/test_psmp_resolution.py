@@ -173,3 +173,25 @@ def test_a_declaration_and_a_resolution_of_one_artifact_in_one_batch_get_version
     )  # fmt: skip
     assert [answer[2]["artifact"]["version"] for answer in answers] == [3, 4, 5]
     assert content(pipeline) == {"a": 4}
+
+
+@pytest.mark.parametrize("strategy", ["override", "retry"])
+def test_a_conflict_that_is_new_when_it_is_resolved_is_kept_with_the_artifact(
+    pipeline: Pipeline, project: str, strategy: str
+) -> None:
+    change = {"a": 9, "b": 1} if strategy == "override" else {"a": 1, "b": 3}
+    on = {"type": "doc", "name": "y"}
+    decide(pipeline, declared(project, "y", 1))
+    conflict = blocked(pipeline, project, declared(project, "x", change, 1, "bob", [on]))[0]
+    artifact = pipeline.sql("SELECT id FROM artifacts WHERE name = 'y'")[0][0]
+    move = {"artifact": artifact, "to": "deprecated"}
+    decide(pipeline, Submission(organization=ORGANIZATION, project=project, principal="ann",
+                                kind="artifact.transition", payload=move))  # fmt: skip
+
+    state, verdict, result = decide(pipeline, resolution(project, conflict, strategy))[0]
+
+    assert (state, verdict) == ("succeeded", "approved")
+    assert [c["class"] for c in result["conflicts"]] == ["deprecated_dependency"]
+    kept = pipeline.sql("SELECT id, artifact, state, resolution FROM conflicts WHERE class = 'deprecated_dependency'")
+    assert kept == [(result["conflicts"][0]["id"], result["artifact"]["id"], "recorded", "let_through")]
+    assert pipeline.sql("SELECT count(*) FROM conflicts WHERE state = 'open'") == [(0,)]
