@@ -17,9 +17,8 @@ order between organizations is not needed for any proof.
 from __future__ import annotations
 
 import hashlib
-import hmac
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -35,11 +34,39 @@ MAX_BODY_BYTES = 65_535
 _MAX_SAFE_INTEGER = 9_007_199_254_740_991
 _SCALARS = frozenset((str, int, bool, type(None)))
 
-# canonical_json() walks the value to see whether msgspec's output is RFC 8785; here the shape is known and only
-# ``details`` has to be looked at, which makes this path five times cheaper. A test holds the two to the same bytes.
-_encode = msgspec.json.Encoder(order="sorted").encode
+# canonical_json() walks the value to see whether msgspec's output is RFC 8785, and sorts it; here the shape is known,
+# its fields stand in order below, and only ``details`` has to be looked at: a tenth of the price. A test holds the two
+# to the same bytes.
+_encode = msgspec.json.Encoder(order="deterministic").encode
 # A copy of a hash that has its domain byte is faster than a new one over joined bytes.
 _LEAF = hashlib.sha256(b"\x00")
+# HMAC (RFC 2104) of a salt shorter than a block, as its two hashes: two thirds of what ``hmac.digest`` costs, which
+# looks its hash function up anew each time.
+_sha256 = hashlib.sha256
+_HMAC_BLOCK = 64
+_INNER = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER = bytes(byte ^ 0x5C for byte in range(256))
+
+
+class _About(msgspec.Struct, omit_defaults=True, gc=False):
+    commitment: str | None = None
+    details: dict[str, Scalar] | None = None
+    events: str | None = None
+    outcome: str | None = None
+    policy: str | None = None
+    subject: str | None = None
+
+
+class _Body(msgspec.Struct, gc=False):
+    about: _About
+    actor: str
+    organization: str
+    project: str | None
+    request: str | None
+    seq: int
+    tag: str
+    ts: int
+    v: int
 
 
 class Entry(NamedTuple):
@@ -88,27 +115,9 @@ def make_entry(
     Raises:
         InvalidInput: a detail is not such a scalar, a string is not Unicode, or the entry is over 65,535 bytes.
     """
-    about: dict[str, Any] = {}
-    if commitment is not None:
-        about["commitment"] = commitment
-    if details:
-        _check(details)
-        about["details"] = dict(details)
-    if events is not None:
-        about["events"] = events
-    if outcome is not None:
-        about["outcome"] = outcome
-    if policy_digest is not None:
-        about["policy"] = policy_digest
-    if subject is not None:
-        about["subject"] = subject
+    about = _About(commitment, _checked(details) if details else None, events, outcome, policy_digest, subject)
     try:
-        body = _encode(
-            {
-                "about": about, "actor": actor, "organization": organization, "project": project, "request": request,
-                "seq": seq, "tag": tag, "ts": ts_ms, "v": VERSION,
-            }
-        )  # fmt: skip
+        body = _encode(_Body(about, actor, organization, project, request, seq, tag, ts_ms, VERSION))
     except UnicodeEncodeError as error:
         raise InvalidInput(f"audit entry {tag} number {seq} holds text that is not Unicode: {error}") from error
     if len(body) > MAX_BODY_BYTES:
@@ -147,15 +156,18 @@ def commit_to(payload: bytes, salt: bytes) -> str:
 
     Args:
         payload: the canonical JSON (RFC 8785) of what is committed to.
+        salt: at most 64 bytes.
     """
-    return "hmac-sha256:" + hmac.digest(salt, payload, "sha256").hex()
+    key = salt.ljust(_HMAC_BLOCK, b"\x00")
+    inner = _sha256(key.translate(_INNER) + payload).digest()
+    return "hmac-sha256:" + _sha256(key.translate(_OUTER) + inner).hexdigest()
 
 
-def _check(details: Mapping[str, Scalar]) -> None:
-    if not "".join(details).isascii():
-        raise InvalidInput(f"audit details {sorted(details)}: use ASCII names")
+def _checked(details: Mapping[str, Scalar]) -> dict[str, Scalar]:
     for name, value in details.items():
         kind = type(value)
+        if not name.isascii():
+            raise InvalidInput(f"audit details {sorted(details)}: use ASCII names")
         if kind is int:
             if not -_MAX_SAFE_INTEGER <= value <= _MAX_SAFE_INTEGER:  # type: ignore[operator]
                 raise InvalidInput(f"audit detail {name!r} is beyond ±(2^53 - 1): write it as a string")
@@ -163,3 +175,4 @@ def _check(details: Mapping[str, Scalar]) -> None:
             raise InvalidInput(
                 f"audit detail {name!r} is a {kind.__name__}: use a string, an integer, a boolean or None"
             )
+    return details if type(details) is dict else dict(details)

@@ -1,7 +1,9 @@
 import hashlib
+import hmac
 import json
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,11 +23,14 @@ NAMES = st.text(st.characters(min_codepoint=0, max_codepoint=127), max_size=8)
     request=st.none() | TEXT,
     subject=st.none() | TEXT,
     outcome=st.none() | TEXT,
+    commitment=st.none() | TEXT,
+    events=st.none() | TEXT,
+    policy=st.none() | TEXT,
     details=st.dictionaries(NAMES, SCALARS, max_size=6),
     seq=st.integers(1, 2**53 - 1),
 )
 def test_the_bytes_of_an_entry_are_the_canonical_json_of_its_fields(
-    actor, project, request, subject, outcome, details, seq
+    actor, project, request, subject, outcome, commitment, events, policy, details, seq
 ):
     entry = make_entry(
         organization="org_1",
@@ -37,12 +42,20 @@ def test_the_bytes_of_an_entry_are_the_canonical_json_of_its_fields(
         request=request,
         subject=subject,
         outcome=outcome,
-        policy_digest=None,
+        policy_digest=policy,
         details=details,
-        commitment="c",
+        commitment=commitment,
+        events=events,
     )
 
-    about = {"commitment": "c", "details": details or None, "outcome": outcome, "subject": subject}
+    about = {
+        "commitment": commitment,
+        "details": details or None,
+        "events": events,
+        "outcome": outcome,
+        "policy": policy,
+        "subject": subject,
+    }
     expected = {
         "about": {name: value for name, value in about.items() if value is not None},
         "actor": actor,
@@ -54,7 +67,7 @@ def test_the_bytes_of_an_entry_are_the_canonical_json_of_its_fields(
         "ts": 1_760_000_000_000,
         "v": 1,
     }
-    assert canonical_json(expected) == entry.body
+    assert rfc8785.dumps(expected) == entry.body == canonical_json(expected)
     assert json.loads(entry.body) == expected
     assert hashlib.sha256(b"\x00" + entry.body).digest() == entry.leaf_hash == leaf_hash(entry.body)
     assert (entry.seq, entry.tag) == (seq, "psmp:artifact:admitted")
@@ -98,3 +111,8 @@ def test_a_commitment_depends_on_payload_and_salt_and_shows_neither():
     assert known != commit_to(b'{"a":1}', b"\x02" * 32)
     assert known.startswith("hmac-sha256:")
     assert len(known) == len("hmac-sha256:") + 64
+
+
+@given(payload=st.binary(max_size=200), salt=st.binary(max_size=64))
+def test_the_commitment_is_the_hmac_of_rfc_2104(payload, salt):
+    assert commit_to(payload, salt) == "hmac-sha256:" + hmac.digest(salt, payload, "sha256").hex()
