@@ -39,6 +39,8 @@ class Step(Strict, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_d
     save: dict[Name, str] = {}
     #: Sent so many times; for ``act`` the last one must be stopped.
     times: Annotated[int, msgspec.Meta(ge=1, le=500)] = 1
+    #: Sent again and again for so long, until it is stopped: what takes effect within that time.
+    within_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 0
 
 
 class Wanted(Strict, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):

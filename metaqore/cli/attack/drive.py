@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Literal
 
 from metaqore.attack.generate import SLOT
@@ -132,16 +133,18 @@ class _Sent:
 
     def _step(self, step: Step) -> Answer:
         key = str(filled(step.key, self._variables)) if step.key is not None else self._people.key(step.by)
-        for turn in range(step.times):
+        began = time.monotonic()
+        for turn in count():
             self.calls += 1
             variables = {**self._variables, "turn": str(turn + 1)}
             answer = self._people.api.call(
                 step.method, str(filled(step.path, variables)), key, filled(step.body, variables),
                 {name: str(filled(value, variables)) for name, value in step.headers.items()},
             )  # fmt: skip
-            if answer.fate != "passed" and (step.role != "act" or turn + 1 == step.times):
+            last = turn + 1 >= step.times and time.monotonic() - began >= step.within_s
+            if last or (answer.fate != "passed" and (step.role != "act" or step.within_s)):
                 return answer
-        return answer
+        raise AssertionError("unreachable: turns do not end by themselves")
 
 
 def filled(value: Any, variables: Mapping[str, Any]) -> Any:
