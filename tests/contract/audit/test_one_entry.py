@@ -297,8 +297,8 @@ def _models(story: Story, project: str) -> None:
     build(story.engine.settings, story.executor.store, "sealer").run()
     story.queued("compliance.report", {"framework": "gdpr"}, "audit:report:made")
     # A specialist and a call that it may have learned from.
-    with story.executor.store.write() as tx:
-        tx.connection.exec_driver_sql(story.database.sql(_SPECIALIST), (ORGANIZATION, story.clock()))
+    with story.database.write() as connection:
+        connection.exec_driver_sql(story.database.sql(_SPECIALIST), (ORGANIZATION, story.clock()))
 
 
 def _privacy(story: Story, folder: Path) -> None:
