@@ -8,6 +8,7 @@ automaton build a state for nearly every byte.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -23,7 +24,7 @@ from metaqore.security.assessment import engine
 from metaqore.security.effects import NewDecision
 from metaqore.security.model import Finding, Label, Verdict
 from metaqore.security.normalise import fold
-from metaqore.security.normalise_views import views
+from metaqore.security.normalise_views import is_hidden_in_base64, views
 
 #: Characters of a content that is looked at before it is read.
 SHORT = 8192
@@ -82,6 +83,8 @@ _SIGNS = {
 _NAME_OF = tuple(_SIGNS)
 #: A long opaque string is a secret only where something speaks of one; neither says anything alone.
 _OPAQUE, _TALK = _NAME_OF.index("opaque"), _NAME_OF.index("talk")
+_BASE64 = _NAME_OF.index("base64")
+_RUNS = re.compile(r"[A-Za-z0-9+/]{32,}")
 
 
 @cache
@@ -164,4 +167,8 @@ def suspects(text: str) -> bool:
     said = {*signs}
     if _OPAQUE in said and _TALK in said:
         return True
-    return bool(said - {_OPAQUE, _TALK})
+    said -= {_OPAQUE, _TALK}
+    if said != {_BASE64}:
+        return bool(said)
+    # Every hash, long name and filler looks like base64; hardly any of them says something.
+    return any(run.strip(run[0]) for run in _RUNS.findall(text)) and is_hidden_in_base64(text)

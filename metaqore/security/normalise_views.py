@@ -116,6 +116,11 @@ def views(original: str, folded: str) -> list[View]:
     ]
 
 
+def is_hidden_in_base64(folded: str) -> bool:
+    """Return whether a piece of a text is one that a person wrote, in base64; a hash or a key is not."""
+    return any(_from_base64(match.text) for match in _SIGNS.find("base64", folded.encode("ascii")))
+
+
 def _regions(name: str, text: str) -> Iterator[tuple[int, int]]:
     """Yield the stretches of lines that show a sign, with up to two lines that do not between them."""
     begin = end = start = 0

@@ -87,6 +87,12 @@ def test_a_disguised_secret_is_suspected(text: str) -> None:
     assert asked(f"The deploy key is {text}") is not None
 
 
+@pytest.mark.parametrize("text", ["x" * 380, "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
+def test_what_only_looks_like_base64_is_not_suspected(text: str) -> None:
+    assert not suspects(text)
+    assert suspects(f"{text} Z2hwX2ExQjJjM0Q0ZTVGNmc3SDhpOUowazFMMm0zTjRvNVA2cTdSOA==")
+
+
 def test_a_long_content_is_read_at_once() -> None:
     filler = "Nothing to see here. " * (SHORT // 20 + 1)
 
