@@ -8,7 +8,7 @@ JOBS   ?= 2
 PYTEST := $(BIN)/python -m pytest
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt
 
-.PHONY: demo up test lint bench chaos clean
+.PHONY: demo up test lint bench chaos fuzz clean
 
 $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) 2>/dev/null || python3 -m venv $(VENV)
@@ -48,6 +48,9 @@ ifeq ($(strip $(ARGS)),)
 else
 	@echo "» tests"     && $(PYTEST) $(ARGS)
 endif
+
+fuzz: $(VENV)/.test
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 chaos: $(VENV)/.test
 	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(ARGS)

@@ -19,7 +19,7 @@ from metaqore.errors import SettingsError
 
 PREFIX = "METAQORE_"
 #: Variables with our prefix that are not settings: where the settings are, and switches for fault injection.
-NOT_SETTINGS = frozenset({"CONFIG", "FAILPOINT", "REDIS_SERVER", "TEST_DATA", "FLOWER_AUTH"})
+NOT_SETTINGS = frozenset({"CONFIG", "FAILPOINT", "REDIS_SERVER", "TEST_DATA", "TEST_LONG", "FLOWER_AUTH"})
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]

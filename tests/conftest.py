@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 # Before anything of metaqore is imported: failpoints are read at import.
 for _name in [name for name in os.environ if name.startswith("METAQORE_")]:
-    if _name not in ("METAQORE_TEST_DATA", "METAQORE_REDIS_SERVER"):
+    if _name not in ("METAQORE_TEST_DATA", "METAQORE_TEST_LONG", "METAQORE_REDIS_SERVER"):
         del os.environ[_name]
 
 import pytest  # noqa: E402

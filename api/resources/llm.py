@@ -24,7 +24,7 @@ class Generate(MethodView):
     @blp.hot_body(GenerateSchema, accept.generation, max_nodes=MAX_NODES)
     @blp.whole_response(202, PromiseSchema)
     @blp.alt_response(200, schema=RequestSchema, success=True)
-    @blp.problems(403, 404)
+    @blp.problems(403, 404, 422)
     def post(self, command: accept.Generation) -> Response:
         """Ask a model; SecureGateway decides first whether, and where the text may go"""
         project, payload = command

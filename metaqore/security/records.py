@@ -1,7 +1,7 @@
 """Where the decision about a request is recorded: for every kind there is, so that none can run without one. Pure.
 
 Whatever SecureGateway refuses is a row in ``decisions`` with its audit entry, in every mode and for every kind but
-those of ``ALWAYS``. What it lets through is recorded where its verdict is: a model call and an assessment in ``decisions``,
+those of ``ALWAYS``. What it lets through is recorded where its verdict is: calls and assessments in ``decisions``,
 everything else in its request and in the audit entry of the same transaction. A row in ``decisions`` for each
 declaration would say nothing more, and cost a statement on the path of all of them.
 """

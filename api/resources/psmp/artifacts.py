@@ -34,6 +34,7 @@ class Artifacts(MethodView):
     @blp.operation("listArtifacts", "artifacts:read")
     @blp.arguments(schemas.ArtifactQuery, location="query")
     @blp.response(200, page_of(schemas.ArtifactHeadSchema))
+    @blp.problems(404)
     def get(self, query: dict[str, Any]) -> dict[str, Any]:
         """List the artifacts of a project"""
         page = views_at(query["project"], query["as_of"]).artifacts(
@@ -47,7 +48,7 @@ class Artifacts(MethodView):
     @blp.whole_response(202, PromiseSchema)
     @blp.alt_response(200, schema=RequestSchema, success=True)
     @blp.alt_response(201, schema=RequestSchema, success=True)
-    @blp.problems(404, 409, 412)
+    @blp.problems(403, 404, 409, 412, 422)
     def post(self, declared: accept.Declared) -> Response:
         """Declare an artifact"""
         project, payload = declared

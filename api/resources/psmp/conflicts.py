@@ -30,6 +30,7 @@ class Conflicts(MethodView):
     @blp.operation("listConflicts", "artifacts:read")
     @blp.arguments(schemas.ConflictQuery, location="query")
     @blp.response(200, page_of(schemas.ConflictSchema))
+    @blp.problems(404)
     def get(self, query: dict[str, Any]) -> dict[str, Any]:
         """List conflicts, the newest first"""
         if query["as_of"] is not None and query["project"] is None:

@@ -36,6 +36,7 @@ class Tasks(MethodView):
     @blp.operation("listTasks", "projects:read")
     @blp.arguments(schemas.TaskQuery, location="query")
     @blp.response(200, page_of(schemas.TaskSchema))
+    @blp.problems(404)
     def get(self, query: dict[str, Any]) -> dict[str, Any]:
         """List the tasks of a project"""
         page = views_at(query["project"], query["as_of"]).tasks(

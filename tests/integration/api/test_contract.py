@@ -1,72 +1,20 @@
-"""What the OpenAPI document promises, held against the running server: generated requests, real answers."""
+"""What the OpenAPI document promises, held against the running server: generated requests, real answers.
+
+The short form; ``python -m tests.fuzz`` is the long one.
+"""
 
 from __future__ import annotations
 
-import copy
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis import Case
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
-from tests.running import Running, wait_until
-
-
-@pytest.fixture(scope="module")
-def things(mq: Running) -> dict[str, Any]:
-    """One of each thing: path parameter → id."""
-    project = mq.project("contract")
-    body = {"project": project, "type": "code", "name": "a.py", "content": {"x": [1]}}
-    created = mq.post("/artifacts", body, prefer="wait=20").json
-    blocked = mq.post("/artifacts", body, prefer="wait=20").json
-    endpoint = mq.post("/webhooks", {"url": "http://127.0.0.1:9/"}).json["id"]
-    mq.post(f"/webhooks/{endpoint}/test")
-    deliveries = wait_until(lambda: mq.get(f"/webhooks/{endpoint}/deliveries").json["items"], "a delivery")
-    return {
-        "project": project,
-        "artifact": created["result"]["artifact"]["id"],
-        "version": 1,
-        "task": mq.post("/tasks", {"project": project, "title": "t"}).json["id"],
-        "conflict": blocked["blocking_report"]["conflicts"][0]["id"],
-        "proposal": blocked["blocking_report"]["proposal"],
-        "approval": mq.post(
-            f"/conflicts/{blocked['blocking_report']['conflicts'][0]['id']}/resolve",
-            {"strategy": "escalate"},
-            prefer="wait=20",
-        ).json["result"]["approval"]["id"],
-        "request_id": created["id"],
-        "endpoint": endpoint,
-        "delivery": deliveries[0]["id"],
-        # Of these one that does not exist is enough: 404 is documented too.
-        "checkpoint": "chk_none",
-        "alias": "released",
-        "report": "rpt_none",
-        "intent": "intent_none",
-        "decision": "dec_none",
-        "seq": 1,
-        "token": "tok_none",
-        "erasure": "ers_none",
-        "hold": "hold_none",
-        "key_id": mq.post("/keys", {"name": "n", "principal": "p", "scopes": ["audit:read"]}).json["id"],
-    }
-
-
-@pytest.fixture(scope="module")
-def document(mq: Running) -> Any:
-    """The OpenAPI document, of which the stream is left out: it does not end."""
-    spec = copy.deepcopy(mq.get("/openapi.json").json)
-    del spec["paths"]["/api/v1/events"]
-    return schemathesis.openapi.from_dict(spec)
-
-
-CHECKS = (not_a_server_error, content_type_conformance, response_schema_conformance, status_code_conformance)
+from tests.fuzz import CHECKS, Fuzz, aim, make_things, read_document
+from tests.running import Running, running
 
 
 def try_out(mq: Running, operation: Any, things: dict[str, Any]) -> None:
@@ -74,21 +22,17 @@ def try_out(mq: Running, operation: Any, things: dict[str, Any]) -> None:
 
     @given(case=operation.as_strategy())
     @settings(max_examples=12, deadline=None, database=None, derandomize=True, suppress_health_check=[*HealthCheck])
-    def answers_hold(case: Case) -> None:
-        for parameter in case.path_parameters or {}:
-            case.path_parameters[parameter] = things[parameter]
-        if isinstance(case.body, dict) and "project" in case.body:
-            case.body["project"] = things["project"]
-        if "project" in (case.query or {}):
-            case.query["project"] = things["project"]
+    def answers_hold(case: Case[Any]) -> None:
+        aim(case, things)
         headers = {"Authorization": f"Bearer {mq.key}", "Prefer": "wait=5"}
         case.call_and_validate(base_url=mq.url, headers=headers, checks=CHECKS)
 
     answers_hold()
 
 
-def test_answers_are_as_they_are_documented(mq: Running, document: Any, things: dict[str, Any]) -> None:
-    operations = [found.ok() for found in document.get_all_operations()]
+def test_answers_are_as_they_are_documented(mq: Running) -> None:
+    things = make_things(mq)
+    operations = [found.ok() for found in read_document(mq).get_all_operations()]
     failures = {}
     for operation in operations:
         try:
@@ -98,3 +42,13 @@ def test_answers_are_as_they_are_documented(mq: Running, document: Any, things: 
 
     assert len(operations) >= 80
     assert not failures, "\n\n".join(f"{label}: {text[:1500]}" for label, text in failures.items())
+
+
+@pytest.mark.skipif(not os.environ.get("METAQORE_TEST_LONG"), reason="the long form: set METAQORE_TEST_LONG=1")
+def test_twenty_thousand_cases_are_answered_as_they_are_documented(tmp_path: Path) -> None:
+    with running(tmp_path, webhook_allow_private=True, max_wait_s=20) as mq:
+        fuzz = Fuzz(mq, 20_000, 1)
+        fuzz.run()
+
+    assert fuzz.sent >= 20_000
+    assert not fuzz.failures
