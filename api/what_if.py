@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -11,9 +13,11 @@ from flask import Response, request
 
 from api.door import caller, door
 from api.moments import place_of
+from api.submit import submission
 from metaqore.errors import MetaQoreError
+from metaqore.ids import new_id
 from metaqore.kinds import candidate_policy
-from metaqore.psmp.checkpoints import refuse
+from metaqore.psmp.checkpoints import MAX_HOLD_S, refuse
 from metaqore.psmp.policy import Policy
 from metaqore.psmp.replay import Progress, Replayed
 
@@ -46,8 +50,8 @@ def replay(body: dict[str, Any]) -> dict[str, Any] | Response:
         InvalidInput: no such range, too long a one for a single answer, or the candidate policy cannot be used.
         RateLimited: another replay is running here.
     """
-    start = place_of(body["project"], body["from"], "from").position
-    end = place_of(body["project"], body["to"], "to").position
+    begin = place_of(body["project"], body["from"], "from")
+    start, end = begin.position, place_of(body["project"], body["to"], "to").position
     if start > end:
         refuse("from", f"position {start} comes after position {end}: give the earlier moment first")
     streamed = request.accept_mimetypes.best == LINES
@@ -60,11 +64,35 @@ def replay(body: dict[str, Any]) -> dict[str, Any] | Response:
         caller().organization, body["project"], start, door().views.time.recorded(body["project"], start, end),
         mode=body["mode"], policy=candidate,
     )  # fmt: skip
+    if begin.checkpoint is not None:
+        steps = _held(begin.checkpoint, body["project"], steps)
     if streamed:
         # What refuses a replay does so before its first line.
         return Response(_lines(next(steps), steps, asked), content_type=LINES)
     done = next(step for step in steps if isinstance(step, Replayed))
     return {**asked, **msgspec.to_builtins(done)}
+
+
+def _held(checkpoint: str, project: str, steps: Iterator[Progress | Replayed]) -> Iterator[Progress | Replayed]:
+    """Keep the checkpoint that a replay begins at from being deleted for as long as it runs."""
+    by, executor = f"replay {new_id('hold')} of {caller().name}", door().engine.executor
+    ask = partial(submission, "checkpoint.hold", project)
+    keep, leave = (ask({"checkpoint": checkpoint, "by": by, "for_s": seconds}) for seconds in (MAX_HOLD_S, 0))
+    held = 0.0
+    try:
+        while True:
+            if time.monotonic() - held > MAX_HOLD_S / 2:
+                executor.run_now(keep)
+                held = time.monotonic()
+            step = next(steps, None)
+            if step is None:
+                return
+            yield step
+    finally:
+        close = getattr(steps, "close", None)
+        if close is not None:
+            close()
+        executor.run_now(leave)
 
 
 def _lines(first: Progress | Replayed, rest: Iterator[Progress | Replayed], asked: dict[str, Any]) -> Iterator[bytes]:

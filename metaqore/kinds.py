@@ -84,6 +84,7 @@ def control_kinds(settings: Settings) -> list[Kind]:
     rows: list[tuple[str, str, str, Decide]] = [
         ("checkpoint.create", "psmp", "projects:write", checkpoints.create),
         ("checkpoint.delete", "psmp", "projects:write", checkpoints.delete),
+        ("checkpoint.hold", "psmp", "artifacts:read", checkpoints.hold),
         ("request.cancel", "requests", "requests:cancel", cancel),
         ("subject.erase", "privacy", "privacy:manage", privacy.erase),
         ("erasure.cleaned", "privacy", "privacy:manage", privacy.note_cleaned),

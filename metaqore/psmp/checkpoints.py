@@ -6,7 +6,7 @@ A checkpoint is a name for a position. It copies nothing: history is never rewri
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NoReturn, Protocol
 
 import msgspec
@@ -23,6 +23,8 @@ _POSITION = re.compile(r"\d{1,15}", re.ASCII)
 #: A caller's clock may be ahead of ours by this much before its present is our future.
 SKEW_MS = 5000
 MAX_NOTE = 2000
+#: Longest time, in seconds, for which a checkpoint is held by one who does not ask for it again.
+MAX_HOLD_S = 120
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -78,6 +80,14 @@ class DeleteCheckpoint(Write, frozen=True):
     at: int
 
 
+class HoldCheckpoint(Write, frozen=True):
+    """Effect: somebody who begins at a checkpoint uses it until a time (milliseconds)."""
+
+    id: str
+    by: str
+    until: int
+
+
 class PointReads(Protocol):
     """What checkpoints need to look up, inside the deciding transaction."""
 
@@ -94,11 +104,13 @@ class PointReads(Protocol):
     def checkpoint_named(self, project: str, name: str) -> Checkpoint | None:
         """Return the checkpoint of this name that was not deleted."""
 
-    def checkpoint_users(self, project: str, checkpoint: str) -> list[str]:
-        """Return the unfinished requests that go back to a checkpoint."""
+    def checkpoint_users(self, checkpoint: Checkpoint, now: int) -> list[str]:
+        """Return who uses a checkpoint: ids of unfinished restores, open approvals and blocked proposals that name it,
+        and running replays.
+        """
 
     def due_checkpoints(self, organization: str, now: int, limit: int) -> Sequence[Checkpoint]:
-        """Return checkpoints whose time is over and that no unfinished request goes back to."""
+        """Return checkpoints whose time is over and that nobody uses."""
 
 
 def parse_point(text: str, field: str = "as_of") -> Point:
@@ -168,7 +180,7 @@ def _create(request: Request, reads: PointReads, now: int) -> Outcome:
 
 
 def delete(batch: Sequence[Request], reads: PointReads, now: int) -> list[Outcome]:
-    """Delete checkpoints: payload ``{"checkpoint"}``. One that an unfinished request goes back to is kept."""
+    """Delete checkpoints: payload ``{"checkpoint"}``. One that is in use is kept."""
     return [_delete(request, reads, now) for request in batch]
 
 
@@ -177,11 +189,36 @@ def _delete(request: Request, reads: PointReads, now: int) -> Outcome:
     found = reads.checkpoint(request.organization, name)
     if found is None or found.project != request.project:
         raise NotFound(f"checkpoint {name} does not exist")
-    users = reads.checkpoint_users(found.project, found.id)
+    users = reads.checkpoint_users(found, now)
     if users:
-        raise Conflict(f"checkpoint {found.name!r} is in use by {', '.join(users)}: wait for it, or cancel it",
-                       requests=users)  # fmt: skip
+        some = ", ".join(users[:5]) + (f" and {len(users) - 5} more" if len(users) > 5 else "")
+        raise Conflict(f"checkpoint {found.name!r} is in use by {some}: wait until that is finished, or end it",
+                       used_by=users)  # fmt: skip
     return _deleted([found], "deleted", now)
+
+
+def names(value: object, checkpoint: Checkpoint) -> bool:
+    """Return whether a JSON value names a checkpoint: by its id anywhere, or by its name under ``checkpoint``."""
+    if isinstance(value, Mapping):
+        return value.get("checkpoint") == checkpoint.name or any(names(each, checkpoint) for each in value.values())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return any(names(each, checkpoint) for each in value)
+    return value == checkpoint.id
+
+
+def hold(batch: Sequence[Request], reads: PointReads, now: int) -> list[Outcome]:
+    """Use a checkpoint for a while: payload ``{"checkpoint", "by", "for_s"}``; 0 seconds lets go of it."""
+    return [_hold(request, reads, now) for request in batch]
+
+
+def _hold(request: Request, reads: PointReads, now: int) -> Outcome:
+    asked = request.payload
+    found = reads.checkpoint(request.organization, str(asked["checkpoint"]))
+    if found is None or found.project != request.project:
+        raise NotFound(f"checkpoint {asked['checkpoint']} does not exist")
+    until = now + min(int(asked["for_s"]), MAX_HOLD_S) * 1000
+    return Outcome(verdict=Verdict.APPROVED, result={"checkpoint": found.id, "until": until},
+                   writes=[HoldCheckpoint(found.id, str(asked["by"]), until)])  # fmt: skip
 
 
 def prune(batch: Sequence[Request], reads: PointReads, now: int) -> list[Outcome]:

@@ -256,6 +256,42 @@ def test_a_name_that_could_mean_something_else_is_refused(pipeline: Pipeline, pr
         checkpoint(pipeline, project, name)
 
 
+def test_whoever_names_a_checkpoint_uses_it(pipeline: Pipeline, project: str) -> None:
+    """Open approvals, blocked proposals and running replays keep it, until they are done."""
+    run = pipeline.executor.run_now
+    made = checkpoint(pipeline, project, "base", expires_at=pipeline.clock.now + 1000)["id"]
+    unused = checkpoint(pipeline, project, "unused", expires_at=pipeline.clock.now + 1000)["id"]
+    about = {"subject_kind": "rollback", "subject": "s", "content_hash": "0" * 64, "author": "ann"}
+    decide(
+        pipeline, request("approval.open", project, **about, base={"from": [made]}),
+        declared(project, "blocked", 1, None, "bob", ["gone"]),
+    )  # fmt: skip
+    late = request("artifact.declare", project, type="doc", name="late", content=1, depends_on=[{"type": "doc",
+                   "name": "gone"}], metadata={"restored_to": {"checkpoint": "base"}})  # fmt: skip
+    decide(pipeline, late)
+    run(request("checkpoint.hold", project, checkpoint=made, by="a replay", for_s=60))
+    approval = pipeline.sql("SELECT id FROM approvals")[0][0]
+    proposal = pipeline.sql("SELECT id FROM proposals WHERE name = 'late'")[0][0]
+
+    def users() -> list[str]:
+        with pytest.raises(Conflict, match="in use by") as refused:
+            run(request("checkpoint.delete", project, checkpoint=made))
+        found: list[str] = refused.value.details["used_by"]
+        return found
+
+    assert users() == [approval, proposal, "a replay"]
+    pipeline.clock.advance(30)
+    assert decide(pipeline, Submission(organization=ORGANIZATION, project=None, principal="x", kind="checkpoint.prune",
+                                       payload={}))[0][1]["deleted"] == [unused]  # fmt: skip
+    run(request("checkpoint.hold", project, checkpoint=made, by="a replay", for_s=0))
+    assert users() == [approval, proposal]
+    decide(pipeline, request("approval.answer", project, approval=approval, answer="deny",
+                             authority=["approvals:answer"]))  # fmt: skip
+    assert users() == [proposal]
+    decide(pipeline, request("proposal.withdraw", project, proposal=proposal))
+    assert run(request("checkpoint.delete", project, checkpoint=made)).result["deleted"] == [made]
+
+
 def test_a_checkpoint_in_use_is_neither_deleted_nor_pruned(pipeline: Pipeline, project: str) -> None:
     made = checkpoint(pipeline, project, "c", at="3", expires_at=pipeline.clock.now + 1000)
     other = checkpoint(pipeline, project, "d", expires_at=pipeline.clock.now + 1000)

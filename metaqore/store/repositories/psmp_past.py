@@ -141,6 +141,27 @@ def restores_open(query: Query, project: str) -> list[tuple[str, str]]:
     return [(row[0], row[1]) for row in rows]
 
 
+def approvals_open(query: Query, project: str) -> list[tuple[str, str, str]]:
+    """Return (id, subject, base as JSON) of the open approvals of a project."""
+    sql = "SELECT id, subject, base FROM approvals WHERE state = 'open' AND project = ? ORDER BY id"
+    return [(row[0], row[1], row[2]) for row in query(sql, (project,))]
+
+
+def proposals_open(query: Query, project: str) -> list[tuple[str, str]]:
+    """Return (id, stored payload) of the blocked proposals of a project."""
+    rows = query(
+        "SELECT p.id, r.payload FROM proposals p JOIN requests r ON r.id = p.request_id "
+        "WHERE p.state = 'blocked' AND p.project = ? ORDER BY p.id", (project,),
+    )  # fmt: skip
+    return [(row[0], row[1]) for row in rows]
+
+
+def holders(query: Query, checkpoint: str, now: int) -> list[str]:
+    """Return who holds a checkpoint at a time."""
+    return [row[0] for row in query("SELECT held_by FROM checkpoints WHERE id = ? AND held_until > ?",
+                                    (checkpoint, now))]  # fmt: skip
+
+
 Change = tuple[int, str, str]
 #: Where changes of members are kept, each with its position, and the column that names the member.
 _PASTS = (("artifact_versions", "artifact"), ("artifact_aliases", "artifact"), ("record_history", "subject"))

@@ -10,7 +10,15 @@ import msgspec
 
 from metaqore.messages import Write
 from metaqore.psmp import effects, holdings
-from metaqore.psmp.checkpoints import Checkpoint, DeleteCheckpoint, Place, Point, SaveCheckpoint
+from metaqore.psmp.checkpoints import (
+    Checkpoint,
+    DeleteCheckpoint,
+    HoldCheckpoint,
+    Place,
+    Point,
+    SaveCheckpoint,
+    names,
+)
 from metaqore.psmp.diff import Member
 from metaqore.psmp.effects import Change, Step
 from metaqore.psmp.proposals import CloseApproval
@@ -219,17 +227,29 @@ class PastRows:
         """Return the checkpoint of this name that was not deleted."""
         return past.checkpoint_named(self._query, project, name)
 
-    def checkpoint_users(self, project: str, checkpoint: str) -> list[str]:
-        """Return the unfinished requests that go back to a checkpoint."""
-        return [
-            request for request, payload in past.restores_open(self._query, project)
-            if open_payload(self._db, self._connection, payload).get("checkpoint") == checkpoint
+    def checkpoint_users(self, checkpoint: Checkpoint, now: int) -> list[str]:
+        """Return who uses a checkpoint."""
+        users = [
+            request for request, payload in past.restores_open(self._query, checkpoint.project)
+            if self._opened(payload).get("checkpoint") == checkpoint.id
         ]  # fmt: skip
+        users += [
+            approval for approval, subject, base in past.approvals_open(self._query, checkpoint.project)
+            if subject == checkpoint.id or names(msgspec.json.decode(base), checkpoint)
+        ]  # fmt: skip
+        users += [
+            proposal for proposal, payload in past.proposals_open(self._query, checkpoint.project)
+            if names(self._opened(payload), checkpoint)
+        ]  # fmt: skip
+        return users + past.holders(self._query, checkpoint.id, now)
+
+    def _opened(self, payload: str) -> dict[str, Any]:
+        return open_payload(self._db, self._connection, payload)
 
     def due_checkpoints(self, organization: str, now: int, limit: int) -> list[Checkpoint]:
-        """Return checkpoints whose time is over and that no unfinished request goes back to."""
+        """Return checkpoints whose time is over and that nobody uses."""
         due = past.due_checkpoints(self._query, organization, now, limit)
-        return [found for found in due if not self.checkpoint_users(found.project, found.id)]
+        return [found for found in due if not self.checkpoint_users(found, now)]
 
     def organizations_with_due_checkpoints(self, now: int) -> list[str]:
         """Return the organizations that have a checkpoint whose time is over."""
@@ -269,8 +289,19 @@ def _delete_checkpoints(db: Database, connection: Connection, writes: Sequence[D
         connection.exec_driver_sql(db.sql(_FORGET), (w.at, w.id))
 
 
+def _hold_checkpoints(db: Database, connection: Connection, writes: Sequence[HoldCheckpoint]) -> None:
+    for w in writes:
+        # Who lets go does so for himself alone.
+        sql = (
+            "UPDATE checkpoints SET held_by = ?, held_until = ? WHERE id = ? "
+            "AND (held_by IS NULL OR held_by = ? OR held_until < ?)"
+        )
+        connection.exec_driver_sql(db.sql(sql), (w.by, w.until, w.id, w.by, w.until))
+
+
 WRITERS: dict[type[Write], Callable[[Database, Connection, Sequence[Any]], None]] = {
     Step: number_steps,
     SaveCheckpoint: _save_checkpoints,
     DeleteCheckpoint: _delete_checkpoints,
+    HoldCheckpoint: _hold_checkpoints,
 }

@@ -61,6 +61,9 @@ checkpoints = Table(
     #: Where the project stood when it was named, and when it was deleted.
     number("since", default=0),
     number("deleted_position", null=True),
+    #: Who works from it, and until when that counts.
+    text("held_by", null=True),
+    number("held_until", null=True),
 )
 Index("ix_checkpoints_project", checkpoints.c.project, checkpoints.c.id)
 Index("uq_checkpoints_name", checkpoints.c.project, checkpoints.c.name, unique=True,
