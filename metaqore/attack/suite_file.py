@@ -6,7 +6,8 @@ together are the suite. To add a scenario is to add it to a file, or a file to a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,7 +32,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     scenarios: tuple[Scenario, ...] = ()
 
 
-class _UniqueKeys(yaml.SafeLoader):
+class _UniqueKeys(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """YAML in which a repeated key is an error."""
 
 
@@ -40,7 +41,8 @@ def _mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[Any, Any]:
     for index, key in enumerate(keys):
         if not isinstance(key, str) or key in keys[:index]:
             raise yaml.constructor.ConstructorError(None, None, f"bad or repeated key {key!r}", node.start_mark)
-    return loader.construct_mapping(node, deep=True)
+    built: dict[Any, Any] = loader.construct_mapping(node, deep=True)
+    return built
 
 
 _UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
@@ -52,19 +54,29 @@ def load_suite(folder: Path | None = None) -> Suite:
     Raises:
         SettingsError: a file cannot be read or is not understood; says which and where.
     """
-    shipped = sorted((files("metaqore.attack") / "scenarios").iterdir(), key=lambda entry: entry.name)
-    texts = [(entry.name, entry.read_text("utf-8")) for entry in shipped if entry.name.endswith(".yaml")]
+    parsed = list(_shipped())
     if folder is not None:
         own = sorted(folder.glob("*.yaml"))
         if not own:
             raise SettingsError(f"{folder}: there is no .yaml file in it")
-        texts += [(str(path), _read(path)) for path in own]
-    return parse_suite(texts)
+        parsed += [(str(path), _parse(str(path), _read(path))) for path in own]
+    return _suite(parsed)
+
+
+@cache
+def _shipped() -> tuple[tuple[str, _File], ...]:
+    found = sorted((files("metaqore.attack") / "scenarios").iterdir(), key=lambda entry: entry.name)
+    return tuple(
+        (each.name, _parse(each.name, each.read_text("utf-8"))) for each in found if each.name.endswith(".yaml")
+    )
 
 
 def parse_suite(texts: Iterable[tuple[str, str]]) -> Suite:
     """Return the suite that (source, YAML text) make together. Raises like :func:`load_suite`."""
-    parsed = [(source, _parse(source, text)) for source, text in texts]
+    return _suite([(source, _parse(source, text)) for source, text in texts])
+
+
+def _suite(parsed: Sequence[tuple[str, _File]]) -> Suite:
     families: dict[str, Family] = {}
     surfaces: dict[str, tuple[Step, ...]] = {}
     words: dict[str, tuple[str, ...]] = {}

@@ -183,21 +183,23 @@ RULES: tuple[ThreatRule, ...] = (
         r"void|matters?|holds?)\b|\b(?:replaces|overrides|supersedes|cancels) everything (?:above|before|else|you)\b",
         "says that nothing said before counts"),
     ThreatRule("jailbreak.lawless", "jailbreak", 4.0,
-        r"\b(?:you|ai|model|assistant|persona|character|who|which|that|it|he|she|[a-z]{3,12}) (?:never (?:says? no|"
-        r"refuses?|"
-        r"declines?|objects?)|(?:ignores?|breaks?|knows no|has no|obeys no|is above) (?:every |all |"
-        r"any )?(?:guidelines?|rules?|"
-        r"limits|polic(?:y|ies)|content polic(?:y|ies)|laws|filters?|restrictions?))\b[^\n]{0,160}\b(?:you|role|"
-        r"answer\w*|reply|"
-        r"repl(?:y|ies)|ask|pretend|play|game|explains?)\b|"
+        r"\b(?:you|who|which|that|\w{1,12}) (?:never (?:says? no|refuses?|declines?|objects?)|"
+        r"is not bound by (?:any|the|a) "
+        r"(?:filters?|rules?|polic(?:y|ies))|answers? (?:everything|anything|all)(?: \w+)? without (?:exception|"
+        r"limits?)|"
+        r"(?:ignores?|breaks?|knows no|has no|obeys no|is above) (?:every |all |any )?(?:guidelines?|rules?|limits|"
+        r"laws|"
+        r"(?:content )?polic(?:y|ies)|filters?|restrictions?))\b[^\n]{0,160}\b(?:you|role|answer\w*|reply|repl(?:y|"
+        r"ies)|"
+        r"ask|pretend|play|game|explains?)\b|"
         r"\b(?:pretend|imagine|act|answer|reply|play|be|as|are)\b[^\n]{0,80}\b(?:who|which|"
-        r"that) (?:never (?:says? no|refuses?)|"
-        r"(?:ignores?|breaks?|has no|knows no|is not bound by) (?:\w+ )?(?:guidelines?|rules?|limits|polic(?:y|ies)|"
-        r"filters?|"
-        r"restrictions?))\b|"
+        r"that) (?:never (?:says? no|"
+        r"refuses?)|answers? (?:everything|anything|all)(?: \w+)? without|(?:ignores?|breaks?|has no|knows no|"
+        r"is not bound "
+        r"by) (?:\w+ )?(?:guidelines?|rules?|limits|polic(?:y|ies)|filters?|restrictions?))\b|"
         r"\b(?:safety|ethics|moral|alignment) (?:training|rules|filters?|guidelines)(?: \w+)? (?:never|did not|"
-        r"didn't|has not) "
-        r"(?:take|took|taken|happen\w*|exist\w*|been|be)\b",
+        r"didn't|"
+        r"has not) (?:take|took|taken|happen\w*|exist\w*|been|be)\b",
         "casts the model as somebody without rules"),
     ThreatRule("extraction.before_first", "prompt_extraction", 4.0,
         r"\b(?:text|words|everything|lines?|what (?:stands|was written)|content) (?:that (?:stands|"

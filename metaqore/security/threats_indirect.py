@@ -57,7 +57,7 @@ RULES: tuple[ThreatRule, ...] = (
         rf"\S*(?:attacker|evil|exfil|hacker|malicious|steal|spy)\S*|external\w*|this (?:address|webhook|server|"
         rf"url))|\bforward all [^\n.!?]*extern",
         "sends data to a stranger"),
-    ThreatRule("tool.before_answer", "tool_abuse", 2.0,
+    ThreatRule("tool.before_answer", "tool_abuse", 1.5,
         rf"\b{_MEANWHILE}[^\n.!?]*\b(?:call|invoke|run|execute|send|e-?mail|forward|delete|upload|use the|"
         r"append|transfer|download|post|empty|wipe)\b",
         "makes the agent act on the way"),
