@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from metaqore.audit.block import usable_processes
-from metaqore.audit.findings import CANNOT_TELL
 from metaqore.audit.compliance_check import run_check_report
+from metaqore.audit.findings import CANNOT_TELL
 from metaqore.audit.offline import (
     cannot_tell,
     open_source,
