@@ -132,6 +132,8 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
             setattr(function, SCOPE, scope)
             if "If-None-Match" in takes and function.__name__ == "get":
                 self.alt_response(304, description="Not modified since")(function)
+            if "Idempotency-Key" in takes or "If-Match" in takes:
+                self.problems(422)(function)
             # Beside those of the query: given to ``doc`` they would take their place.
             function._apidoc = deepcopy(getattr(function, "_apidoc", {}))
             function._apidoc.setdefault("arguments", {}).setdefault("parameters", []).extend(parameters)

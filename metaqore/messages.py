@@ -120,6 +120,8 @@ class Outcome(msgspec.Struct, kw_only=True):
     error: Mapping[str, Any] | None = None
     #: With ``error``: whether another attempt may succeed.
     retryable: bool = False
+    #: Its result may be in no cache: whoever waits for it reads it from the database.
+    no_cache: bool = False
 
 
 class Prepared(msgspec.Struct, kw_only=True):

@@ -128,8 +128,10 @@ class Announcements:
             for request in ids:
                 self._waiting.setdefault(request, []).append(waiting)
                 document = self._recent.get(request)
-                if document is not None:
+                if document:
                     waiting.give(request, document)
+                elif document is not None:
+                    self._poll_now.set()
         self._somebody.set()
         try:
             yield waiting
@@ -210,10 +212,15 @@ class Announcements:
                 self._notify(data.decode().split(" "))
 
     def tell(self, finished: Mapping[str, bytes]) -> None:
-        """Hand finished documents to those who wait for them, and remember them for a moment."""
+        """Hand finished documents to those who wait for them, and remember them for a moment.
+
+        An empty one may be in no cache: it is read from the database for those who wait.
+        """
         with self._guard:
             for request, document in finished.items():
-                for waiting in self._waiting.get(request, ()):
+                if not document:
+                    self._poll_now.set()
+                for waiting in self._waiting.get(request, ()) if document else ():
                     waiting.give(request, document)
                 if request not in self._recent:
                     self._recent[request] = document

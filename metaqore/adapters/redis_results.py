@@ -61,7 +61,8 @@ def lone_client(url: str, *, timeout_s: float = 1.0) -> redis.Redis:
 class RedisResults:
     """See ``metaqore.requests.ports.Results``.
 
-    The done channel carries ``id SP document`` for each request, separated by newlines (a document has none).
+    The done channel carries ``id SP document`` for each request, separated by newlines (a document has none). Of what
+    may be in no cache it carries the id alone, and the result backend knows only that it is finished.
 
     Redis' answer to one call is read when the next is made: whoever publishes need not wait until a batch is stored.
     """
@@ -79,7 +80,7 @@ class RedisResults:
         if time.monotonic() < self._quiet_until:
             return
         keys = [result_key(f.id) for f in finished] + [DONE_CHANNEL, EVENTS_CHANNEL]
-        done = b"\n".join(f.id.encode() + b" " + f.document for f in finished)
+        done = b"\n".join(f.id.encode() + b" " + (b"" if f.no_cache else f.document) for f in finished)
         values: list[bytes | int] = [self._expires_s, *map(_meta, finished), done, " ".join(organizations).encode()]
         try:
             with self._guard:
@@ -117,6 +118,8 @@ def _meta(finished: Finished) -> bytes:
             {"exc_type": "RequestFailed", "exc_message": [error.get("message", "")], "exc_module": "metaqore.errors"}
         )
         status = b"FAILURE"
+    elif finished.no_cache:
+        result = msgspec.json.encode({"id": finished.id, "state": finished.state})
     else:
         result = finished.document
     rest = b',"traceback":null,"children":[],"date_done":null,"task_id":"' + finished.id.encode()

@@ -26,6 +26,7 @@ from metaqore.messages import AuditNote, EventNote, Outcome, Prepared, Request, 
 #: An artifact's id as it may stand in a prompt, and how many of them are looked up.
 _ARTIFACT = re.compile(r"\bart_[0-9A-Za-z-]{20,40}\b")
 MAX_NAMED = 200
+_NEVER_CACHED = frozenset({"SENSITIVE", "CRITICAL"})
 #: How long a prefix counts as warm after it was sent, in seconds; providers keep theirs for 5 minutes or more.
 WARM_S = 300.0
 
@@ -119,6 +120,8 @@ class Call(msgspec.Struct, kw_only=True):
     waiting: Waiting
     #: What was taken out of the prompt; None where nothing was.
     names: Any = None
+    #: Its answer may be in no cache.
+    no_cache: bool = False
 
 
 class Handlers:
@@ -209,6 +212,7 @@ class Handlers:
         )  # fmt: skip
         decision = {"id": judged.decision_id, "label": judged.label}
         work = self._call(request, call_id, decision, command, studied, names)
+        work.no_cache = work.no_cache or "no_cache" in judged.obligations
         return Prepared(work=work, writes=[judged.write, new], audit=[judged.audit, noted])
 
     def _again(self, request: Request, studied: Studied, row: Mapping[str, Any], now: int) -> Outcome | Prepared:
@@ -219,7 +223,7 @@ class Handlers:
             return failed(error.code, error.message)
         if row["state"] == "settled":
             answer = Completion.from_json(msgspec.json.decode(row["response"]))
-            return _answered(answer, row["decision_id"], row["label"], names)
+            return _answered(answer, row["decision_id"], row["label"], names, no_cache=row["label"] in _NEVER_CACHED)
         command = GenerateCommand.from_json(msgspec.json.decode(row["command"]))
         decision = {"id": row["decision_id"], "label": row["label"]}
         return Prepared(work=self._call(request, row["id"], decision, command, studied, names))
@@ -245,7 +249,9 @@ class Handlers:
             request.id, command.provider or "", command.model or "", studied.assembled.prefix_hash,
             tokens_with_answer(command, studied.assembled), request.created_at,
         )  # fmt: skip
-        return Call(id=call_id, decision=decision, command=command, waiting=waiting, names=names)
+        # What is sensitive is never cached; policies may say so of more.
+        no_cache = decision["label"] in _NEVER_CACHED
+        return Call(id=call_id, decision=decision, command=command, waiting=waiting, names=names, no_cache=no_cache)
 
     def perform(self, batch: Sequence[tuple[Request, Call]]) -> list[Outcome]:
         """Call the providers, batch by batch; return one outcome for each call, in the order given."""
@@ -309,7 +315,7 @@ def _settled(call: Call, answer: Completion | ProviderError, batch_id: str, shar
             outcome.writes = [SettleCall(call.id, "failed", batch_id, None, error, 0, 0, 0, at)]
             outcome.audit = [AuditNote(tag=Tag.CALL_REFUSED, subject=call.id, outcome=answer.code)]
         return outcome
-    outcome = _answered(answer, call.decision["id"], call.decision["label"], call.names)
+    outcome = _answered(answer, call.decision["id"], call.decision["label"], call.names, no_cache=call.no_cache)
     outcome.result = {**outcome.result, "batch": shared}
     usage = answer.usage
     writes: list[Write] = [
@@ -330,12 +336,13 @@ def _settled(call: Call, answer: Completion | ProviderError, batch_id: str, shar
     return outcome
 
 
-def _answered(completion: Completion, decision: str, label: str, names: Names | None) -> Outcome:
+def _answered(completion: Completion, decision: str, label: str, names: Names | None, *, no_cache: bool) -> Outcome:
     """Return the answer as the caller gets it: with the values back in place of the names that were sent."""
     answer = completion.to_json()
     if names is not None:
         answer["text"] = names.restore(answer["text"])
-    return Outcome(verdict=Verdict.APPROVED, result={**answer, "decision": {"id": decision, "label": label}})
+    result = {**answer, "decision": {"id": decision, "label": label}}
+    return Outcome(verdict=Verdict.APPROVED, result=result, no_cache=no_cache)
 
 
 def made_from(studied: Studied) -> list[str]:

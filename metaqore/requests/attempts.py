@@ -125,4 +125,5 @@ def _finished(request: Request, settled: Settled, encoded: bytes | None, outcome
             attempt=settled.attempt,
             finished_at=settled.finished_at,
         ),
+        no_cache=outcome.no_cache,
     )

@@ -43,6 +43,8 @@ class Finished(msgspec.Struct, kw_only=True):
     organization: str
     state: State
     document: bytes
+    #: The document may be in no cache.
+    no_cache: bool = False
 
 
 class Idempotency(msgspec.Struct, frozen=True):

@@ -118,3 +118,17 @@ def test_a_message_of_many_documents_reaches_each() -> None:
         hub._take({"type": "message", "channel": b"mq:done", "data": b'a {"x": "y z"}\nb {}'})
         assert waiting.wait(5)
     assert waiting.documents == {"a": b'{"x": "y z"}', "b": b"{}"}
+
+
+def test_what_may_be_in_no_cache_is_read_from_the_database_and_not_remembered() -> None:
+    database = Database()
+    hub = Announcements(DEAD, database)
+    database.finished = {"a": b"secret"}
+    with hub.waiting(["a"]) as waiting:
+        hub._take({"type": "message", "channel": b"mq:done", "data": b"a "})
+        assert waiting.wait(30)
+    assert waiting.documents == {"a": b"secret"}
+    with hub.waiting(["a"]) as late:
+        assert late.wait(30)
+
+    assert b"secret" not in hub._recent.values()
