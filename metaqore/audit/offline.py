@@ -195,6 +195,10 @@ def cannot_tell(error: Exception) -> int:
 
 def _dispatch(given: argparse.Namespace) -> int:
     def say(line: str) -> None:
+        if sys.stderr.isatty():
+            # Nothing is left of the progress bar.
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
         sys.stdout.write(line + "\n")
 
     trust = read_trust(given.trust)
@@ -219,20 +223,23 @@ def _dispatch(given: argparse.Namespace) -> int:
         processes=usable_processes(),
         reconcile=not given.log_only,
     )
-    return run_verify(source, options, say, _Counter())
+    total = sum(source.last_seq(name) for name in source.organizations())
+    return run_verify(source, options, say, _Bar(total) if sys.stderr.isatty() else lambda _: None)
 
 
-class _Counter:
-    """A progress line on a terminal, nothing elsewhere."""
+class _Bar:
+    """A progress bar on a terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, total: int) -> None:
+        self._total = max(total, 1)
         self._done = 0
 
     def __call__(self, more: int) -> None:
         self._done += more
-        if sys.stderr.isatty():
-            sys.stderr.write(f"\r{self._done:,} entries\r")
-            sys.stderr.flush()
+        share = min(1.0, self._done / self._total)
+        line = f"[{'#' * int(40 * share):40}] {share:4.0%}  {self._done:,} of {self._total:,} entries"
+        sys.stderr.write(f"\r{line}")
+        sys.stderr.flush()
 
 
 def _parser() -> argparse.ArgumentParser:
