@@ -14,6 +14,7 @@ from metaqore.store.engine import Database
 from metaqore.store.rows import many, one
 
 _GONE = '{"erased":true}'
+_NO_INTENT = '{"reads":[],"writes":[],"claims":{"paths":[],"resources":[]}}'
 _OPEN = "state IN ('accepted', 'running')"
 #: The requests of a subject; takes (organization, subject).
 _ITS = "(SELECT id FROM requests WHERE organization = ? AND coalesce(subject, principal) = ?)"
@@ -40,7 +41,9 @@ _OF_REQUESTS = (
     f"UPDATE conflicts SET evidence = '{{\"message\":\"erased\"}}', state = CASE WHEN state = 'open' THEN 'resolved' "
     f"ELSE state END WHERE request_id IN {_ITS}",
     f"UPDATE proposals SET state = 'withdrawn' WHERE state = 'blocked' AND request_id IN {_ITS}",
-    f"UPDATE intents SET purpose = '', state = 'withdrawn' WHERE request_id IN {_ITS}",
+    f"DELETE FROM claims WHERE holder IN (SELECT id FROM intents WHERE request_id IN {_ITS})",
+    f"UPDATE intents SET purpose = '', state = 'withdrawn', body = '{_NO_INTENT}', remaining = '[]' "
+    f"WHERE request_id IN {_ITS}",
     f"UPDATE llm_calls SET command = '{{}}', redacted = NULL, response = NULL, error = NULL, prefix_hash = '', "
     f"state = CASE WHEN state = 'prepared' THEN 'failed' ELSE state END, trainable = 0 WHERE request_id IN {_ITS}",
 )  # fmt: skip
@@ -55,6 +58,8 @@ _OF_PRINCIPALS = (
     "UPDATE approvals SET reason = '', answer = NULL WHERE organization = ? AND requested_by = ?",
     "UPDATE projects SET description = '', metadata = '{}' WHERE organization = ? AND created_by = ?",
     "UPDATE stops SET reason = '' WHERE organization = ? AND set_by = ?",
+    "UPDATE policies SET reason = '' WHERE organization = ? AND created_by = ?",
+    "UPDATE legal_holds SET reason = '' WHERE released_at IS NOT NULL AND organization = ? AND placed_by = ?",
     "DELETE FROM idempotency WHERE organization = ? AND principal = ?",
 )
 
@@ -180,6 +185,7 @@ def _erase(db: Database, connection: Connection, writes: Sequence[privacy.EraseS
             connection.exec_driver_sql(db.sql(sql), values)
 
         _forget_lessons(db, connection, owner)
+        _forget_circumstances(db, connection, owner)
         _forget_replays(db, connection, owner)
         for sql in _OF_REQUESTS:
             run(sql, *owner)
@@ -191,6 +197,10 @@ def _erase(db: Database, connection: Connection, writes: Sequence[privacy.EraseS
             "AND v.content_hash = 'erased')",
             w.organization,
         )
+        # An artifact that says nothing any more holds nothing either.
+        for table, column in (("claims", "holder"), ("artifact_requirements", "artifact")):
+            gone = "SELECT id FROM artifacts WHERE organization = ? AND content_hash = 'erased'"
+            run(f"DELETE FROM {table} WHERE {column} IN ({gone})", w.organization)
         run(
             "UPDATE requests SET state = 'cancelled', fence = fence + 1, finished_at = ?, lease_owner = NULL, "
             f"lease_until = NULL WHERE {_OPEN} AND queue <> 'control' AND id IN {_ITS}",
@@ -244,6 +254,25 @@ def _forget_lessons(db: Database, connection: Connection, owner: tuple[str, str]
     connection.exec_driver_sql(
         db.sql("DELETE FROM patterns WHERE organization = ? AND updated_at >= ?"), (owner[0], since)
     )
+
+
+def _forget_circumstances(db: Database, connection: Connection, owner: tuple[str, str]) -> None:
+    """Take out of the decisions about a subject's payloads what came with them: names given, and where findings were.
+
+    What was decided, by which rules and why, stays: those are our own words.
+    """
+    sql = f"SELECT id, body FROM decisions WHERE request_id IN {_ITS}"
+    changed = []
+    for key, text in connection.exec_driver_sql(db.sql(sql), owner).fetchall():
+        body = json.loads(text)
+        asked = body.get("asked", {})
+        body["asked"] = asked | {name: "erased" for name in ("agent", "task_type") if asked.get(name)}
+        for found in (*body.get("findings", ()), *body.get("threats", ())):
+            if "pointer" in found:
+                found["pointer"] = "/erased"
+        changed.append((json.dumps(body, ensure_ascii=False, separators=(",", ":")), key))
+    if changed:
+        connection.exec_driver_sql(db.sql("UPDATE decisions SET body = ? WHERE id = ?"), changed)
 
 
 def _forget_replays(db: Database, connection: Connection, owner: tuple[str, str]) -> None:
