@@ -1,0 +1,200 @@
+"""The harness itself, against an API that is played: what counts as stopped, missed, broken and skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from metaqore.attack.model import Case, Family, Scenario, Step, Suite, Wanted
+from metaqore.cli.attack.drive import Drive, Result, filled
+from metaqore.cli.attack.people import Answer, NoAnswer, People
+from metaqore.cli.attack.report import report_of
+from metaqore.cli.main import main
+
+ACT = Step(role="act", path="/act", body={"text": "$text", "of": "$saved"})
+PLANT = Step(role="plant", path="/plant", body="$text", save={"saved": "/made/0/id"})
+Reply = Callable[[str, Any], Answer]
+
+
+class Played(People):
+    """Everybody, with an API that answers what it is told to."""
+
+    def __init__(self, reply: Reply) -> None:
+        self.sent: list[tuple[str, Any]] = []
+        self._reply = reply
+        self.api = self  # type: ignore[assignment]
+        super().__init__(self, "key")  # type: ignore[arg-type]
+
+    def call(self, method: str, path: str, key: str, body: Any = None, headers: Any = None) -> Answer:
+        if path == "/keys":
+            return Answer(201, {"secret": "k"})
+        self.sent.append((path, body))
+        return self._reply(path, body)
+
+
+def scenario(*steps: Step, **more: Any) -> Scenario:
+    return Scenario(id="one", title="One", families=("LLM01",), steps=steps, **more)
+
+
+def case(of: Scenario, *, control: bool = False) -> Case:
+    return Case(
+        scenario=of.id, number=0, is_control=control, mutation="plain", plain="do it", text="do it", steps=of.steps,
+        variables={"text": "do it"},
+    )  # fmt: skip
+
+
+def send(reply: Reply, *steps: Step, control: bool = False) -> Result:
+    one = scenario(*steps)
+    drive = Drive(Played(reply), 1, {"project": "p"})
+    [result] = drive.run([(one, case(one, control=control))])
+    return result
+
+
+def vetoed(rules: list[str] | None = None) -> Answer:
+    return Answer(403, {"code": "vetoed", "decision": {"rules": rules or []}})
+
+
+def by_path(**answers: Answer) -> Reply:
+    return lambda path, body: answers[path.strip("/")]
+
+
+MADE = Answer(201, {"made": [{"id": "art_1"}]})
+
+
+def test_an_attack_that_goes_through_to_the_end_is_missed_and_such_a_control_passes() -> None:
+    assert send(by_path(plant=MADE, act=Answer(200, {})), PLANT, ACT).verdict == "missed"
+    assert send(by_path(plant=MADE, act=Answer(200, {})), PLANT, ACT, control=True).verdict == "passed"
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        (vetoed(["threat.jailbreak"]), "vetoed"),
+        (Answer(409, {"code": "blocked", "blocking_report": {"conflicts": [{"class": "duplicate_work"}]}}), "blocked"),
+        (Answer(401, {"code": "unauthenticated"}), "refused"),
+        (Answer(409, {"code": "conflict"}), "refused"),
+        (Answer(500, {"code": "internal_error"}), "broken"),
+        (Answer(503, {"code": "unavailable"}), "broken"),
+    ],
+)
+def test_what_stopped_an_attack_is_told_apart(answer: Answer, verdict: str) -> None:
+    result = send(by_path(plant=MADE, act=answer), PLANT, ACT)
+    assert (result.verdict, result.step) == (verdict, 2)
+    assert result.stopped is (verdict != "broken")
+
+
+def test_the_reason_names_rules_and_conflicts() -> None:
+    assert send(by_path(plant=MADE, act=vetoed(["threat.jailbreak"])), PLANT, ACT).why == "threat.jailbreak"
+
+
+def test_an_attack_may_be_stopped_where_it_is_planted_but_a_preparation_must_succeed() -> None:
+    assert send(by_path(plant=vetoed()), PLANT, ACT).step == 1
+    setup = Step(role="setup", path="/setup")
+    assert send(by_path(setup=vetoed()), setup, ACT).verdict == "broken"
+
+
+def test_what_one_step_saves_the_next_one_sends() -> None:
+    played = Played(by_path(plant=MADE, act=Answer(200, {})))
+    one = scenario(PLANT, ACT)
+    Drive(played, 1, {"project": "p"}).run([(one, case(one))])
+    assert played.sent == [("/plant", "do it"), ("/act", {"text": "do it", "of": "art_1"})]
+
+
+def test_an_answer_without_what_is_to_be_saved_breaks_the_case() -> None:
+    assert "nothing at /made/0/id" in send(by_path(plant=Answer(201, {"made": []})), PLANT, ACT).why
+
+
+def test_of_a_repeated_act_the_last_call_must_be_stopped() -> None:
+    turns: list[str] = []
+
+    def budget(path: str, body: Any) -> Answer:
+        turns.append(body)
+        return Answer(200, {}) if len(turns) < 3 else vetoed()
+
+    assert send(budget, Step(role="act", path="/act", body="$turn", times=3)).verdict == "vetoed"
+    assert turns == ["1", "2", "3"]
+    assert send(lambda path, body: Answer(200, {}), Step(role="act", path="/act", times=3)).verdict == "missed"
+
+
+def test_what_takes_effect_in_a_while_is_tried_until_then() -> None:
+    calls: list[str] = []
+
+    def late(path: str, body: Any) -> Answer:
+        calls.append(path)
+        return Answer(200, {}) if len(calls) < 5 else Answer(401, {"code": "unauthenticated"})
+
+    assert send(late, Step(role="act", path="/act", within_s=30)).verdict == "refused"
+    assert len(calls) == 5
+
+
+def test_who_is_not_there_makes_a_case_skipped_and_not_stopped() -> None:
+    result = send(by_path(act=Answer(200, {})), Step(role="act", path="/act", by="stranger"))
+    assert result.verdict == "skipped"
+    assert not result.stopped
+
+
+def test_a_variable_that_nobody_saved_is_an_error() -> None:
+    assert filled({"a": ["$x", "${x}-1", "$$x"]}, {"x": 7}) == {"a": [7, "7-1", "$x"]}
+    with pytest.raises(NoAnswer, match="nobody"):
+        filled("$nobody", {})
+
+
+def results(*verdicts: str, control: bool = False) -> list[Result]:
+    one = scenario(ACT, mode="prompt_leakage")
+    return [Result(case(one, control=control), one, v, 0, 1, "", 1.0) for v in verdicts]  # type: ignore[arg-type]
+
+
+def suite(stopped: float, false_positives: float) -> Suite:
+    wanted = Wanted(stopped=stopped, false_positives=false_positives)
+    return Suite(
+        families={"LLM01": Family(title="x", wanted=wanted), "prompt_leakage": Family(title="y"),
+                  "ASI01": Family(title="z")},
+        surfaces={}, words={}, hosts={}, scenarios=(), foreign=(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("stopped", "false", "ok"), [(0.75, 0.5, True), (0.76, 0.5, False), (0.75, 0.49, False)])
+def test_a_family_keeps_its_bounds_or_the_run_fails(stopped: float, false: float, ok: bool) -> None:
+    found = results("vetoed", "blocked", "refused", "missed") + results("passed", "vetoed", control=True)
+    row = report_of(suite(stopped, false), found, 1, 1.0).rows[0]
+    assert (row.stopped, row.false_positives, row.ok) == (0.75, 0.5, ok)
+
+
+def test_a_report_counts_a_scenario_in_its_mode_too_and_leaves_out_families_without_cases() -> None:
+    report = report_of(suite(0, 1), results("vetoed", "missed"), 1, 1.0)
+    assert [row.name for row in report.rows] == ["LLM01", "prompt_leakage"]
+    assert [miss["scenario"] for miss in report.to_dict()["missed"]] == ["one"]
+    assert report.to_dict()["mutations"] == {"plain": {"vetoed": 1, "missed": 1}}
+
+
+def test_broken_cases_fail_a_run_skipped_ones_do_not_and_nothing_is_no_success() -> None:
+    assert not report_of(suite(0, 1), results("vetoed", "broken"), 1, 1.0).rows[0].ok
+    assert report_of(suite(1, 1), results("vetoed", "skipped"), 1, 1.0).rows[0].ok
+    assert not report_of(suite(0, 1), [], 1, 1.0).ok
+
+
+def test_the_scenarios_can_be_listed_by_family() -> None:
+    answer = CliRunner().invoke(main, ["attack", "--list", "--family", "asi10"])
+    assert answer.exit_code == 0
+    assert "rogue-goes-on" in answer.output
+    assert "direct-override" not in answer.output
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [(["--family", "LLM99"], "LLM99 is not known"), (["--url", "http://127.0.0.1:1"], "--url needs --key")],
+)
+def test_a_wrong_option_is_said(options: list[str], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("METAQORE_API_KEY", raising=False)
+    answer = CliRunner().invoke(main, ["attack", *options])
+    assert answer.exit_code == 2
+    assert said in answer.output
+
+
+def test_an_api_that_cannot_be_reached_is_said() -> None:
+    answer = CliRunner().invoke(main, ["attack", "--url", "http://127.0.0.1:9", "--key", "k", "--cases", "1"])
+    assert answer.exit_code == 1
+    assert "http://127.0.0.1:9" in answer.output
