@@ -17,7 +17,7 @@ import pytest
 
 from metaqore.audit.anchors import Trust
 from metaqore.audit.checkpoint import Signer, VerifierKey
-from metaqore.audit.compliance_check import CheckedReport
+from metaqore.audit.compliance_check import CheckedReport, run_check_report
 from metaqore.audit.compliance_document import STATEMENT, Order, make_document
 from metaqore.audit.compliance_evidence import MAX_WAITING, Evaluation, EvidenceFinding, EvidenceQuery, evidence_of
 from metaqore.audit.compliance_file import load_frameworks
@@ -381,3 +381,9 @@ def test_a_report_without_any_citation_is_checked_by_its_signature(document: dic
     other = Signer.from_seed("log.example/audit", b"\x12" * 32).vkey
     with pytest.raises(InvalidInput):
         CheckedReport(msgspec.json.encode(bare).decode()).check(Trust((other,)))
+    said: list[str] = []
+    text = msgspec.json.encode(document).decode()
+    assert run_check_report(text, Trust((key,)), None, said.append) == 0
+    assert run_check_report(text, Trust((other,)), None, said.append) == 1
+    assert run_check_report(text, Trust(), None, said.append) == 2, "no signature was checked"
+    assert run_check_report("{}", Trust((key,)), None, said.append) == 1
