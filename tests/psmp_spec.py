@@ -281,11 +281,11 @@ class Spec:
         )  # fmt: skip
 
     def _twin(self, op: Declare) -> bool:
-        """Whether the same content is another's head; what is too short to be recognised never is."""
+        """Whether the same content is a head that somebody else wrote; what is too short is never recognised."""
         if len({*json.dumps(op.content, separators=(",", ":"))}) < 12:
             return False
         return any(
-            art.head.content == op.content and art.state in HOLDING
+            art.head.content == op.content and art.state in HOLDING and art.head.by != op.by
             for name, art in self.arts.items() if name != op.name
         )  # fmt: skip
 

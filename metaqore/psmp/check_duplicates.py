@@ -4,12 +4,15 @@ Two artifacts with one content are one work under two names, unless the content 
 ``declaration.FEWEST_CHARACTERS`` different characters at the beginning of its canonical JSON, as in ``{}``,
 ``{"files":{}}`` or ``"todo"``. An artifact that keeps its content is not held up for it again. Adaptive links the two
 instead of blocking: the version names what it is a copy of.
+
+Whoever wrote the other one, too, knows of it: a template, a fixture, a file under its second name. That is no work done
+twice, so it is no conflict in any mode; the answer warns of it (``warnings``).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from metaqore.messages import Request, Write
@@ -23,6 +26,8 @@ from metaqore.psmp.traits import ANNOUNCED, CONTENT, HEAD
 from metaqore.psmp.workspace import Workspace
 
 Content = tuple[str, str]
+#: Copies of its own that are passed over to find somebody else's.
+MAX_OWN = 8
 
 
 class Contents:
@@ -40,16 +45,16 @@ class Contents:
         self._moved[head.id] = head
         self._admitted[head.project, head.content_hash][head.id] = None
 
-    def another(self, content: Content, but: str, workspace: Workspace) -> Head | None:
-        """Return the first other artifact, by id, whose head has this content."""
+    def another(self, content: Content, but: Collection[str], workspace: Workspace) -> Head | None:
+        """Return the first artifact, by id, that is none of ``but`` and whose head has this content."""
         policy, stored = workspace.policy, self._stored.get(content, ())
         near = [self._moved.get(a) or self._heads.get(a) for a in (*stored, *self._admitted.get(content, ()))]
-        same = [h for h in near if h is not None and h.id != but and h.content_hash == content[1]]
+        same = [h for h in near if h is not None and h.id not in but and h.content_hash == content[1]]
         sound = [head for head in same if holds_in(policy, head.state)]
         if len(set(stored)) == 2 and not any(head.id in stored for head in sound):
             # The first two are out of the question; there may be more behind them.
             states = [state for state in policy.artifact.states if holds_in(policy, state)]
-            found = workspace.reads.another_with(*content, {but, *stored, *self._moved}, states)
+            found = workspace.reads.another_with(*content, {*but, *stored, *self._moved}, states)
             sound += workspace.heads_by_id([found]) if found is not None else []
         return min(sound, key=lambda head: head.id, default=None)
 
@@ -71,22 +76,43 @@ def find(case: Case, workspace: Workspace) -> Iterable[Conflict]:
     known = workspace.memory(Contents)
     unchanged = case.head is not None and case.head.content_hash == case.studied.content_hash
     if known is not None and not unchanged and not case.studied.trivial:
-        twin = known.another(_content(case.request, case.studied), case.artifact, workspace)
+        twin, own = _twins(case, known, workspace)
         if twin is not None:
             found.append(_same_content(case, twin))
+        elif own is not None:
+            case.result["warnings"] = [{"class": DUPLICATE_WORK.conflict_class, "message": _same(case, own),
+                                        "duplicate_of": _named(own)}]  # fmt: skip
     if case.project.intents_until > case.now:
         found += _announced(case, workspace)
     return found
 
 
-def _same_content(case: Case, twin: Head) -> Conflict:
+def _twins(case: Case, known: Contents, workspace: Workspace) -> tuple[Head | None, Head | None]:
+    """Return the first artifact with this content that somebody else wrote, and the first of the author's own."""
+    content, own, but = _content(case.request, case.studied), None, {case.artifact}
+    while (twin := known.another(content, but, workspace)) is not None:
+        if workspace.movers(twin.id, twin.head - 1) != [case.request.principal]:
+            return twin, own
+        own = own or twin
+        if len(but) > MAX_OWN:
+            break
+        but.add(twin.id)
+    return None, own
+
+
+def _same(case: Case, twin: Head) -> str:
     name = f"{twin.type}/{twin.name}"
+    return f"{case.where} has the same content as {name} (version {twin.head}, by {twin.updated_by})"
+
+
+def _named(twin: Head) -> dict[str, Any]:
+    return {"artifact": twin.id, "type": twin.type, "name": twin.name, "version": twin.head, "by": twin.updated_by}
+
+
+def _same_content(case: Case, twin: Head) -> Conflict:
     return case.found(
-        DUPLICATE_WORK, f"{case.where} has the same content as {name} (version {twin.head}, by {twin.updated_by})",
-        "/content", duplicate_of={"artifact": twin.id, "type": twin.type, "name": twin.name, "version": twin.head,
-                                  "by": twin.updated_by},
-        content_hash=twin.content_hash,
-    )  # fmt: skip
+        DUPLICATE_WORK, _same(case, twin), "/content", duplicate_of=_named(twin), content_hash=twin.content_hash
+    )
 
 
 def _announced(case: Case, workspace: Workspace) -> Iterable[Conflict]:

@@ -19,6 +19,8 @@ from metaqore.psmp.workspace import Workspace
 
 #: Claims that the patterns of one declaration are compared with at most.
 MAX_NEAR = 4096
+#: How far the clocks of two machines may be apart before an intent that is about to expire is overlooked.
+MAX_SKEW_MS = 300_000
 
 
 def keys_of(claims: Claims) -> list[tuple[str, str]]:
@@ -153,7 +155,8 @@ def prefetch(batch: Sequence[Request], workspace: Workspace) -> None:
         if declaration.claims:
             for kind, pattern in keys_of(declaration.claimed):
                 wanted.add(project.id, kind, pattern)
-        if project.intents_until > request.created_at:
+        # Expiry is decided by the clock of whoever decides, which may be behind the one that accepted.
+        if project.intents_until > request.created_at - MAX_SKEW_MS:
             wanted.add(project.id, "write", f"{declaration.type}/{declaration.name}")
             wanted.add(project.id, "content", request.studied.content_hash)
     if wanted.keys or wanted.between:

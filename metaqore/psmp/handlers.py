@@ -42,7 +42,10 @@ def _replace(request: Request, reads: ProposalReads, workspace: Workspace, repla
     if isinstance(proposal, Outcome):
         return proposal
     outcome = decide(request, request.studied, workspace, now)
-    return replacements.settle(request, outcome, proposal, replaced, now)
+    settled = replacements.settle(request, outcome, proposal, replaced, now)
+    if proposal.id in replaced:
+        workspace.close_proposal((proposal.project, proposal.type, proposal.name), proposal.id, replaced)
+    return settled
 
 
 def decide(

@@ -106,6 +106,9 @@ def block(case: Case, workspace: Workspace) -> Outcome:
 
     Where the project keeps as many as the policy allows, it is answered and recorded, but not kept.
     """
+    if case.declaration.replaces is not None:
+        # It takes the place of another, or leaves nothing behind: see ``replacements``.
+        return _blocked(case, None, Tag.CONFLICT_OPENED)
     bound = case.policy.bounds.parallel_branches
     if bound is not None and workspace.branches(case.project.id, bound) >= bound:
         return _not_kept(case, bound)

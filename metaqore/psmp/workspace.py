@@ -101,6 +101,15 @@ class Workspace:
         if identity[0] in self._branches:
             self._branches[identity[0]] += 1
 
+    def close_proposal(self, identity: Identity, proposal: str, done: Collection[str]) -> None:
+        """Lay over what was looked up that a proposal is blocked no more, nor are those of ``done``."""
+        if self.blocked_proposal(identity) == proposal:
+            rows = self.reads.blocked_proposals([identity])
+            left = [row["id"] for row in rows if row["id"] != proposal and row["id"] not in done]
+            self._proposals[identity] = left[-1] if left else None
+        if identity[0] in self._branches:
+            self._branches[identity[0]] -= 1
+
     def look_up(self, project: str, dependencies: Sequence[Dependency]) -> list[Head]:
         """Return what dependencies point at, also where the run has not met them; what is not there is left out."""
         unknown = [d for d in dependencies if self.dependency(project, d) is None]

@@ -89,3 +89,20 @@ def test_a_batch_decides_as_one_by_one(pipeline: Pipeline, mode: str) -> None:
         classes |= {name for outcome in outcomes[0] for name in outcome.classes}
     expected = {"claim_collision", "constraint_conflict", "duplicate_work", "field_ownership", "read_set_changed"}
     assert expected <= classes, "the declarations do not meet everything"
+
+
+def test_a_replacement_that_is_not_admitted_leaves_nothing_for_the_rest_of_its_run(pipeline: Pipeline) -> None:
+    p = pipeline.project("strict")
+    decide(pipeline, [declared(p, "x", 1, depends_on=[{"type": "doc", "name": "gone"}])])
+    proposal = pipeline.sql("SELECT id FROM proposals")[0][0]
+    again = {"replaces": proposal, "depends_on": [{"type": "doc", "name": "gone"}]}
+    refused, on_it, renamed, on_old = decide(
+        pipeline,
+        [declared(p, "y", 1, **again), declared(p, "z", 1, depends_on=[{"type": "doc", "name": "y"}]),
+         declared(p, "w", 1, replaces=proposal), declared(p, "v", 1, depends_on=[{"type": "doc", "name": "x"}])],
+        batched=True,
+    )  # fmt: skip
+    assert refused.error["code"] == "precondition_failed"
+    assert on_it.classes == ["missing_dependency"], "y was never kept: there is no proposal to wait for"
+    assert renamed.verdict == "approved"
+    assert on_old.classes == ["missing_dependency"], "the proposal for x was closed by the one before"

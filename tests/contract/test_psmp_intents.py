@@ -49,6 +49,29 @@ def test_the_same_content_under_another_name(
         assert [b["provenance"]["duplicate_of"] for b in bodies if "provenance" in b] == [twin], body
 
 
+@pytest.mark.parametrize("batched", BATCHED)
+def test_a_copy_of_ones_own_is_warned_of_and_in_nobodys_way(pipeline: Pipeline, batched: bool) -> None:
+    p = pipeline.project("strict")
+    verdicts = decide(pipeline, [
+        declared(p, "x", WORK), declared(p, "y", WORK), declared(p, "z", WORK), declared(p, "w", WORK, by="bob"),
+        declared(p, "v", f"{WORK} Twice.", by="bob"), declared(p, "v", WORK, base_version=1),
+        declared(p, "x", f"{WORK} Never.", base_version=1), declared(p, "u", f"{WORK} Twice."),
+    ], batched=batched)  # fmt: skip
+    assert [v.classes for v in verdicts] == [[], [], [], ["duplicate_work"], [], [], [], []]
+    warned = [v.result.get("warnings", [{}])[0].get("duplicate_of", {}).get("name") for v in verdicts]
+    assert warned == [None, "x", "x", None, None, "x", None, None]
+    assert pipeline.sql("SELECT count(*) FROM conflicts WHERE class = 'duplicate_work'") == [(1,)]
+
+
+@pytest.mark.parametrize("batched", BATCHED)
+def test_behind_copies_of_ones_own_somebody_elses_is_found(pipeline: Pipeline, batched: bool) -> None:
+    p = pipeline.project("playground")
+    names = [declared(p, f"n{i}", WORK) for i in range(4)]
+    verdicts = decide(pipeline, [*names, declared(p, "o", WORK, by="bob"), declared(p, "p", WORK)], batched=batched)
+    assert [v.classes for v in verdicts] == [[]] * 4 + [["duplicate_work"]] * 2
+    assert verdicts[-1].evidence["duplicate_of"]["name"] == "o"
+
+
 def test_a_content_that_says_nothing_is_no_duplicate(pipeline: Pipeline) -> None:
     p = pipeline.project()
     contents: list[Any] = [{}, "", None, [], {"files": {}}, "todo", {"text": "x" * 400}]
@@ -75,7 +98,7 @@ def test_among_many_copies_a_deprecated_one_does_not_count(pipeline: Pipeline, b
         decide_one(
             pipeline, asked(p, "artifact.transition", artifact=made[i].result["artifact"]["id"], to="deprecated")
         )
-    assert decide_one(pipeline, declared(p, "x", WORK)).evidence["duplicate_of"]["name"] == "n1"
+    assert decide_one(pipeline, declared(p, "x", WORK, by="bob")).evidence["duplicate_of"]["name"] == "n1"
     decide_one(pipeline, asked(p, "artifact.transition", artifact=made[1].result["artifact"]["id"], to="deprecated"))
     assert decide_one(pipeline, declared(pipeline.project(name="other"), "x", WORK)).classes == []
 

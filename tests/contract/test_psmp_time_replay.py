@@ -227,7 +227,10 @@ def test_what_was_built_on_a_blocked_artifact_falls_too(
     long = {"text": "the very same content, long enough to be nobody's accident"}
     decide(pipeline, declared(p, "base", 1), declared(p, "base", 2, 1, "bob"))
     decided = decide(
-        pipeline, declared(p, "copy", long), declared(p, "again", long), declared(p, "top", 1, depends_on=["again"])
+        pipeline,
+        declared(p, "copy", long),
+        declared(p, "again", long, None, "bob"),
+        declared(p, "top", 1, depends_on=["again"]),
     )
     lenient = document.replace("duplicate_work: {severity: low,", "duplicate_work: {mode: playground, severity: low,")
 
