@@ -204,6 +204,7 @@ def _work(story: Story) -> str:
         project=project,
     )
     kept = story.now("checkpoint.create", {"name": "d"}, "psmp:checkpoint:created", project=project)
+    story.now("checkpoint.hold", {"checkpoint": kept["id"], "by": "x", "for_s": 0}, DECIDED, project=project)
     story.now("checkpoint.delete", {"checkpoint": kept["id"]}, "psmp:checkpoint:deleted", project=project)
     declare("b", "a text of b", "psmp:artifact:admitted")
     story.queued(
