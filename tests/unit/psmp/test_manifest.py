@@ -175,3 +175,15 @@ def test_what_is_narrowed_contradicts_nobody_and_accepts_no_more_than_they_do(da
         exact = f"=={probe}" if ecosystem == "pypi" else str(probe)
         if "===" not in found:
             assert solve([exact, *others], ecosystem=ecosystem, prereleases=True).satisfiable
+
+
+def test_what_takes_longer_than_a_page_may_is_undecided() -> None:
+    budget = manifest.Budget(bounds=5)
+    few = manifest.summary("pypi", [">=1,<9", "!=3"], budget)
+    assert (few["undecided"], few["satisfiable"], few["witness"]) == (False, True, "1")
+    more = manifest.summary("npm", [">=1.0.0 <2.0.0", "1.x || 3.x"], budget)
+    assert more == {"constraint": None, "satisfiable": None, "undecided": True, "witness": None, "core": []}
+    # What was too much took nothing from the budget.
+    assert manifest.summary("pypi", ["<1", ">=2"], budget)["core"] == ["<1", ">=2"]
+    many = [f"!={n}" for n in range(manifest.MAX_SPECIFIERS + 1)]
+    assert manifest.summary("pypi", many, manifest.Budget(10**6))["undecided"]
