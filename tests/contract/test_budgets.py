@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -23,8 +23,10 @@ from tests.contract.test_security_policy import Governed
 
 
 @pytest.fixture
-def governed(database: Database) -> Governed:
-    return Governed(database)
+def governed(database: Database) -> Iterator[Governed]:
+    made = Governed(database)
+    yield made
+    made.engine.database.close()
 
 
 def budget(governed: Governed, unit: str, amount: int | None, scope: str = "organization", **more: Any) -> Any:
@@ -202,11 +204,12 @@ def test_many_workers_never_let_more_calls_leave_than_the_budget_has(database: D
     verdicts = [workers[0].finish(request)["verdict"] for request in requests]
     assert sorted(verdicts) == ["approved"] * 7 + ["blocked"] * 17
     assert standing(workers[0]) == (7, 0)
+    for worker in workers:
+        worker.engine.database.close()
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_fifty_writers_never_exceed_any_limit(database: Database, seed: int) -> None:
-    governed = Governed(database)
+def test_fifty_writers_never_exceed_any_limit(governed: Governed, database: Database, seed: int) -> None:
     store, chance = SqlStore(database), random.Random(seed)
     for unit, amount in (("tokens", 2000), ("calls", 40)):
         budget(governed, unit, amount)

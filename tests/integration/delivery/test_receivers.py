@@ -38,9 +38,11 @@ def outbox_of(database: Database, network: Network | None = None, **options: obj
     return Outbox(database, network or SocketNetwork(), **{"policy": LOCAL, "timeout_s": 0.6, **options})  # type: ignore[arg-type]
 
 
-def deliver_one(database: Database, url: str, network: Network | None = None) -> tuple[Outbox, object]:
+def deliver_one(
+    database: Database, url: str, network: Network | None = None, **options: object
+) -> tuple[Outbox, object]:
     """Send one event to ``url`` once, and return the delivery's row."""
-    outbox = outbox_of(database, network)
+    outbox = outbox_of(database, network, **options)
     outbox.endpoint(url)
     outbox.events()
     assert outbox.dispatcher.run() == 1
@@ -139,7 +141,7 @@ def test_an_answer_over_tls_ends_at_its_cap_too(sqlite: Database, receiver: Star
     there = receiver(flood, tls=authority.server("hooks.example.com"))
     network = NamedNetwork(lambda host: ["127.0.0.1"], authority.trusting())
 
-    _, row = deliver_one(sqlite, f"https://hooks.example.com:{there.port}/", network)
+    _, row = deliver_one(sqlite, f"https://hooks.example.com:{there.port}/", network, timeout_s=20)
 
     assert row["state"] == "delivered"  # type: ignore[index]
 
@@ -266,7 +268,7 @@ def test_the_certificate_must_be_for_the_name(
     there = receiver(answers(200), tls=authority.server(*names, days=days))
     network = NamedNetwork(lambda host: ["127.0.0.1"], authority.trusting() if trusted else None)
 
-    _, row = deliver_one(sqlite, f"https://hooks.example.com:{there.port}/", network)
+    _, row = deliver_one(sqlite, f"https://hooks.example.com:{there.port}/", network, timeout_s=20)
 
     assert (row["last_error"] or "").partition(":")[0] == (reason or "")  # type: ignore[index]
     assert there.names == ["hooks.example.com"]
@@ -281,7 +283,7 @@ def test_a_certificate_for_the_address_does_not_stand_in_for_the_name(
 
     _, row = deliver_one(
         sqlite, f"https://hooks.example.com:{there.port}/",
-        NamedNetwork(lambda host: ["127.0.0.1"], authority.trusting()),
+        NamedNetwork(lambda host: ["127.0.0.1"], authority.trusting()), timeout_s=20,
     )  # fmt: skip
 
     assert row["last_error"].startswith("tls: ") and there.requests == []  # type: ignore[index]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -141,10 +142,11 @@ def test_processes_share_a_limit_in_redis_and_never_exceed_it(valkey: Broker) ->
     clock = Clock()
     rates = [RateLimit(RedisLimits(valkey.url), clock) for _ in range(3)]
 
+    began = time.monotonic()
     allowed = sum(spend(rate, limit) for rate in rates)
 
     # While this runs, cells come back at ten a second.
-    assert 600 <= allowed <= 640
+    assert 600 <= allowed <= 600 + 10 * (time.monotonic() - began) + 1
     redis = RedisLimits(valkey.url)
     refused = redis.take([Wanted("principal:w", 600, 5), Wanted("principal:fresh", 600, 5)])
     assert refused[0].cells <= 5
