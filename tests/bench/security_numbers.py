@@ -1,0 +1,19 @@
+"""SecureGateway on labelled payloads: what it labels right, which attacks it finds, and how long it takes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from metaqore.security.training import evaluate
+
+#: Where the labelled payloads are: the same folder that tests/unit/security/test_data.py reads.
+DATA = Path(os.environ.get("METAQORE_TEST_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
+
+
+def numbers(data: Path = DATA) -> dict[str, float]:
+    """Return the figures ``security_*``; none where the payloads are not there, which is said."""
+    if not (data / "attacks.jsonl.gz").exists():
+        print(f"security_*: no labelled payloads in {data}: set METAQORE_TEST_DATA", flush=True)
+        return {}
+    return evaluate.labels(data) | evaluate.attacks(data) | evaluate.times(data)
