@@ -13,7 +13,6 @@ QUEUES: Final = ("psmp", "security", "llm", "hmcp", "system")
 #: Celery's key space in Redis, and the channel on which finished requests are announced to the API processes.
 KEY_PREFIX: Final = "mq:"
 DONE_CHANNEL: Final = "mq:done"
-EVENTS_CHANNEL: Final = "mq:events"
 #: What is rung where something was stopped or may go on: no queue, every process that can be heard looks again.
 STOPS: Final = "stops"
 STOPS_CHANNEL: Final = "mq:stops"

@@ -18,11 +18,13 @@ from typing import Any
 import redis
 import structlog
 
-from metaqore.adapters.redis_results import client
+from metaqore.adapters.redis_results import lone_client
 from metaqore.errors import MetaQoreError
-from metaqore.queues import DONE_CHANNEL, EVENTS_CHANNEL, STOPS_CHANNEL
+from metaqore.queues import DONE_CHANNEL, STOPS_CHANNEL
 
 log = structlog.get_logger(__name__)
+
+_DONE = DONE_CHANNEL.encode()
 
 #: Seconds of silence after which Redis is asked for a sign of life, and after which it counts as gone.
 _ASK_AFTER_S, _GONE_AFTER_S = 1.0, 3.0
@@ -165,51 +167,53 @@ class Announcements:
     def _listen(self) -> None:
         pause = 0.05
         while True:
-            connection: Any = client(self._url, timeout_s=1.0, max_connections=1)
+            connection: Any = None
             try:
-                self._hear(connection.pubsub())
+                # RESP2, in which a message is a plain list: a client's own handling of them costs more than ours.
+                connection = lone_client(self._url, timeout_s=_ASK_AFTER_S, protocol=2).connection
+                self._hear(connection)
             except (redis.RedisError, OSError) as error:
                 if self._heard_at > 0:
                     log.warning("announcements_lost", reason=type(error).__name__)
                 pause = 0.05 if self._heard_at > 0 else min(1.0, pause * 2)
                 self._heard_at = 0.0
                 self._poll_now.set()
-            with contextlib.suppress(redis.RedisError, OSError):
-                connection.close()
+            if connection is not None:
+                connection.disconnect()
             time.sleep(pause)
 
-    def _hear(self, pubsub: Any) -> None:
-        pubsub.subscribe(DONE_CHANNEL, EVENTS_CHANNEL, STOPS_CHANNEL)
-        asked = heard = time.monotonic()
+    def _hear(self, connection: Any) -> None:
+        # Never with a health check: its answer would be taken for a message, or a message for its answer.
+        connection.send_command("SUBSCRIBE", DONE_CHANNEL, STOPS_CHANNEL, check_health=False)
+        heard = time.monotonic()
         while True:
-            message = pubsub.get_message(timeout=_ASK_AFTER_S)
-            now = time.monotonic()
-            if message is not None:
-                self._heard_at = heard = now
-                self._take(message)
-            elif now - heard > _GONE_AFTER_S:
-                raise redis.TimeoutError("Redis gives no sign of life")
-            elif now - asked >= _ASK_AFTER_S:
-                asked = now
-                pubsub.ping()
+            try:
+                message = connection.read_response(disconnect_on_error=False)
+            except redis.TimeoutError:
+                if time.monotonic() - heard > _GONE_AFTER_S:
+                    raise
+                connection.send_command("PING", check_health=False)
+                continue
+            self._heard_at = heard = time.monotonic()
+            self._take(message)
 
-    def _take(self, message: Mapping[str, object]) -> None:
-        data = message["data"]
-        if message["type"] == "subscribe":
+    def _take(self, message: Sequence[Any]) -> None:
+        """Take ``[b"subscribe", channel, number]``, ``[b"message", channel, data]`` or ``[b"pong", b""]``."""
+        if message[0] == b"subscribe":
             # Whatever was said before this moment was not heard.
             self._poll_now.set()
             self._notify(None)
             self.on_stops()
-        elif message["type"] == "message" and isinstance(data, bytes):
-            channel = message["channel"]
-            if channel == DONE_CHANNEL.encode():
-                self.tell(dict(_split(line) for line in data.split(b"\n")))
-            elif channel == STOPS_CHANNEL.encode():
-                self.on_stops()
-                # Whoever follows events may be one of those who were stopped.
-                self._notify(None)
-            else:
-                self._notify(data.decode().split(" "))
+        elif message[0] == b"message" and message[1] == _DONE:
+            organizations, _, finished = message[2].partition(b"\n")
+            if finished:
+                self.tell(dict(_split(line) for line in finished.split(b"\n")))
+            if organizations:
+                self._notify(organizations.decode().split(" "))
+        elif message[0] == b"message":
+            self.on_stops()
+            # Whoever follows events may be one of those who were stopped.
+            self._notify(None)
 
     def tell(self, finished: Mapping[str, bytes]) -> None:
         """Hand finished documents to those who wait for them, and remember them for a moment.

@@ -17,19 +17,18 @@ import redis
 import structlog
 
 from metaqore.messages import State
-from metaqore.queues import DONE_CHANNEL, EVENTS_CHANNEL, result_key
+from metaqore.queues import DONE_CHANNEL, result_key
 from metaqore.requests.model import Finished
 
 log = structlog.get_logger(__name__)
 
 _STATUS = {State.SUCCEEDED: b"SUCCESS", State.CANCELLED: b"REVOKED"}
 _SCRIPT = """
-for i = 1, #KEYS - 2 do
+for i = 1, #KEYS - 1 do
   redis.call('SETEX', KEYS[i], ARGV[1], ARGV[i + 1])
   redis.call('PUBLISH', KEYS[i], ARGV[i + 1])
 end
-if ARGV[#ARGV - 1] ~= '' then redis.call('PUBLISH', KEYS[#KEYS - 1], ARGV[#ARGV - 1]) end
-if ARGV[#ARGV] ~= '' then redis.call('PUBLISH', KEYS[#KEYS], ARGV[#ARGV]) end
+redis.call('PUBLISH', KEYS[#KEYS], ARGV[#ARGV])
 return 1
 """
 _SHA = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
@@ -46,23 +45,27 @@ def client(url: str, *, timeout_s: float = 1.0, max_connections: int = 16) -> re
     return redis.Redis(connection_pool=pool)
 
 
-def lone_client(url: str, *, timeout_s: float = 1.0) -> redis.Redis:
+def lone_client(url: str, *, timeout_s: float = 1.0, protocol: int = 3) -> redis.Redis:
     """Return a client with one connection of its own, made now: half the cost of a call through a pool.
+
+    Args:
+        protocol: of Redis, 2 or 3.
 
     Raises:
         redis.RedisError: Redis cannot be reached.
     """
     return redis.Redis.from_url(
         url, single_connection_client=True, socket_timeout=timeout_s, socket_connect_timeout=timeout_s,
-        socket_keepalive=True, health_check_interval=10, retry=None,
+        socket_keepalive=True, health_check_interval=10, retry=None, protocol=protocol,
     )  # fmt: skip
 
 
 class RedisResults:
     """See ``metaqore.requests.ports.Results``.
 
-    The done channel carries ``id SP document`` for each request, separated by newlines (a document has none). Of what
-    may be in no cache it carries the id alone, and the result backend knows only that it is finished.
+    A message on the done channel has one line with the organizations that have new events, separated by spaces, and one
+    line ``id SP document`` for each finished request (a document has no newline). Of what may be in no cache it carries
+    the id alone, and the result backend knows only that it is finished.
 
     Redis' answer to one call is read when the next is made: whoever publishes need not wait until a batch is stored.
     """
@@ -79,9 +82,10 @@ class RedisResults:
         """Store and announce; a dead Redis is noted and otherwise ignored."""
         if time.monotonic() < self._quiet_until:
             return
-        keys = [result_key(f.id) for f in finished] + [DONE_CHANNEL, EVENTS_CHANNEL]
-        done = b"\n".join(f.id.encode() + b" " + (b"" if f.no_cache else f.document) for f in finished)
-        values: list[bytes | int] = [self._expires_s, *map(_meta, finished), done, " ".join(organizations).encode()]
+        keys = [result_key(f.id) for f in finished] + [DONE_CHANNEL]
+        lines = [f.id.encode() + b" " + (b"" if f.no_cache else f.document) for f in finished]
+        done = b"\n".join([" ".join(organizations).encode(), *lines])
+        values: list[bytes | int] = [self._expires_s, *map(_meta, finished), done]
         try:
             with self._guard:
                 self._send(len(keys), *keys, *values)

@@ -106,7 +106,7 @@ def test_nobody_is_kept_in_mind_after_waiting() -> None:
 def test_followers_hear_of_their_own_organization_only() -> None:
     hub = Announcements(DEAD, Database())
     with hub.following("mine") as mine, hub.following("other") as other:
-        hub._take({"type": "message", "channel": b"mq:events", "data": b"mine another"})
+        hub._take([b"message", b"mq:done", b"mine another"])
         assert mine.wait(5)
         assert not mine.wait(0)
         assert not other.wait(0)
@@ -115,7 +115,7 @@ def test_followers_hear_of_their_own_organization_only() -> None:
 def test_a_message_of_many_documents_reaches_each() -> None:
     hub = Announcements(DEAD, Database())
     with hub.waiting(["a", "b"]) as waiting:
-        hub._take({"type": "message", "channel": b"mq:done", "data": b'a {"x": "y z"}\nb {}'})
+        hub._take([b"message", b"mq:done", b'\na {"x": "y z"}\nb {}'])
         assert waiting.wait(5)
     assert waiting.documents == {"a": b'{"x": "y z"}', "b": b"{}"}
 
@@ -125,7 +125,7 @@ def test_what_may_be_in_no_cache_is_read_from_the_database_and_not_remembered() 
     hub = Announcements(DEAD, database)
     database.finished = {"a": b"secret"}
     with hub.waiting(["a"]) as waiting:
-        hub._take({"type": "message", "channel": b"mq:done", "data": b"a "})
+        hub._take([b"message", b"mq:done", b"mine\na "])
         assert waiting.wait(30)
     assert waiting.documents == {"a": b"secret"}
     with hub.waiting(["a"]) as late:
