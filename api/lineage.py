@@ -14,6 +14,8 @@ from metaqore.audit.picture import draw
 from metaqore.audit.provenance import to_prov_json
 from metaqore.clock import now_ms, to_rfc3339
 
+#: More nodes than this nobody can read in one picture, and placing them would keep others waiting.
+MOST_DRAWN = 120
 SVG = "image/svg+xml; charset=utf-8"
 
 
@@ -26,10 +28,16 @@ def of(artifact: str, query: Mapping[str, Any]) -> Response:
     """
     who = caller()
     version = named_version(artifact, query["version"], query["as_of"])["version"]
+    drawn = query["format"] == "svg"
     graph = door().views.provenance.of(
-        who.organization, artifact, version, depth=query["depth"], limit=query["nodes"], project=who.project
+        who.organization,
+        artifact,
+        version,
+        depth=query["depth"],
+        limit=min(query["nodes"], MOST_DRAWN) if drawn else query["nodes"],
+        project=who.project,
     )
-    if query["format"] == "svg":
+    if drawn:
         return answers.Whole(draw(graph, f"Provenance of {artifact}, version {version}").encode(), content_type=SVG)
     about = {"artifact": artifact, "version": version, "depth": query["depth"], "asOf": query["as_of"],
              "collectedAt": to_rfc3339(now_ms())}  # fmt: skip

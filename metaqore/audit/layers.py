@@ -15,6 +15,8 @@ import msgspec
 #: Sweeps over all layers; what crosses least of all is kept.
 _SWEEPS = 12
 _STRAIGHTENINGS = 24
+#: With more steps than this an eighth of both has to do: somebody waits for the picture.
+_MANY_STEPS = 3000
 #: How high a node is, and what only passes a layer.
 _NODE, _PASSING = 1.0, 0.24
 
@@ -140,7 +142,7 @@ def _order(layers: list[list[str]], segments: Sequence[Pair]) -> None:
     """Sort each layer by where its neighbours stand, to and fro; keep what crosses least."""
     left, right = _neighbours(segments)
     best, fewest = [list(layer) for layer in layers], crossings(layers, segments)
-    for sweep in range(_SWEEPS):
+    for sweep in range(_SWEEPS if len(segments) <= _MANY_STEPS else _SWEEPS // 8 + 1):
         if not fewest:
             break
         onward = sweep % 2 == 0
@@ -196,7 +198,7 @@ def _straighten(layers: Sequence[Sequence[str]], segments: Sequence[Pair]) -> di
     left, right = _neighbours(segments)
     ranks = [_ranks(layer) for layer in layers]
     offset = {node: at for layer, rank in zip(layers, ranks, strict=True) for node, at in zip(layer, rank, strict=True)}
-    for turn in range(_STRAIGHTENINGS):
+    for turn in range(_STRAIGHTENINGS if len(segments) <= _MANY_STEPS else _STRAIGHTENINGS // 8):
         near = (left, right)[turn % 2]
         both = list(zip(layers, ranks, strict=True))
         for layer, rank in both if turn % 2 == 0 else both[::-1]:
