@@ -35,7 +35,7 @@ MAX_BOUNDS = 1024
 _BOUNDS = re.compile(r"[^\s,|]+")
 _MAX_ALTERNATIVES = 16
 #: Others with which each bound of a narrowed specifier is tried; beside more it becomes a single version.
-_MAX_NARROWED = 64
+_MAX_NARROWED = 16
 _PYPI = re.compile(r"([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9])\s*(\[[A-Za-z0-9._,\s-]*\])?")
 _NPM = re.compile(r"(@[A-Za-z0-9~._-]+/)?[A-Za-z0-9~._-]+")
 
