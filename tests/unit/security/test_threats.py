@@ -6,6 +6,7 @@ import codecs
 import pytest
 
 from metaqore.security import assess
+from metaqore.security.gate import context_of
 from metaqore.security.model import Context, Position, Threat
 
 ATTACKS = [
@@ -181,3 +182,9 @@ def test_orders_to_agents_are_seen_where_nobody_asked_for_orders(text):
 )
 def test_ordinary_words_about_agents_and_orders_are_none(text):
     assert not threats(text, Position.TOOL_OUTPUT)
+
+
+def test_a_call_that_was_made_from_artifacts_is_judged_as_what_others_wrote():
+    assert context_of({"inputs": ["art_1"]}).position is Position.ARTIFACT
+    assert context_of({"inputs": []}).position is context_of({}).position is Position.USER
+    assert context_of({"inputs": ["art_1"], "position": "memory"}).position is Position.MEMORY
