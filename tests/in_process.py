@@ -58,7 +58,7 @@ class InProcess:
         if prefer:
             # Asked for a second time under its key, after it was decided, it is answered with the verdict.
             sent["Idempotency-Key"] = new_secret(16)
-        more = {} if body is None else {"data": json.dumps(body), "content_type": "application/json"}
+        more: dict[str, Any] = {} if body is None else {"data": json.dumps(body), "content_type": "application/json"}
         where = path[1:] if path.startswith("//") else "/api/v1" + path
         answer = self.app.test_client().open(where, method=method, headers=sent, **more)
         if prefer and answer.status_code == 202:
