@@ -90,6 +90,19 @@ def test_what_is_appended_is_covered_by_a_checkpoint_that_verifies_offline(log: 
     assert [row[0] for row in log.sql("SELECT size FROM audit_checkpoints ORDER BY size")] == [0, 1, 301, 308, 564]
 
 
+def test_the_columns_of_a_sound_log_agree_with_its_bytes_at_once(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each block would be looked at entry by entry, which says the same and takes ten times as long."""
+    monkeypatch.setattr("metaqore.audit.verify.examine", lambda *_: pytest.fail("entries are looked at one by one"))
+    with log.store.write() as tx:
+        recorder = Recorder(Catalogue([]), log.now)
+        for name in ("ann", 'a "quoted" one', "back\\slash", "line\nfeed", "ü€😀"):
+            recorder.note("acme", name, AuditNote(tag=Tag.KEY_CREATED, subject="key_1"))
+            recorder.note("acme", name, AuditNote(tag=Tag.KEY_CREATED), project="prj_1", request="req_1")
+        recorder.flush(tx)
+    log.sealer().run()
+    log.check(10)
+
+
 def test_each_organization_has_a_chain_of_its_own(log: Log) -> None:
     log.append(3)
     log.append(5, "globex")
