@@ -72,8 +72,8 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """True where something was sent and every family keeps its bounds."""
-        return bool(self.results) and all(row.ok for row in self.rows)
+        """True where some attack was sent to its end and every family keeps its bounds."""
+        return any(row.stopped is not None for row in self.rows) and all(row.ok for row in self.rows)
 
     @property
     def misses(self) -> list[Result]:

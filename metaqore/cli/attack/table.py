@@ -34,7 +34,7 @@ def show(report: Report, console: Console) -> None:
     late = [row.name for row in report.rows if not row.ok]
     calls = sum(result.calls for result in report.results)
     said = f"bounds not kept: {', '.join(late)}" if late else "every bound is kept"
-    said = said if report.results else "nothing was sent"
+    said = said if any(row.stopped is not None for row in report.rows) else "no attack was sent to its end"
     console.print(
         Text(f"\n{said}; {len(report.results)} cases, {calls} calls in {report.seconds:.1f} s, seed {report.seed}",
              style="green" if report.ok else "bold red")

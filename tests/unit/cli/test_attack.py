@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from metaqore.attack.model import Case, Family, Scenario, Step, Suite, Wanted
 from metaqore.cli.attack.drive import Drive, Result, filled
-from metaqore.cli.attack.people import Answer, NoAnswer, People
+from metaqore.cli.attack.people import Answer, NoAnswer, NoSuchPerson, People
 from metaqore.cli.attack.report import report_of
 from metaqore.cli.main import main
 
@@ -174,6 +174,18 @@ def test_broken_cases_fail_a_run_skipped_ones_do_not_and_nothing_is_no_success()
     assert not report_of(suite(0, 1), results("vetoed", "broken"), 1, 1.0).rows[0].ok
     assert report_of(suite(1, 1), results("vetoed", "skipped"), 1, 1.0).rows[0].ok
     assert not report_of(suite(0, 1), [], 1, 1.0).ok
+    assert not report_of(suite(0, 1), results("skipped", "skipped"), 1, 1.0).ok
+
+
+def test_a_key_that_can_make_no_keys_is_that_of_an_agent_and_nobody_else_is_there() -> None:
+    class Narrow(Played):
+        def call(self, method: str, path: str, key: str, body: Any = None, headers: Any = None) -> Answer:
+            return Answer(403, {"code": "forbidden"}) if path == "/keys" else Answer(200, {})
+
+    people = Narrow(by_path())
+    assert people.key("agent") == people.key("admin")
+    with pytest.raises(NoSuchPerson, match="keys:manage"):
+        people.key("other")
 
 
 def test_the_scenarios_can_be_listed_by_family() -> None:
