@@ -24,6 +24,8 @@ from typing import Any, NamedTuple
 import structlog
 
 from api import access, bounds, keyring, stops
+from api.door import EXTENSION
+from metaqore.errors import MetaQoreError
 from metaqore.security import keys
 from metaqore.security import stops as stop_rules
 from metaqore.security.gate import SecureGate
@@ -189,7 +191,28 @@ class Matrix:
         isolation.test_a_stranger_sees_nothing_and_changes_nothing(mq, self._operations, self._things, self._stranger)
         isolation.test_a_token_for_another_project_sees_nothing_and_changes_nothing(mq, self._operations, self._things)
         self._at_home(mq)
+        self._looked_up_by_a_stranger(mq)
         self._stopped_in_the_queue(mq)
+
+    def _looked_up_by_a_stranger(self, mq: Any) -> None:
+        """Every look-up that takes an organization keeps to it, whatever stands before it."""
+        views = mq.app.extensions[EXTENSION].views
+        known = {**self._things, "request": self._things["request_id"], "key": self._things["key_id"], "limit": 50}
+        known |= {"table": "artifacts", "thing": self._things["artifact"]}
+        own = {str(value) for value in self._things.values() if len(str(value)) > 20}
+        for group in (views.psmp, views.security, views.requests, views.delivery):
+            for name, look_up in inspect.getmembers(group, inspect.ismethod):
+                parameters = inspect.signature(look_up).parameters
+                if "organization" not in parameters or name.startswith("_"):
+                    continue
+                asked = {each: known.get(each) for each in parameters} | {"organization": "elsewhere"}
+                try:
+                    answer = repr(look_up(**asked))
+                except (TypeError, AttributeError, ValueError, MetaQoreError):
+                    continue
+                said = {str(value) for value in asked.values()}
+                assert not [value for value in own - said if value in answer], name
+                assert "classified-4711" not in answer, name
 
     def _at_home(self, mq: Any) -> None:
         """A token does in its own project what it was given, and nothing without a project."""
