@@ -217,7 +217,7 @@ class Matrix:
     def _at_home(self, mq: Any) -> None:
         """A token does in its own project what it was given, and nothing without a project."""
         project, task = self._things["project"], self._things["task"]
-        scopes = ["artifacts:read", "artifacts:write", "tasks:write", "projects:read"]
+        scopes = ["artifacts:read", "artifacts:write", "tasks:write", "projects:read", "security:assess"]
         token = mq.post("/tokens", {"agent": "a", "project": project, "task": task, "scopes": scopes}).json["token"]
         other = mq.post("/tasks", {"project": project, "title": "other"}).json["id"]
         body = {"type": "doc", "name": "home", "content": "at home"}
@@ -225,6 +225,7 @@ class Matrix:
         assert mq.get(f"/artifacts?project={project}", key=token).status == 200
         assert mq.get("/artifacts", key=token).status == 403
         assert mq.post("/artifacts", {"project": project, **body}, key=token).status == 202
+        assert mq.post("/security/assess", {"content": "at no home"}, key=token).status == 403
         assert mq.get(f"/tasks/{other}", key=token).status == 200
         assert mq.call("PATCH", f"/tasks/{other}", {"title": "u"}, key=token, headers={"If-Match": "*"}).status == 403
         assert mq.call("PATCH", f"/tasks/{task}", {"title": "u"}, key=token, headers={"If-Match": "*"}).status == 200
