@@ -151,7 +151,7 @@ class Fuzz:
 
     def _try_out(self, operation: Any, strategy: Any, things: Mapping[str, Any]) -> None:
         @seed(self._start)
-        @settings(_HOW, max_examples=max(1, self._each // 2 // (1 + _VARIANTS)))
+        @settings(_HOW, max_examples=-(-self._each // (2 + 2 * _VARIANTS)))
         @given(case=strategy)
         def answers_hold(case: Case[Any]) -> None:
             # One in eight is about something that does not exist, or anything that the document allows as an id.
