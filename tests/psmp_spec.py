@@ -22,7 +22,7 @@ MOVES = {
 }
 #: In these an artifact keeps its claims and counts as the work that it is.
 HOLDING = ("proposed", "active", "quarantined")
-RESOLVED = {"version_mismatch", "parallel_creation", "duplicate_work", "label_lowered", "constraint_conflict"}
+RESOLVED = {"version_mismatch", "parallel_creation", "duplicate_work", "label_lowered"}
 RECORDED = {"superseded_dependency", "deprecated_dependency"}
 #: Every path that the patterns used here can tell apart.
 PATHS = ("a.py", "src/a.py", "src/b.py", "src/a.txt", "src/d/a.py", "docs/a.py", "docs/a.md", "docs/d/b.md")
@@ -140,7 +140,6 @@ class Found(NamedTuple):
     #: content, deps, claims and needs of the merge with the head; None where there is none.
     merged: tuple[Any, tuple[tuple[str, int | None], ...], tuple[str, ...], str | None] | None
     #: What others accept of the package, with what it can keep; None where they agree on nothing.
-    narrowed: str | None
 
 
 class Spec:
@@ -187,10 +186,6 @@ class Spec:
         if found.classes and mode == "adaptive":
             if not {*found.classes} <= RESOLVED | RECORDED:
                 return False
-            if "constraint_conflict" in found.classes:
-                if found.narrowed is None:
-                    return False
-                needs = found.narrowed
             if {"version_mismatch", "parallel_creation"} & {*found.classes}:
                 if found.merged is None and (art is None or art.head.content != content):
                     return False
@@ -220,13 +215,11 @@ class Spec:
             classes += ["content_conflict"] if merged is None else []
         sound, wrong = self._dependencies(op)
         classes += wrong
-        narrowed = None
         if op.needs is not None:
             others = [a.head.needs for n, a in self.arts.items() if n != op.name and a.state in HOLDING]
             required = [needs for needs in others if needs is not None]
             if any(not allowed(op.needs) & allowed(needs) for needs in required):
                 classes.append("constraint_conflict")
-                narrowed = narrow(op.needs, required)
         classes += ["claim_collision" for claim in op.claims if self._claimed(claim, op.name)]
         for name, version in op.reads:
             read = self.arts.get(name)
@@ -238,7 +231,7 @@ class Spec:
             classes.append("duplicate_work")
         label, lowered = self._label(op, art)
         classes += ["label_lowered"] if lowered else []
-        return Found(tuple(sorted(classes)), sound, label, merged, narrowed)
+        return Found(tuple(sorted(classes)), sound, label, merged)
 
     def _dependencies(self, op: Declare) -> tuple[frozenset[str], list[str]]:
         sound: set[str] = set()
@@ -438,16 +431,6 @@ def allowed(needs: str) -> set[float]:
             v for v in versions if (v == number if "==" in part else v >= number if ">" in part else v < number)
         }
     return versions
-
-
-def narrow(needs: str, others: list[str]) -> str | None:
-    """Return what all others accept, with what of ``needs`` goes together with them."""
-    kept = {part for other in others for part in other.split(",")}
-    if not allowed(",".join(kept)):
-        return None
-    for part in sorted(needs.split(",")):
-        kept |= {part} if allowed(",".join({*kept, part})) else set()
-    return ",".join(sorted(kept))
 
 
 _ABSENT = object()

@@ -74,7 +74,7 @@ BLOCKED_DEPENDENCY = _rule("blocked_dependency", Severity.HIGH, Strategy.RETRY)
 #: No version lies within the range.
 UNSATISFIED_RANGE = _rule("unsatisfied_range", Severity.HIGH, Strategy.RETRY)
 #: No version satisfies what it requires and what others require.
-CONSTRAINT_CONFLICT = _rule("constraint_conflict", Severity.HIGH, Strategy.RETRY, "resolve")
+CONSTRAINT_CONFLICT = _rule("constraint_conflict", Severity.HIGH, Strategy.RETRY)
 
 CLAIM_COLLISION = _rule("claim_collision", Severity.HIGH, Strategy.RETRY)
 #: What it read has changed since (write skew).
@@ -101,3 +101,5 @@ RULES: Mapping[str, Rule] = {
         LABEL_LOWERED, BOUND_EXCEEDED,
     )
 }  # fmt: skip
+#: Classes that the engine can resolve; all but the last do so where the policy says nothing.
+RESOLVABLE = frozenset({*(name for name, rule in RULES.items() if rule.adaptive == "resolve"), "constraint_conflict"})

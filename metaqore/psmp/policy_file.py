@@ -11,7 +11,7 @@ import msgspec
 import yaml
 
 from metaqore.errors import SettingsError
-from metaqore.psmp.catalogue import MODES, RULES, Adaptive, Rule, Severity, Strategy
+from metaqore.psmp.catalogue import MODES, RESOLVABLE, RULES, Adaptive, Rule, Severity, Strategy
 from metaqore.psmp.policy import (
     GATES,
     ROLES,
@@ -179,7 +179,7 @@ def _rules(place: Place) -> dict[str, Rule]:
             changes["strategy"] = Strategy(given["strategy"].choice(Strategy, "strategy"))
         if "adaptive" in given:
             changes["adaptive"] = given["adaptive"].choice(get_args(Adaptive), "behaviour of adaptive")
-            if changes["adaptive"] == "resolve" and RULES[name].adaptive != "resolve":
+            if changes["adaptive"] == "resolve" and name not in RESOLVABLE:
                 raise given["adaptive"].refuse("the engine knows no safe way out of this class: use record or block")
         if "mode" in given:
             changes["mode"] = given["mode"].choice(MODES, "mode")

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from metaqore.store.engine import Database
 from tests.contract.deciding import Decided, decide, decide_one, declared
 from tests.contract.pipeline import Pipeline
+from tests.contract.test_psmp_lifecycle import with_policy
 from tests.unit.psmp.test_constraints import DATA
 
 BATCHED = [False, True]
@@ -19,9 +23,19 @@ def needs(*specifiers: str, name: str = "requests", **more: Any) -> list[dict[st
     return [{"name": name, "specifier": specifier, **more} for specifier in specifiers]
 
 
+@pytest.fixture
+def narrowing(database: Database, tmp_path: Path) -> Iterator[Pipeline]:
+    """A policy by which adaptive narrows what contradicts."""
+    rule = "constraint_conflict: {severity: high, strategy: retry, adaptive: "
+    made = with_policy(database, tmp_path, (f"{rule}block}}", f"{rule}resolve}}"))
+    yield made
+    made.check_sequences()
+    made.check_recorded()
+
+
 @pytest.mark.parametrize("batched", BATCHED)
 @pytest.mark.parametrize(
-    ("mode", "verdict"), [("strict", "blocked"), ("adaptive", "approved"), ("playground", "approved")]
+    ("mode", "verdict"), [("strict", "blocked"), ("adaptive", "blocked"), ("playground", "approved")]
 )
 def test_two_agents_contradict_each_other(pipeline: Pipeline, mode: str, verdict: str, batched: bool) -> None:
     p = pipeline.project(mode)
@@ -45,7 +59,8 @@ def test_two_agents_contradict_each_other(pipeline: Pipeline, mode: str, verdict
 
 
 @pytest.mark.parametrize("batched", BATCHED)
-def test_adaptive_narrows_a_requirement_to_what_the_others_accept(pipeline: Pipeline, batched: bool) -> None:
+def test_adaptive_may_narrow_a_requirement_to_what_the_others_accept(narrowing: Pipeline, batched: bool) -> None:
+    pipeline = narrowing
     p = pipeline.project("adaptive")
     _, _, second, after = decide(pipeline, [
         declared(p, "a", requires=needs(">=2.0")), declared(p, "n", requires=needs("^2.0.0", ecosystem="npm")),
@@ -80,8 +95,9 @@ def test_adaptive_narrows_a_requirement_to_what_the_others_accept(pipeline: Pipe
     [([">=2", "<2"], ["==2.1"]), ([">=2"], ["<1", ">=3,<1"]), ([">=2"], ["==1.0", "==1.1,==2.5,==2.6"])],
 )
 def test_adaptive_blocks_where_the_others_or_the_author_contradict_themselves(
-    pipeline: Pipeline, there: list[str], asked: list[str]
+    narrowing: Pipeline, there: list[str], asked: list[str]
 ) -> None:
+    pipeline = narrowing
     p = pipeline.project("playground")
     decide(pipeline, [declared(p, f"n{at}", requires=needs(each)) for at, each in enumerate(there)])
     pipeline.executor.run_now(pipeline.submission("project.save", None, id=p, mode="adaptive"))
@@ -89,7 +105,8 @@ def test_adaptive_blocks_where_the_others_or_the_author_contradict_themselves(
     assert refused.seen == ("blocked", ["constraint_conflict"])
 
 
-def test_what_is_rebased_and_narrowed_at_once_loses_neither(pipeline: Pipeline) -> None:
+def test_what_is_rebased_and_narrowed_at_once_loses_neither(narrowing: Pipeline) -> None:
+    pipeline = narrowing
     p = pipeline.project("adaptive")
     *_, both = decide(pipeline, [
         declared(p, "other", requires=needs(">=2")), declared(p, "x", {"a": 1, "b": 1}),

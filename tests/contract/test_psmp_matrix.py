@@ -159,7 +159,7 @@ ROWS: Mapping[str, tuple[Callable[[Scene], str], str, set[str]]] = {
     "deprecated_dependency": (after_move("deprecated"), "approved", set()),
     "blocked_dependency": (after_move("quarantined"), "blocked", set()),
     "unsatisfied_range": (out_of_range, "blocked", set()),
-    "constraint_conflict": (constraint, "approved", set()),
+    "constraint_conflict": (constraint, "blocked", set()),
     "claim_collision": (claim, "blocked", set()),
     "read_set_changed": (read_set, "blocked", set()),
     "duplicate_work": (duplicate, "approved", set()),

@@ -33,7 +33,7 @@ def test_in_every_order_the_engine_does_what_is_promised(scenario: Scenario) -> 
     assert explored.decisions >= 100
 
 
-def test_in_every_order_requirements_are_narrowed_as_promised() -> None:
+def test_in_every_order_no_requirement_contradicts_another() -> None:
     assert Explorer(PACKAGE).run().orders == 30
 
 
