@@ -200,7 +200,7 @@ class Database:
                 overwritten (``secure_delete``); PostgreSQL is left to its own vacuum.
 
         Raises:
-            Unavailable: the database cannot be used.
+            Unavailable: the database cannot be used, or SQLite's readers did not come to an end in ``wait_s``.
         """
         with self._checked(), self._pooled(self._reader) as driver:
             if not self.is_sqlite:
@@ -213,8 +213,12 @@ class Database:
                     driver.execute("VACUUM")
                 while True:
                     busy = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-                    if not busy or time.monotonic() > until:
-                        return not busy
+                    if not busy:
+                        return True
+                    if time.monotonic() > until:
+                        raise Unavailable(
+                            f"readers held on to the database for {wait_s:g} s, so that its log could not be emptied"
+                        )
                     time.sleep(0.05)
 
     def size(self) -> int:

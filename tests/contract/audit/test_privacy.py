@@ -12,7 +12,7 @@ import pytest
 from metaqore.audit.entry import commit_to
 from metaqore.cli.privacy_desk import Privacy
 from metaqore.embedded.broker import Broker
-from metaqore.errors import Conflict, InvalidInput, NotFound
+from metaqore.errors import Conflict, InvalidInput, NotFound, Unavailable
 from metaqore.messages import Submission
 from metaqore.settings import Settings, load
 from metaqore.store.engine import Database
@@ -226,6 +226,20 @@ def test_an_erasure_without_a_broker_is_repeated_when_one_runs(sqlite_dsn: str, 
     assert tags[0][0] == 4
     kept.check_recorded()
     kept.desk.close()
+    database.close()
+
+
+def test_files_that_a_reader_holds_on_to_are_not_called_clean(sqlite_dsn: str) -> None:
+    database, reader = Database(sqlite_dsn), Database(sqlite_dsn)
+    pipeline = Pipeline(database)
+    pipeline.project()
+    with reader.snapshot() as connection:
+        connection.exec_driver_sql("SELECT count(*) FROM requests").fetchall()
+        pipeline.project(name="another")
+        with pytest.raises(Unavailable, match="readers held on"):
+            database.compact(rewrite=False, wait_s=0.2)
+    assert database.compact(rewrite=False, wait_s=20)
+    reader.close()
     database.close()
 
 
