@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from metaqore.audit.tags import Tag
+from metaqore.llm.answers import Call
 from metaqore.llm.budgets import UNITS, Book, Budget, Exceeded, Price, Settle
 from metaqore.llm.effects import NewCall, SettleCall
-from metaqore.llm.handlers import Call
 from metaqore.messages import AuditNote, Outcome, Prepared, Request, Verdict
 
 #: (provider, model) → price; a model that is not in it is unknown.

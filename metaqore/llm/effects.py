@@ -39,3 +39,11 @@ class SettleCall(Write, frozen=True):
     completion_tokens: int
     cached_tokens: int
     at: int
+
+
+class RaiseCall(Write, frozen=True):
+    """Effect: what was found in a call's answer gives the call another label, and says whether to learn from it."""
+
+    id: str
+    label: str
+    trainable: bool

@@ -15,18 +15,18 @@ import msgspec
 from metaqore.audit.tags import Tag
 from metaqore.errors import InvalidInput
 from metaqore.ids import new_id
+from metaqore.llm.answers import NEVER_CACHED, Call, Exit, Names, answered, settled, withheld
 from metaqore.llm.assemble import Assembled, assemble, tokens_with_answer
 from metaqore.llm.batch import Batch, Limits, Waiting, plan
-from metaqore.llm.effects import NewCall, SettleCall
-from metaqore.llm.model import Completion, GenerateCommand, Message, ProviderError
+from metaqore.llm.effects import NewCall
+from metaqore.llm.model import Completion, GenerateCommand, Message
 from metaqore.llm.ports import Provider
 from metaqore.llm.rules import Offer, route, routed
-from metaqore.messages import AuditNote, EventNote, Outcome, Prepared, Request, Verdict, Write, failed
+from metaqore.messages import AuditNote, Outcome, Prepared, Request, Verdict, failed
 
 #: An artifact's id as it may stand in a prompt, and how many of them are looked up.
 _ARTIFACT = re.compile(r"\bart_[0-9A-Za-z-]{20,40}\b")
 MAX_NAMED = 200
-_NEVER_CACHED = frozenset({"SENSITIVE", "CRITICAL"})
 #: How long a prefix counts as warm after it was sent, in seconds; providers keep theirs for 5 minutes or more.
 WARM_S = 300.0
 
@@ -41,13 +41,6 @@ class Duties(Protocol):
     @property
     def max_tokens(self) -> int | None:
         """The longest answer; None for any."""
-
-
-class Names(Protocol):
-    """What the names stand for that were put in place of findings."""
-
-    def restore(self, payload: Any) -> Any:
-        """Put the values back."""
 
 
 class Judgement(Protocol):
@@ -85,6 +78,9 @@ class Gate(Protocol):
     def held(self, request: Request, provider: str, stopped: Sequence[Any], now: int) -> Outcome | None:
         """Return the veto of an approved call of which somebody, or the provider, was stopped since; else None."""
 
+    def exit(self, request: Request, label: str, provider: str, reads: Any, now: int) -> Exit:
+        """Return who judges the answer to an approved call of ``label``."""
+
     def conceal(self, texts: Sequence[str], at_least: str) -> tuple[list[str], Names]:
         """Return texts with names in place of what was found in them, and what the names stand for.
 
@@ -109,19 +105,6 @@ class Studied(msgspec.Struct, frozen=True):
     command: GenerateCommand
     assembled: Assembled
     assessment: Any
-
-
-class Call(msgspec.Struct, kw_only=True):
-    """What ``perform`` needs to know of one call."""
-
-    id: str
-    decision: dict[str, Any]
-    command: GenerateCommand
-    waiting: Waiting
-    #: What was taken out of the prompt; None where nothing was.
-    names: Any = None
-    #: Its answer may be in no cache.
-    no_cache: bool = False
 
 
 class Handlers:
@@ -169,7 +152,7 @@ class Handlers:
     ) -> Outcome | Prepared:
         studied: Studied = request.studied
         if row is not None:
-            return self._again(request, studied, row, now)
+            return self._again(request, studied, row, reads, now)
         known = reads.artifact_labels(request.organization, made_from(studied))
         missing = [artifact for artifact in studied.command.inputs if artifact not in known]
         if missing:
@@ -192,11 +175,12 @@ class Handlers:
             return judged.without(("redact.impossible", error.message), now).vetoed()
         if duties is not None and duties.max_tokens is not None:
             command = msgspec.structs.replace(command, max_tokens=min(command.max_tokens, duties.max_tokens))
-        return self._first(request, studied, judged, routed(command, to), (redacted, names), now)
+        exit_ = self._gate.exit(request, judged.label, to.provider, reads, now)
+        return self._first(request, studied, judged, routed(command, to), (redacted, names), exit_, now)
 
     def _first(
         self, request: Request, studied: Studied, judged: Judgement, command: GenerateCommand,
-        taken_out: tuple[str | None, Names | None], now: int,
+        taken_out: tuple[str | None, Names | None], exit_: Exit, now: int,
     ) -> Prepared:  # fmt: skip
         redacted, names = taken_out
         provider, model, call_id = command.provider or "", command.model or "", new_id("call")
@@ -211,22 +195,32 @@ class Handlers:
             | ({"redacted": redacted} if redacted else {}),
         )  # fmt: skip
         decision = {"id": judged.decision_id, "label": judged.label}
-        work = self._call(request, call_id, decision, command, studied, names)
+        work = self._call(request, call_id, decision, command, studied, names, exit_)
         work.no_cache = work.no_cache or "no_cache" in judged.obligations
         return Prepared(work=work, writes=[judged.write, new], audit=[judged.audit, noted])
 
-    def _again(self, request: Request, studied: Studied, row: Mapping[str, Any], now: int) -> Outcome | Prepared:
+    def _again(
+        self, request: Request, studied: Studied, row: Mapping[str, Any], reads: CallReads, now: int
+    ) -> Outcome | Prepared:
         """Go on with a call that is in the ledger already, as it was decided and sent then."""
         try:
             _, names = self._concealed(studied, row["redacted"])
         except InvalidInput as error:
             return failed(error.code, error.message)
         if row["state"] == "settled":
-            answer = Completion.from_json(msgspec.json.decode(row["response"]))
-            return _answered(answer, row["decision_id"], row["label"], names, no_cache=row["label"] in _NEVER_CACHED)
+            return self._from_ledger(row, names)
         command = GenerateCommand.from_json(msgspec.json.decode(row["command"]))
         decision = {"id": row["decision_id"], "label": row["label"]}
-        return Prepared(work=self._call(request, row["id"], decision, command, studied, names))
+        exit_ = self._gate.exit(request, row["label"], row["provider"], reads, now)
+        return Prepared(work=self._call(request, row["id"], decision, command, studied, names, exit_))
+
+    def _from_ledger(self, row: Mapping[str, Any], names: Names | None) -> Outcome:
+        """Return the answer that was judged and stored before, or its veto."""
+        if row["error"]:
+            told = {"id": msgspec.json.decode(row["error"])["decision"], "verdict": "vetoed", "label": row["label"]}
+            return Outcome(verdict=Verdict.VETOED, result={"decision": told})
+        answer = Completion.from_json(msgspec.json.decode(row["response"]))
+        return answered(answer, row["decision_id"], row["label"], names, no_cache=False)
 
     def _concealed(self, studied: Studied, at_least: str | None) -> tuple[GenerateCommand, Names | None]:
         """Return the command as it may leave: the same, or its messages without what was found in them."""
@@ -243,15 +237,17 @@ class Handlers:
 
     def _call(
         self, request: Request, call_id: str, decision: dict[str, Any], command: GenerateCommand, studied: Studied,
-        names: Names | None,
+        names: Names | None, exit_: Exit,
     ) -> Call:  # fmt: skip
         waiting = Waiting(
             request.id, command.provider or "", command.model or "", studied.assembled.prefix_hash,
             tokens_with_answer(command, studied.assembled), request.created_at,
         )  # fmt: skip
         # What is sensitive is never cached; policies may say so of more.
-        no_cache = decision["label"] in _NEVER_CACHED
-        return Call(id=call_id, decision=decision, command=command, waiting=waiting, names=names, no_cache=no_cache)
+        return Call(
+            id=call_id, decision=decision, command=command, waiting=waiting, messages=studied.assembled.messages,
+            exit=exit_, names=names, no_cache=decision["label"] in NEVER_CACHED,
+        )  # fmt: skip
 
     def perform(self, batch: Sequence[tuple[Request, Call]]) -> list[Outcome]:
         """Call the providers, batch by batch; return one outcome for each call, in the order given."""
@@ -271,7 +267,7 @@ class Handlers:
                 request = call.waiting.request_id
                 veto = held.get(request) or late.get(request)
                 if veto is not None:
-                    outcomes[request] = _withheld(call, veto, answered.get(request), self._clock())
+                    outcomes[request] = withheld(call, veto, answered.get(request), self._clock())
         return [outcomes[request.id] for request, _ in batch]
 
     def _held(self, provider: str, requests: Sequence[Request]) -> dict[str, Outcome]:
@@ -290,59 +286,9 @@ class Handlers:
         shared = {"id": batch_id, "size": len(members), "prefix_hash": group.prefix_hash}
         at = self._clock()
         return {
-            call.waiting.request_id: _settled(call, answer, batch_id, shared, at)
+            call.waiting.request_id: settled(call, answer, batch_id, shared, at)
             for call, answer in zip(members, answers, strict=True)
         }
-
-
-def _withheld(call: Call, veto: Outcome, answered: Outcome | None, at: int) -> Outcome:
-    """Return a veto with the end of the call in the ledger."""
-    if answered is not None and answered.writes:
-        return msgspec.structs.replace(
-            veto, writes=[*answered.writes, *veto.writes], audit=[*answered.audit, *veto.audit]
-        )
-    error = msgspec.json.encode({"code": "stopped", "message": "stopped before it left"}).decode()
-    ended = SettleCall(call.id, "failed", new_id("bat"), None, error, 0, 0, 0, at)
-    noted = AuditNote(tag=Tag.CALL_REFUSED, subject=call.id, outcome="stopped")
-    return msgspec.structs.replace(veto, writes=[ended, *veto.writes], audit=[noted, *veto.audit])
-
-
-def _settled(call: Call, answer: Completion | ProviderError, batch_id: str, shared: dict[str, Any], at: int) -> Outcome:
-    if isinstance(answer, ProviderError):
-        outcome = failed(answer.code, answer.message, retryable=answer.retryable)
-        if not answer.retryable:
-            error = msgspec.json.encode({"code": answer.code, "message": answer.message}).decode()
-            outcome.writes = [SettleCall(call.id, "failed", batch_id, None, error, 0, 0, 0, at)]
-            outcome.audit = [AuditNote(tag=Tag.CALL_REFUSED, subject=call.id, outcome=answer.code)]
-        return outcome
-    outcome = _answered(answer, call.decision["id"], call.decision["label"], call.names, no_cache=call.no_cache)
-    outcome.result = {**outcome.result, "batch": shared}
-    usage = answer.usage
-    writes: list[Write] = [
-        SettleCall(
-            call.id, "settled", batch_id, msgspec.json.encode(answer.to_json()).decode(), None,
-            usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, at,
-        )
-    ]  # fmt: skip
-    outcome.writes = writes
-    outcome.audit = [
-        AuditNote(
-            tag=Tag.CALL_SETTLED, subject=call.id, outcome="approved",
-            details={"provider": answer.provider, "model": answer.model, "prompt_tokens": usage.prompt_tokens,
-                     "completion_tokens": usage.completion_tokens},
-        )
-    ]  # fmt: skip
-    outcome.events = [EventNote("llm.completed", call.id, {"provider": answer.provider, "model": answer.model})]
-    return outcome
-
-
-def _answered(completion: Completion, decision: str, label: str, names: Names | None, *, no_cache: bool) -> Outcome:
-    """Return the answer as the caller gets it: with the values back in place of the names that were sent."""
-    answer = completion.to_json()
-    if names is not None:
-        answer["text"] = names.restore(answer["text"])
-    result = {**answer, "decision": {"id": decision, "label": label}}
-    return Outcome(verdict=Verdict.APPROVED, result=result, no_cache=no_cache)
 
 
 def made_from(studied: Studied) -> list[str]:

@@ -33,7 +33,8 @@ class Fact(NamedTuple):
 
 
 THREATS = frozenset(
-    "artifact_poisoning data_exfiltration jailbreak prompt_extraction prompt_injection tool_abuse".split()
+    "active_content artifact_poisoning data_exfiltration jailbreak prompt_extraction prompt_injection prompt_leakage "
+    "tool_abuse".split()
 )
 VOCABULARY: Mapping[str, Fact] = {
     "request.kind": Fact(TEXT, "what is asked for, e.g. llm.generate", early=True),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -17,6 +18,7 @@ from metaqore.canonical import content_hash
 from metaqore.errors import InvalidInput, MetaQoreError
 from metaqore.messages import Outcome, Request, Submission
 from metaqore.security import stops
+from metaqore.security.answers import Exit, examine
 from metaqore.security.assessment import assess
 from metaqore.security.facts import Asked, early_facts
 from metaqore.security.judged import Judged, denied, judged
@@ -56,7 +58,10 @@ class SecureGate:
 
     def assess(self, content: Any, declared: Mapping[str, Any]) -> Assessment:
         """Return the label of ``content`` with what the caller declares about it. Pure; may be done before a claim."""
-        return assess(content, context_of(declared))
+        context = context_of(declared)
+        if context.position is Position.ANSWER and isinstance(content, str):
+            return examine(content, context=context)
+        return assess(content, context)
 
     def judge(
         self,
@@ -87,10 +92,28 @@ class SecureGate:
         decision = decided(())
         follow_ups: list[Submission] = []
         if decision.approvals:
-            approved, follow_ups = _approvals(request, decision, reads, now)
+            approved = _approved(request, decision.approvals, reads, now)
+            missing = [scope for scope in decision.approvals if scope not in approved]
+            follow_ups = _questions(request, missing, decision.reasons)
             if approved:
                 decision = decided(approved)
         return judged(request, assessment, decision, asked, now, follow_ups if decision.approvals else ())
+
+    def exit(self, request: Request, label: str, provider: str, reads: GateReads, now: int) -> Exit:
+        """Return who judges the answer to an approved call: the policies that hold now.
+
+        Args:
+            label: of the call.
+            provider: who will answer.
+        """
+        policies = self._policies()
+        layers = self.layers(request.organization, stops.project_of(request), reads, policies)
+        scopes = sorted(layers.approvers)
+        return Exit(
+            request=request, asked=msgspec.structs.replace(asked_of(request, provider), position=Position.ANSWER.value),
+            policy=policies[self._policy], layers=layers, label=Label.parse(label), provider=provider,
+            approved=_approved(request, scopes, reads, now) if scopes else (), questions=partial(_questions, request),
+        )  # fmt: skip
 
     def preview(
         self, organization: str, project: str | None, document: Any, recorded: Sequence[Recorded], reads: GateReads
@@ -226,21 +249,33 @@ def context_of(declared: Mapping[str, Any]) -> Context:
     )
 
 
-def _approvals(request: Request, decision: Decision, reads: GateReads, now: int) -> tuple[list[str], list[Submission]]:
-    """Return the scopes that have approved exactly this payload of this principal, and questions for the others."""
-    digest = content_hash({"kind": request.kind, "project": request.project, "payload": request.payload})
-    subjects = {f"{scope}:{digest.removeprefix('sha256:')}": scope for scope in decision.approvals}
+def _digest(request: Request) -> str:
+    return content_hash({"kind": request.kind, "project": request.project, "payload": request.payload})
+
+
+def _subject(scope: str, digest: str) -> str:
+    return f"{scope}:{digest.removeprefix('sha256:')}"
+
+
+def _approved(request: Request, scopes: Sequence[str], reads: GateReads, now: int) -> list[str]:
+    """Return the scopes that have approved exactly this payload of this principal."""
+    digest = _digest(request)
+    subjects = {_subject(scope, digest): scope for scope in scopes}
     known = reads.approved(request.organization, request.principal, digest, list(subjects), now)
-    questions = [
+    return [subjects[subject] for subject in known]
+
+
+def _questions(request: Request, scopes: Sequence[str], reasons: Sequence[str]) -> list[Submission]:
+    """Return one question for each scope that has to approve this payload, and has not."""
+    digest = _digest(request)
+    return [
         Submission(
             organization=request.organization, project=request.project, principal=request.principal,
             kind="approval.open",
             payload={
-                "subject_kind": PAYLOAD, "subject": subject, "content_hash": digest, "author": request.principal,
-                "needed_scope": scope, "reason": "; ".join(decision.reasons)[:1000],
+                "subject_kind": PAYLOAD, "subject": _subject(scope, digest), "content_hash": digest,
+                "author": request.principal, "needed_scope": scope, "reason": "; ".join(reasons)[:1000],
             },
         )
-        for subject, scope in subjects.items()
-        if subject not in known
+        for scope in scopes
     ]  # fmt: skip
-    return [subjects[subject] for subject in known], questions

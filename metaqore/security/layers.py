@@ -13,7 +13,7 @@ from typing import Any
 from metaqore.canonical import content_hash
 from metaqore.security.facts import VOCABULARY
 from metaqore.security.model import Label
-from metaqore.security.rule import Rule
+from metaqore.security.rule import Effect, Rule, RuleMode
 from metaqore.security.ruleset import RuleSet
 
 
@@ -74,6 +74,8 @@ class Stack:
     #: Classes of providers that a rule may have something to say about.
     asks_about: frozenset[str] = frozenset()
     has_early: bool = False
+    #: Scopes whose approval some rule about payloads may ask for.
+    approvers: frozenset[str] = frozenset()
     #: The documents, as decisions name them.
     shown: tuple[dict[str, Any], ...] = ()
     #: Worked out before, by label. See ``routes.routes``.
@@ -90,6 +92,10 @@ def stack(layers: Sequence[Layer]) -> Stack:
         any(layer.rules.raising.size for layer in layers),
         frozenset(kind for layer in layers for rule in layer.rules.rules for kind in _asks_about(rule)),
         any(layer.rules.early.size for layer in layers),
+        frozenset(
+            str(rule.argument) for layer in layers for rule in layer.rules.rules
+            if rule.effect is Effect.REQUIRE_APPROVAL and rule.mode is RuleMode.ENFORCE
+        ),
         tuple(layer.to_dict() for layer in layers),
     )
 

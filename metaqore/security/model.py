@@ -44,12 +44,19 @@ class Label(IntEnum):
 
 
 class Position(StrEnum):
-    """Where a text comes from. Everything but ``USER`` is indirect: nobody asked for instructions there."""
+    """Where a text comes from."""
 
     USER = "user"
     TOOL_OUTPUT = "tool_output"
     MEMORY = "memory"
     ARTIFACT = "artifact"
+    #: What a model said, to somebody who asked it.
+    ANSWER = "answer"
+
+    @property
+    def is_indirect(self) -> bool:
+        """True where nobody asked for instructions."""
+        return self not in (Position.USER, Position.ANSWER)
 
 
 class Verdict(StrEnum):
@@ -89,7 +96,7 @@ class Threat:
     """One sign of an attack on the agent that will read the payload."""
 
     #: ``prompt_injection``, ``jailbreak``, ``prompt_extraction``, ``data_exfiltration``, ``tool_abuse``,
-    #: ``artifact_poisoning``.
+    #: ``artifact_poisoning``; of answers ``active_content`` and ``prompt_leakage`` too.
     family: str
     rule: str
     #: Why it is one, for a person to read.

@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 
+import msgspec
+
 from metaqore.security.facts import Asked, Facts, facts_of
 from metaqore.security.layers import NO_LAYERS, Layer, Policy, Stack
 from metaqore.security.model import Assessment, Decision, Duties, Label, ProviderStatus, Threat, Verdict
@@ -94,6 +96,44 @@ def decide(
     except PolicyDeadline as error:
         case.found.against.append(("policy.deadline", error.message))
         return case.decision(assessment.label, {})
+
+
+#: What a rule can do to an answer; the others are about how a call is made.
+_OF_ANSWERS = frozenset({Effect.DENY, Effect.REDACT, Effect.REQUIRE_APPROVAL})
+
+
+def decide_answer(
+    assessment: Assessment,
+    *,
+    policy: Policy,
+    provider: str,
+    asked: Asked,
+    layers: Stack,
+    approved: Collection[str] = (),
+    clock: Callable[[], float] = perf_counter,
+) -> Decision:
+    """Return whether an answer may be delivered: by all rules about payloads, and none about where they may go.
+
+    Args:
+        provider: Who gave it.
+    """
+    case = _Case(assessment, policy, {}, None, layers, approved, clock() + DEADLINE_S)
+    label = assessment.label
+    try:
+        label = case.raised(asked)
+        facts = facts_of(asked, assessment, label)
+        for layer in layers.layers:
+            for rule in layer.rules.plain.matching(facts, case.deadline) if layer.rules.plain.size else ():
+                if rule.effect in _OF_ANSWERS:
+                    case.found.apply(rule)
+    except PolicyDeadline as error:
+        case.found.against.append(("policy.deadline", error.message))
+    case.threats()
+    decision = case.decision(label, {provider: case.found.duties})
+    if decision.verdict is Verdict.VETOED:
+        return msgspec.structs.replace(decision, providers_allowed=(), provider_recommended=provider)
+    reason = f"the answer of {provider}, {label.name}, may be delivered by {policy.name}"
+    return msgspec.structs.replace(decision, reasons=(reason,), rules=("answer.allowed", *decision.rules[1:]))
 
 
 def _decide(case: _Case, asked: Asked) -> Decision:

@@ -166,7 +166,7 @@ def _legible(text: str, prose: list[tuple[int, int]], disguised: list[View]) -> 
 
 def _fired(original: str, readings: list[_Reading], position: Position) -> dict[str, _Reading | None]:
     """Return the rules that fire and the first reading in which each does; None for the text as it came."""
-    asked = [_patterns(False)] if position is Position.USER else [_patterns(False), _patterns(True)]
+    asked = [_patterns(False), _patterns(True)] if position.is_indirect else [_patterns(False)]
     fired: dict[str, _Reading | None] = {}
     for reading in readings:
         data = reading.text.encode("ascii")
@@ -220,5 +220,6 @@ def _model_sign(document: Document, family: str, found: _Strongest) -> _Sign:
 def _threat(sign: _Sign, confidence: float, position: Position) -> Threat:
     rule, place = sign.rule, sign.place
     why = f"{rule.explanation[0].upper()}{rule.explanation[1:]}."
-    indirect = position is not Position.USER
-    return Threat(rule.family, rule.id, why, confidence, indirect, place.pointer, place.start, place.end, sign.view)
+    return Threat(
+        rule.family, rule.id, why, confidence, position.is_indirect, place.pointer, place.start, place.end, sign.view
+    )  # fmt: skip

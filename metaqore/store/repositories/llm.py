@@ -14,6 +14,7 @@ from metaqore.store.engine import Database
 from metaqore.store.repositories import budgets
 from metaqore.store.repositories.budgets import BudgetRows
 from metaqore.store.repositories.security_gate import GateRows
+from metaqore.store.repositories.specialists import ServingRows
 from metaqore.store.rows import many
 from metaqore.store.tables.llm import llm_calls
 
@@ -25,9 +26,10 @@ _call = BulkInsert(
 _settle = BulkUpdate(
     llm_calls, "state batch_id response error prompt_tokens completion_tokens cached_tokens settled_at", "id"
 )
+_raise = BulkUpdate(llm_calls, "label trainable", "id")
 
 
-class LlmRows(GateRows, BudgetRows):
+class LlmRows(GateRows, BudgetRows, ServingRows):
     """Look-ups of model calls, and what SecureGateway looks up to decide them."""
 
     def calls(self, request_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -50,8 +52,8 @@ class LlmRows(GateRows, BudgetRows):
         A call whose decision forbids to learn from it is left out.
         """
         sql = (
-            "SELECT * FROM (SELECT principal, label, command, response, prompt_tokens, completion_tokens, settled_at, "
-            "request_id FROM llm_calls WHERE organization = ? AND settled_at >= ? AND state = 'settled' "
+            "SELECT * FROM (SELECT principal, project, label, command, response, prompt_tokens, completion_tokens, "
+            "settled_at, request_id FROM llm_calls WHERE organization = ? AND settled_at >= ? AND state = 'settled' "
             "AND trainable = 1 ORDER BY settled_at DESC LIMIT ?) AS latest ORDER BY settled_at, request_id"
         )
         return many(self._db, self._connection, sql, (organization, since, limit))
@@ -97,8 +99,13 @@ def _settle_calls(_db: Database, connection: Connection, writes: Sequence[effect
     )  # fmt: skip
 
 
+def _raise_calls(_db: Database, connection: Connection, writes: Sequence[effects.RaiseCall]) -> None:
+    _raise(connection, [(w.label, int(w.trainable), w.id) for w in writes])
+
+
 WRITERS: dict[type[Write], Callable[[Database, Connection, Sequence[Any]], None]] = {
     **budgets.WRITERS,
     effects.NewCall: _new_calls,
     effects.SettleCall: _settle_calls,
+    effects.RaiseCall: _raise_calls,
 }
