@@ -30,7 +30,8 @@ _BUILD = r"\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
 _PARTIAL = rf"([v=]*)({_PART})(?:\.({_PART})(?:\.({_PART}){_TAIL})?)?"
 _SIMPLE = re.compile(rf"(\^|~>?|[<>]=?|=|)({_PARTIAL})")
 _HYPHEN = re.compile(rf"({_PARTIAL}) - ({_PARTIAL})")
-_SPACE_AFTER_OPERATOR = re.compile(r"(\^|~>?|[<>]=?|=) +")
+# One "=" with spaces on both sides belongs to no operator.
+_SPACE_AFTER_OPERATOR = re.compile(r"(\^|~>?|[<>]=?|=) +(?!=+ )")
 _EXAMPLES = "write one as in ^1.2.3, >=1.2 <3 or 1.x"
 
 
@@ -187,7 +188,8 @@ def _simple(sign: str, partial: str, *, hyphen: bool = False) -> list[Comparator
     parts = [part for part in match.group(2, 3, 4) if part]
     numbers = [int(part) for part in itertools.takewhile(str.isdecimal, parts)]
     if sign not in ("^", "~", "~>"):
-        twice_signed = len(numbers) == 3 and match[1] not in ("", "v")
+        # The end of a hyphen range that is a pre-release is written anew, without its sign.
+        twice_signed = len(numbers) == 3 and match[1] not in ("", "v") and not (hyphen and sign == "<=" and match[5])
         if twice_signed or (not hyphen and any(map(str.isdecimal, parts[len(numbers) :]))):
             raise ValueError(f"{sign + partial!r} is not a version range: {_EXAMPLES}")
     if not numbers:

@@ -125,25 +125,18 @@ def _with_partner(lines: Sequence[Hashable], others: dict[Hashable, int], start:
 
 def _amid_lone_lines(kinds: bytearray, at: int) -> bool:
     """True where the frequent line ``at`` stands in a run made up of more than 3/4 of lone lines."""
-    lone_before, frequent_before = _tally(kinds, at - 1, max(at - _FREQUENT_WINDOW, 0) - 1, -1)
-    if not lone_before:
-        return False
-    lone_after, frequent_after = _tally(kinds, at + 1, min(at + _FREQUENT_WINDOW + 1, len(kinds)), 1)
-    if not lone_after:
+    start, end = max(at - _FREQUENT_WINDOW, 0), min(at + _FREQUENT_WINDOW + 1, len(kinds))
+    # Only as far as the next line of another kind.
+    start = max(kinds.rfind(1, start, at) + 1, start)
+    other = kinds.find(1, at, end)
+    end = end if other < 0 else other
+    lone_before, lone_after = kinds.count(0, start, at), kinds.count(0, at, end)
+    if not (lone_before and lone_after):
         return False
     lone = lone_before + lone_after
-    frequent = 2 + frequent_before + frequent_after
+    # The line itself counts on both sides.
+    frequent = end - start - lone + 1
     return frequent * _FREQUENT_SHARE < frequent + lone
-
-
-def _tally(kinds: bytearray, start: int, stop: int, step: int) -> tuple[int, int]:
-    """Count lone and frequent lines from ``start`` on, up to the first line of another kind."""
-    counts = [0, 0, 0]
-    for i in range(start, stop, step):
-        if kinds[i] == 1:
-            break
-        counts[kinds[i]] += 1
-    return counts[0], counts[2]
 
 
 def _power_root(n: int) -> int:

@@ -29,6 +29,7 @@ PARTIALS = st.one_of(
     st.builds("{}.{}.{}".format, NUMBERS, OPEN, OPEN | NUMBERS),
     st.builds("{}+build.1".format, VERSIONS),
     st.builds("v{}".format, VERSIONS),
+    st.builds("={}".format, VERSIONS),
 )
 SIMPLE = st.builds(
     "{}{}{}".format,
@@ -71,6 +72,7 @@ def accepts(text: str, version: str) -> bool:
         ("1.2.3 - 2.3.4", "1.2.3 2.3.4", "1.2.2 2.3.5"),
         ("1.2 - 2.3", "1.2.0 2.3.9", "2.4.0 2.4.0-0"),
         ("1.2.3 - 2", "2.9.9", "3.0.0"),
+        ("1.2 - =2.0.0-beta.2", "1.2.0 2.0.0-beta.1", "2.0.0 2.0.0-rc.1"),
         (">1.2", "1.3.0", "1.2.9"),
         ("<=1.2", "1.2.9", "1.3.0"),
         ("<1.2", "1.1.9", "1.2.0 1.2.0-alpha"),
@@ -91,7 +93,23 @@ def test_a_range_accepts_what_npm_says(text: str, accepted: str, refused: str) -
 
 @pytest.mark.parametrize(
     "text",
-    ["latest", "1.2.3.4", "01.2.3", "1.2.3-01", "1.*.3", ">=x.1", "==1.2.3", "1.2.3 -", "^", "a || 1", "-1", "1..2"],
+    [
+        "latest",
+        "1.2.3.4",
+        "01.2.3",
+        "1.2.3-01",
+        "1.*.3",
+        ">=x.1",
+        "==1.2.3",
+        "1.2.3 -",
+        "^",
+        "a || 1",
+        "-1",
+        "1..2",
+        "> = 1",
+        "= = 1",
+        "1.0.0 - =2.0.0",
+    ],
 )
 def test_what_is_no_range_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="is not a version range: write one as in"):
