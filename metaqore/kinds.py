@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -25,9 +25,8 @@ from metaqore.delivery.sinks import Handlers as SinkHandlers
 from metaqore.delivery.sinks import remove as remove_sink
 from metaqore.errors import InvalidInput, SettingsError
 from metaqore.hmcp import policy as hmcp_policy
-from metaqore.hmcp.artefact import Artefact
 from metaqore.hmcp.handlers import Discover, Train
-from metaqore.hmcp.model import TaskEvent
+from metaqore.hmcp.review import Review, retire
 from metaqore.llm import budget_handlers
 from metaqore.llm import config as llm_config
 from metaqore.llm.budgeted import Budgeted
@@ -66,6 +65,7 @@ from metaqore.security.policy_handlers import PolicyHandlers
 from metaqore.security.policy_source import PolicySource
 from metaqore.security.ports import Stop
 from metaqore.settings import Settings
+from metaqore.store.recorded import Recorded
 from metaqore.store.unit_of_work import SqlStore
 from metaqore.store.views.compliance_reports import ReportLogViews
 
@@ -98,6 +98,7 @@ def control_kinds(settings: Settings) -> list[Kind]:
         ("sink.remove", "sinks", "privacy:manage", remove_sink),
         ("compliance.export", "audit", "audit:read", compliance.export),
         ("key.create", "security", "keys:manage", key_handlers.create_key),
+        ("specialist.retire", "hmcp", "hmcp:train", retire),
         ("budget.set", "llm", "budgets:manage", budget_handlers.set_budget),
         ("budget.release", "llm", "budgets:manage", budget_handlers.release),
         ("key.rotate", "security", "keys:manage", key_handlers.rotate_key),
@@ -298,13 +299,16 @@ def compliance_kinds(settings: Settings, store: SqlStore) -> list[Kind]:
 
 def _hmcp(settings: Settings, store: SqlStore) -> list[Kind]:
     policy = hmcp_policy.load(settings.config_path / "hmcp.yaml")
-    source = _Recorded(store)
-    lease_s = settings.train_lease_s
+    source = Recorded(store)
+    lease_s, routing = settings.train_lease_s, settings.specialist_routing
+    review = Review(policy, promotes=routing in ("proven", "on"))
     return [
         Kind(name="patterns.discover", queue="hmcp", feature="hmcp", scope="hmcp:train",
              long=Discover(source, policy, now_ms), lease_s=lease_s, batch=4),
         Kind(name="specialist.train", queue="hmcp", feature="hmcp", scope="hmcp:train",
-             long=Train(source, policy, _adversary, now_ms), lease_s=lease_s, batch=1),
+             long=Train(source, policy, _adversary, now_ms, at_once=routing == "on"), lease_s=lease_s, batch=1),
+        # Beside the calls: one that has drifted must not wait until another is trained.
+        Kind(name="specialist.review", queue="llm", feature="hmcp", scope="hmcp:train", decide=review.review),
     ]  # fmt: skip
 
 
@@ -318,31 +322,6 @@ def _stops(store: SqlStore, organization: str) -> list[Stop]:
     with store.read() as tx:
         found: list[Stop] = tx.reads("security").stops(organization, None)
     return found
-
-
-class _Recorded:
-    """What was recorded, each look-up on a connection of its own. See ``metaqore.hmcp.handlers.Source``."""
-
-    def __init__(self, store: SqlStore) -> None:
-        self._store = store
-
-    def events(self, organization: str, since: int, limit: int) -> list[TaskEvent]:
-        """Return the latest recorded calls, oldest first."""
-        with self._store.read() as tx:
-            found: list[TaskEvent] = tx.reads("hmcp").events(organization, since, limit)
-        return found
-
-    def patterns(self, organization: str) -> Mapping[str, Mapping[str, Any]]:
-        """Return signature key → row."""
-        with self._store.read() as tx:
-            found: Mapping[str, Mapping[str, Any]] = tx.reads("hmcp").patterns(organization)
-        return found
-
-    def champion(self, pattern: str) -> tuple[int, Artefact | None]:
-        """Return the highest version and the active specialist."""
-        with self._store.read() as tx:
-            found: tuple[int, Artefact | None] = tx.reads("hmcp").champion(pattern)
-        return found
 
 
 def _providers(file: llm_config.ProvidersFile) -> dict[str, Provider]:

@@ -69,6 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     llm_batch: Annotated[int, msgspec.Meta(ge=1, le=64)] = 16
     llm_lease_s: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 120
     train_lease_s: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 300
+    specialist_routing: Literal["off", "shadow", "proven", "on"] = "proven"
     discover_every_s: Annotated[float, msgspec.Meta(ge=1)] = 300.0
     webhook_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=30)] = 15.0
     webhook_allow_private: bool = False

@@ -16,6 +16,8 @@ class SavePattern(Write, frozen=True):
     body: str
     request_id: str
     at: int
+    #: When the calls were read that it was found in.
+    read_at: int
 
 
 class MovePattern(Write, frozen=True):
@@ -41,15 +43,17 @@ class NewSpecialist(Write, frozen=True):
     manifest: str
     gate: str
     weights: bytes
+    #: ``Artefact.digest``.
+    digest: str
     request_id: str
     at: int
+    #: When the calls were read that it was made from.
+    read_at: int
 
 
-class RetireSpecialists(Write, frozen=True):
-    """Effect: the specialist that answered for a pattern until now answers no more."""
+class MoveSpecialist(Write, frozen=True):
+    """Effect: a specialist begins to answer (``active``), or is asked no more (``retired``)."""
 
+    id: str
     organization: str
-    pattern: str
-    but: str
     state: str
-    at: int

@@ -9,13 +9,13 @@ import msgspec
 
 from metaqore.audit.tags import Tag
 from metaqore.errors import MetaQoreError
-from metaqore.hmcp.artefact import Artefact
 from metaqore.hmcp.build import Built, build
 from metaqore.hmcp.discover import discover
-from metaqore.hmcp.effects import MovePattern, NewSpecialist, RetireSpecialists, SavePattern
-from metaqore.hmcp.model import Pattern, Signature, TaskEvent
+from metaqore.hmcp.effects import MovePattern, NewSpecialist, SavePattern
+from metaqore.hmcp.model import Pattern, Signature
 from metaqore.hmcp.policy import Policy
-from metaqore.hmcp.ports import Adversary
+from metaqore.hmcp.ports import Adversary, Source
+from metaqore.hmcp.review import replace_others
 from metaqore.hmcp.rules import PatternState, SpecialistState, move_pattern, state_after_gate
 from metaqore.hmcp.train import NotTrainable
 from metaqore.ids import new_id
@@ -26,17 +26,16 @@ _DAY_MS = 86_400_000
 MAX_EVENTS = 50_000
 
 
-class Source(Protocol):
-    """What was recorded, read outside of any transaction."""
-
-    def events(self, organization: str, since: int, limit: int) -> list[TaskEvent]:
-        """Return the latest recorded calls since ``since`` (ms), oldest first."""
-
-    def patterns(self, organization: str) -> Mapping[str, Mapping[str, Any]]:
-        """Return signature key → row of every known pattern."""
-
-    def champion(self, pattern: str) -> tuple[int, Artefact | None]:
-        """Return the highest version of a pattern's specialists, and the active one's artefact."""
+_TAGS = {
+    SpecialistState.PROPOSED: Tag.SPECIALIST_PROPOSED,
+    SpecialistState.ACTIVE: Tag.SPECIALIST_ACTIVATED,
+    SpecialistState.REFUSED: Tag.SPECIALIST_REFUSED,
+}
+_EVENTS = {
+    SpecialistState.PROPOSED: "specialist.proposed",
+    SpecialistState.ACTIVE: "specialist.activated",
+    SpecialistState.REFUSED: "specialist.refused",
+}
 
 
 class PatternReads(Protocol):
@@ -82,7 +81,7 @@ class Discover:
             pattern_id = row["id"] if row is not None else new_id("pat")
             body = msgspec.json.encode(pattern.to_json()).decode()
             outcome.writes.append(
-                SavePattern(pattern_id, request.organization, key, state, pattern.events, body, request.id, now)
+                SavePattern(pattern_id, request.organization, key, state, pattern.events, body, request.id, now, now)
             )
             shown.append({"id": pattern_id, "signature": key, "state": state, "support": pattern.events,
                           "agents": pattern.agents, "labels": list(pattern.output.labels),
@@ -99,10 +98,13 @@ class Train:
     """Long work: train a specialist for a pattern, and register it only where it passes every stage of the gate."""
 
     def __init__(
-        self, source: Source, policy: Policy, adversary: Callable[[], Adversary], clock: Callable[[], int]
-    ) -> None:
+        self, source: Source, policy: Policy, adversary: Callable[[], Adversary], clock: Callable[[], int], *,
+        at_once: bool = False,
+    ) -> None:  # fmt: skip
         self._source = source
         self._policy = policy
+        #: Whether who passes the gate answers, without being proven on live traffic first.
+        self._at_once = at_once
         #: Made when it is needed: most processes never train.
         self._adversary = adversary
         self._clock = clock
@@ -128,7 +130,8 @@ class Train:
 
     def _train(self, request: Request, row: Mapping[str, Any]) -> Outcome:
         pattern = Pattern.from_json(msgspec.json.decode(row["body"]))
-        since = self._clock() - self._policy.discover.window_days * _DAY_MS
+        read_at = self._clock()
+        since = read_at - self._policy.discover.window_days * _DAY_MS
         events = self._source.events(request.organization, since, MAX_EVENTS)
         version, champion = self._source.champion(row["id"])
         try:
@@ -142,21 +145,22 @@ class Train:
                 audit=[AuditNote(tag=Tag.SPECIALIST_REFUSED, subject=row["id"], outcome="not_trainable")],
                 events=[EventNote("specialist.refused", row["id"], {"reason": "not_trainable"})],
             )
-        return self._register(request, row["id"], version + 1, built)
+        return self._register(request, row["id"], version + 1, built, read_at)
 
-    def _register(self, request: Request, pattern: str, version: int, built: Built) -> Outcome:
+    def _register(self, request: Request, pattern: str, version: int, built: Built, read_at: int) -> Outcome:
         now = self._clock()
-        state = state_after_gate(built.report)
-        active = state is SpecialistState.ACTIVE
+        state = state_after_gate(built.report, at_once=self._at_once)
+        passed = state is not SpecialistState.REFUSED
         specialist = new_id("spec")
         gate = built.report.to_json()
         new = NewSpecialist(
             specialist, request.organization, pattern, version, state, built.artefact.manifest.decode(),
-            msgspec.json.encode(gate).decode(), built.artefact.weights, request.id, now,
+            msgspec.json.encode(gate).decode(), built.artefact.weights, built.artefact.digest,
+            request.id, now, read_at,
         )  # fmt: skip
-        became = PatternState.SPECIALISED if active else PatternState.REFUSED
+        became = PatternState.SPECIALISED if passed else PatternState.REFUSED
         outcome = Outcome(
-            verdict=Verdict.APPROVED if active else Verdict.BLOCKED,
+            verdict=Verdict.APPROVED if passed else Verdict.BLOCKED,
             result={
                 "pattern": pattern,
                 "specialist": {"id": specialist, "version": version, "state": state,
@@ -167,13 +171,14 @@ class Train:
             writes=[new, MovePattern(pattern, request.organization, became, now)],
             audit=[
                 AuditNote(tag=Tag.SPECIALIST_TRAINED, subject=specialist, details={"manifest": built.artefact.digest}),
-                AuditNote(tag=Tag.SPECIALIST_ACTIVATED if active else Tag.SPECIALIST_REFUSED, subject=specialist,
-                          outcome=state),
+                AuditNote(tag=_TAGS[state], subject=specialist, outcome=state),
             ],
-            events=[EventNote(f"specialist.{'activated' if active else 'refused'}", specialist, {"pattern": pattern})],
+            events=[EventNote(_EVENTS[state], specialist, {"pattern": pattern})],
         )  # fmt: skip
-        if active:
-            outcome.writes.append(RetireSpecialists(request.organization, pattern, specialist, "retired", now))
+        # A new one that has to prove itself takes the place of another that had to; the one that answers stays.
+        others = self._source.live(pattern) if passed else ()
+        others = [other for other in others if self._at_once or other["state"] == state]
+        replace_others(outcome, request.organization, specialist, others)
         return outcome
 
 

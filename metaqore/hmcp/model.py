@@ -32,6 +32,8 @@ class TaskEvent(msgspec.Struct, frozen=True):
     label: str
     #: Milliseconds since the epoch.
     at: int
+    #: None where the call was made outside of every project.
+    project: str | None = None
 
 
 class Signature(msgspec.Struct, frozen=True):
@@ -169,6 +171,8 @@ class Specialist(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     seed: int
     #: Library → version that it was trained with.
     libraries: dict[str, str]
+    #: The projects in which it may answer, because it learnt enough of their calls; "" is outside of every project.
+    projects: tuple[str, ...] = ()
 
 
 class StageResult(msgspec.Struct, frozen=True):

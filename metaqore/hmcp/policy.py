@@ -101,6 +101,15 @@ class Certify(Strict, frozen=True):
     min_repeats: Count
 
 
+class Route(Strict, frozen=True):
+    """When a specialist may be asked, and how it is watched: see ``routing`` and ``watch``."""
+
+    ttl_days: Count
+    min_project_calls: Count
+    arl: Annotated[int, msgspec.Meta(ge=100, le=10_000_000)]
+    max_observations: Annotated[int, msgspec.Meta(ge=100, le=100_000)]
+
+
 class Functional(Strict, frozen=True):
     """Limits of the functional stage."""
 
@@ -152,6 +161,7 @@ class Policy(Strict, frozen=True):
     output: Output
     train: Train
     certify: Certify
+    route: Route
     gate: Gate
 
     @property

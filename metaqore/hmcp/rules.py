@@ -1,4 +1,4 @@
-"""What may become of a pattern and of a specialist, as data, and who answers a task."""
+"""What may become of a pattern and of a specialist, as data."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from metaqore.errors import Conflict
-from metaqore.hmcp.model import GateReport, Prediction
+from metaqore.hmcp.model import GateReport
 
 
 class PatternState(StrEnum):
@@ -24,6 +24,9 @@ class PatternState(StrEnum):
 class SpecialistState(StrEnum):
     """Where a specialist is."""
 
+    #: It passed the gate and is compared with its teacher on live traffic; it does not answer yet.
+    PROPOSED = "proposed"
+    #: It answers.
     ACTIVE = "active"
     #: It did not pass the gate. Final: another training makes another version.
     REFUSED = "refused"
@@ -33,11 +36,12 @@ class SpecialistState(StrEnum):
 PATTERN_TRANSITIONS: Mapping[PatternState, frozenset[PatternState]] = {
     PatternState.PROPOSED: frozenset({PatternState.TRAINING, PatternState.REFUSED}),
     PatternState.TRAINING: frozenset({PatternState.SPECIALISED, PatternState.REFUSED, PatternState.PROPOSED}),
-    PatternState.SPECIALISED: frozenset({PatternState.TRAINING, PatternState.REFUSED}),
+    PatternState.SPECIALISED: frozenset({PatternState.TRAINING, PatternState.REFUSED, PatternState.PROPOSED}),
     PatternState.REFUSED: frozenset({PatternState.PROPOSED, PatternState.TRAINING}),
 }
 
 SPECIALIST_TRANSITIONS: Mapping[SpecialistState, frozenset[SpecialistState]] = {
+    SpecialistState.PROPOSED: frozenset({SpecialistState.ACTIVE, SpecialistState.RETIRED}),
     SpecialistState.ACTIVE: frozenset({SpecialistState.RETIRED}),
     SpecialistState.REFUSED: frozenset(),
     SpecialistState.RETIRED: frozenset(),
@@ -56,11 +60,7 @@ def move_pattern(now: PatternState, to: PatternState) -> PatternState:
     return to
 
 
-def state_after_gate(report: GateReport) -> SpecialistState:
-    """Return what a specialist becomes: active only with every stage passed."""
-    return SpecialistState.ACTIVE if report.passed else SpecialistState.REFUSED
-
-
-def answers(state: SpecialistState, prediction: Prediction) -> bool:
-    """Return whether the specialist answers in place of its teacher."""
-    return state is SpecialistState.ACTIVE and prediction.routed
+def state_after_gate(report: GateReport, *, at_once: bool = False) -> SpecialistState:
+    """Return what a specialist becomes: with every stage passed it is proposed, or active ``at_once``."""
+    passed = SpecialistState.ACTIVE if at_once else SpecialistState.PROPOSED
+    return passed if report.passed else SpecialistState.REFUSED

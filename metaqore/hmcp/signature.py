@@ -39,12 +39,17 @@ def head_tokens(prompt: str, count: int) -> tuple[str, ...]:
 
 def matches(signature: Signature, event: TaskEvent) -> bool:
     """Return whether the event is of the task."""
+    return fits(signature, event.template, event.prompt)
+
+
+def fits(signature: Signature, template: str | None, prompt: str) -> bool:
+    """Return whether a prompt, and the key of the template it was made from if any, is of the task."""
     if signature.kind == "template":
-        return event.template == signature.value
-    if event.template is not None:
+        return template == signature.value
+    if template is not None:
         return False
     longest = max(len(head.split(" ")) for head in (signature.value, *signature.without))
-    tokens = head_tokens(event.prompt, longest)
+    tokens = head_tokens(prompt, longest)
     return _begins(tokens, signature.value) and not any(_begins(tokens, head) for head in signature.without)
 
 

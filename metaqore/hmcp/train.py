@@ -46,6 +46,7 @@ class Example(msgspec.Struct, frozen=True):
     answer: str
     at: int
     label: str
+    project: str = ""
 
 
 class Trained(msgspec.Struct, frozen=True):
@@ -125,6 +126,7 @@ def train(pattern: Pattern, events: Sequence[TaskEvent], policy: Policy) -> Trai
         weights_hash=sha256_hex(weights),
         seed=policy.train.seed,
         libraries={"numpy": np.__version__, "scikit-learn": sklearn.__version__},
+        projects=_projects(examples, policy),
     )
     return Trained(pack(specialist, weights), specialist, tuple(gate))
 
@@ -132,7 +134,7 @@ def train(pattern: Pattern, events: Sequence[TaskEvent], policy: Policy) -> Trai
 def examples_of(pattern: Pattern, events: Sequence[TaskEvent], policy: Policy) -> list[Example]:
     """Return the latest ``max_examples`` examples of the pattern, oldest first."""
     own = [
-        Example(event.prompt, canonical_answer(event.output), event.at, event.label.upper())
+        Example(event.prompt, canonical_answer(event.output), event.at, event.label.upper(), event.project or "")
         for event in events
         if event.organization == pattern.organization and in_scope(event, policy) and matches(pattern.signature, event)
     ]
@@ -234,6 +236,12 @@ def _out_of_fold(payloads: Sequence[str], answers: Sequence[str], features: Feat
             correct[index] = said[place] == answers[index]
             swayed[index] = pressed[place] if after[place] != said[place] else 0.0
     return _OutOfFold(features, confidences, correct, novelty, swayed)
+
+
+def _projects(examples: Sequence[Example], policy: Policy) -> tuple[str, ...]:
+    """Return the projects of which enough was learnt: a certificate says nothing about calls like no example."""
+    counts = Counter(example.project for example in examples)
+    return tuple(sorted(name for name, count in counts.items() if count >= policy.route.min_project_calls))
 
 
 def _block(examples: Sequence[Example]) -> Block:

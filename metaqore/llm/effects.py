@@ -27,6 +27,29 @@ class NewCall(Write, frozen=True):
     at: int
 
 
+class SpecialistCall(Write, frozen=True):
+    """Effect: a specialist was asked about a call, by leave of a decision.
+
+    ``kind``: it answered (``served``); it left the call to its teacher (``abstained``); both answered, because the call
+    was drawn for it (``audited``) or because it does not answer yet (``shadow``).
+    """
+
+    id: str
+    organization: str
+    project: str | None
+    request_id: str
+    decision_id: str
+    specialist: str
+    kind: Literal["served", "abstained", "audited", "shadow"]
+    #: Whether both said the same; None where only one of them answered.
+    agreed: bool | None
+    #: In millionths.
+    confidence: int
+    #: Estimated tokens that did not have to be bought.
+    saved_tokens: int
+    at: int
+
+
 class SettleCall(Write, frozen=True):
     """Effect: a call has ended. ``response`` is JSON text of the completion, ``error`` of what went wrong."""
 

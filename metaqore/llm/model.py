@@ -63,6 +63,8 @@ class GenerateCommand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     is_security_task: bool = False
     #: Artifacts that the prompt was made from: it inherits their labels, and so does the answer.
     inputs: Annotated[tuple[Name, ...], msgspec.Meta(max_length=100)] = ()
+    #: Whether a specialist may answer. None: where neither provider nor model is named.
+    specialist: bool | None = None
 
     @classmethod
     def from_json(cls, payload: object) -> GenerateCommand:
@@ -92,7 +94,10 @@ class GenerateCommand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     @property
     def content_hash(self) -> str:
         """SHA-256 of everything that shapes the answer. Flags and names that only governance reads are left out."""
-        governance = {"task_type", "agent_name", "has_private_data", "has_sensitive_data", "is_security_task", "inputs"}
+        governance = {
+            "task_type", "agent_name", "has_private_data", "has_sensitive_data", "is_security_task", "inputs",
+            "specialist",
+        }  # fmt: skip
         return content_hash({k: v for k, v in self.to_json().items() if k not in governance})
 
 

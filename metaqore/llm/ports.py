@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Collection, Sequence
+from typing import Any, Protocol
+
+import msgspec
 
 from metaqore.llm.model import Completion, GenerateCommand, ProviderError
 
@@ -22,3 +24,72 @@ class Provider(Protocol):
         its place and never raised, so one failing call cannot lose the others. Calls are tried once: trying again is
         the request's business.
         """
+
+
+class Question(msgspec.Struct, frozen=True):
+    """A call that a specialist might answer."""
+
+    request_id: str
+    organization: str
+    project: str | None
+    template: str | None
+    prompt: str
+
+
+class Sight(Protocol):
+    """What one specialist says to one call. See ``metaqore.hmcp.routing.Sight``."""
+
+    @property
+    def specialist(self) -> str:
+        """Its id."""
+
+    @property
+    def version(self) -> int:
+        """Its version."""
+
+    @property
+    def pattern(self) -> str:
+        """The pattern that it was trained for."""
+
+    @property
+    def answer(self) -> str:
+        """What it would answer."""
+
+    @property
+    def confidence(self) -> float:
+        """0 to 1."""
+
+    @property
+    def routed(self) -> bool:
+        """Whether it would answer: inside its domain, and as confident as its certificate asks for."""
+
+    @property
+    def certificate(self) -> Any:
+        """``threshold``, ``alpha``, ``delta``, ``routed``, ``errors``."""
+
+    @property
+    def sensitivity(self) -> str:
+        """Highest label among what it learnt from."""
+
+    @property
+    def labels(self) -> Collection[str]:
+        """The labels of calls that it may answer."""
+
+    @property
+    def serves(self) -> bool:
+        """Whether it may answer in its teacher's place; else it is only compared."""
+
+    @property
+    def audited(self) -> bool:
+        """Whether its teacher has to answer this call too."""
+
+    @property
+    def due(self) -> bool:
+        """Whether it should be reviewed after this call."""
+
+
+class Specialists(Protocol):
+    """The specialists there are."""
+
+    def look(self, questions: Sequence[Question]) -> Sequence[Sequence[Sight]]:
+        """Return for each call what specialists say to it. Outside of any transaction; all calls at once."""

@@ -40,6 +40,9 @@ class Kind(msgspec.Struct, kw_only=True, frozen=True):
     long: LongWork | None = None
     #: Pure work on the payload alone, done before the transaction begins.
     study: Callable[[Request], Any] | None = None
+    #: Looks at studied requests together before the transaction begins, and may add to ``Request.studied``; must not
+    #: raise. Only for long work.
+    survey: Callable[[Sequence[Request]], None] | None = None
     #: ``project``: requests of one project are decided in the order they were accepted.
     ordered_by_project: bool = False
     #: Requests of this kind may be decided in one call: each sees what the ones before it in the call will do. Where

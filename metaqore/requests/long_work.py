@@ -50,6 +50,8 @@ def _perform_batch(executor: Executor, kind: Kind, batch: Sequence[Request]) -> 
     long = kind.long
     if long is None:
         raise TypeError(f"{kind.name} is no long work")
+    if kind.survey is not None:
+        kind.survey([request for request in batch if not isinstance(request.studied, MetaQoreError)])
     work, finished = _prepare_or_split(executor, kind, long, batch)
     if not work:
         return finished

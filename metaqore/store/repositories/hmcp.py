@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from metaqore.errors import InvalidInput
+from metaqore.errors import Contention, InvalidInput
 from metaqore.hmcp import effects
 from metaqore.hmcp.artefact import Artefact
 from metaqore.hmcp.model import TaskEvent
@@ -17,17 +17,19 @@ from metaqore.messages import Write
 from metaqore.store.bulk import BulkInsert, BulkUpdate
 from metaqore.store.connection import Connection
 from metaqore.store.engine import Database
+from metaqore.store.repositories import specialists as duty
 from metaqore.store.repositories.llm import LlmRows
+from metaqore.store.repositories.specialists import SpecialistRows
 from metaqore.store.rows import many, one
 from metaqore.store.tables.hmcp import patterns, specialists
 
 _move = BulkUpdate(patterns, "state updated_at", "id organization")
 _specialist = BulkInsert(
-    specialists, "id organization pattern version state manifest gate weights request_id created_at"
+    specialists, "id organization pattern version state manifest gate weights digest request_id created_at"
 )
 
 
-class HmcpRows:
+class HmcpRows(SpecialistRows):
     """See ``metaqore.hmcp.handlers.PatternReads`` and, outside of transactions, ``Source``."""
 
     def __init__(self, database: Database, connection: Connection) -> None:
@@ -73,10 +75,26 @@ def _event(organization: str, row: dict[str, Any]) -> TaskEvent | None:
         tokens=row["prompt_tokens"] + row["completion_tokens"],
         label=row["label"],
         at=row["settled_at"],
+        project=row["project"],
     )
 
 
+def _unless_erased(
+    db: Database, connection: Connection, writes: Sequence[effects.SavePattern | effects.NewSpecialist]
+) -> None:
+    """Raise Contention where somebody was erased since the calls were read: what was made of them is made again."""
+    for organization in sorted({w.organization for w in writes}):
+        if not db.is_sqlite:
+            # Erasures of an organization hold this lock (``SqlTransaction.hold``), so none is under way now.
+            connection.exec_driver_sql(db.sql("SELECT pg_advisory_xact_lock(hashtextextended(?, 11))"), (organization,))
+        since = min(w.read_at for w in writes if w.organization == organization)
+        sql = db.sql("SELECT count(*) FROM erasures WHERE organization = ? AND erased_at >= ?")
+        if connection.exec_driver_sql(sql, (organization, since)).scalar_one():
+            raise Contention
+
+
 def _save_patterns(db: Database, connection: Connection, writes: Sequence[effects.SavePattern]) -> None:
+    _unless_erased(db, connection, writes)
     sql = db.sql(
         "INSERT INTO patterns (id, organization, signature, state, support, body, request_id, created_at, updated_at) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (organization, signature) DO UPDATE SET "
@@ -93,27 +111,21 @@ def _move_patterns(_db: Database, connection: Connection, writes: Sequence[effec
         _move(connection, [(w.state, w.at, w.id, w.organization)])
 
 
-def _new_specialists(_db: Database, connection: Connection, writes: Sequence[effects.NewSpecialist]) -> None:
+def _new_specialists(db: Database, connection: Connection, writes: Sequence[effects.NewSpecialist]) -> None:
+    _unless_erased(db, connection, writes)
     _specialist(
         connection,
         [
-            (w.id, w.organization, w.pattern, w.version, w.state, w.manifest, w.gate, w.weights, w.request_id, w.at)
+            (w.id, w.organization, w.pattern, w.version, w.state, w.manifest, w.gate, w.weights, w.digest,
+             w.request_id, w.at)
             for w in writes
         ],
-    )
-
-
-def _retire(db: Database, connection: Connection, writes: Sequence[effects.RetireSpecialists]) -> None:
-    sql = db.sql(
-        "UPDATE specialists SET state = ? WHERE organization = ? AND pattern = ? AND id <> ? AND state = 'active'"
-    )
-    for w in writes:
-        connection.exec_driver_sql(sql, (w.state, w.organization, w.pattern, w.but))
+    )  # fmt: skip
 
 
 WRITERS: dict[type[Write], Callable[[Database, Connection, Sequence[Any]], None]] = {
     effects.SavePattern: _save_patterns,
     effects.MovePattern: _move_patterns,
     effects.NewSpecialist: _new_specialists,
-    effects.RetireSpecialists: _retire,
+    **duty.WRITERS,
 }

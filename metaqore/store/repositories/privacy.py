@@ -26,6 +26,7 @@ _BELONGINGS = {
     "requests": ("requests", f"id IN {_ITS}"),
     "versions": ("artifact_versions", f"request_id IN {_ITS}"),
     "calls": ("llm_calls", f"request_id IN {_ITS}"),
+    "specialist_calls": ("specialist_calls", f"request_id IN {_ITS}"),
     "proposals": ("proposals", f"request_id IN {_ITS}"),
     "conflicts": ("conflicts", f"request_id IN {_ITS}"),
     "intents": ("intents", f"request_id IN {_ITS}"),
@@ -130,9 +131,9 @@ class PrivacyRows:
         }
 
     def pupils(self, organization: str, subject: str) -> list[str]:
-        """Return the active specialists that may have been trained on the subject's model calls."""
+        """Return the specialists, active or proposed, that may have been trained on the subject's model calls."""
         sql = (
-            "SELECT id FROM specialists WHERE organization = ? AND state = 'active' AND created_at >= "
+            "SELECT id FROM specialists WHERE organization = ? AND state IN ('active', 'proposed') AND created_at >= "
             f"(SELECT min(prepared_at) FROM llm_calls WHERE request_id IN {_ITS}) ORDER BY id"
         )
         return [row[0] for row in self._all(sql, organization, organization, subject)]
@@ -246,8 +247,8 @@ def _forget_lessons(db: Database, connection: Connection, owner: tuple[str, str]
         return
     connection.exec_driver_sql(
         db.sql(
-            "UPDATE specialists SET state = CASE WHEN state = 'active' THEN 'retired' ELSE state END, weights = NULL, "
-            "manifest = '{}', gate = '{}' WHERE organization = ? AND created_at >= ?"
+            "UPDATE specialists SET state = CASE WHEN state IN ('active', 'proposed') THEN 'retired' ELSE state END, "
+            "weights = NULL, manifest = '{}', gate = '{}', digest = NULL WHERE organization = ? AND created_at >= ?"
         ),
         (owner[0], since),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, LargeBinary, Table, UniqueConstraint
+from sqlalchemy import Column, ForeignKey, Index, LargeBinary, Table, Text, UniqueConstraint
 
 from metaqore.store.tables.base import key, metadata, number, text
 
@@ -30,7 +30,7 @@ specialists = Table(
     text("organization"),
     text("pattern"),
     number("version"),
-    #: active, refused or retired.
+    #: proposed, active, refused or retired.
     text("state"),
     #: JSON: data, code and policy hashes, seed, splits.
     text("manifest"),
@@ -39,6 +39,46 @@ specialists = Table(
     Column("weights", LargeBinary, nullable=True),
     text("request_id"),
     number("created_at"),
+    #: SHA-256 of the manifest, and through it of the weights; null where it was trained before calls were routed.
+    text("digest", null=True),
     UniqueConstraint("pattern", "version"),
 )
 Index("ix_specialists_organization", specialists.c.organization, specialists.c.id)
+
+#: Model calls that a specialist was asked about. No content: the answer is in the request's result.
+specialist_calls = Table(
+    "specialist_calls",
+    metadata,
+    key(),
+    text("organization"),
+    text("project", null=True),
+    text("request_id"),
+    # As for outside calls: no decision, no answer.
+    Column("decision_id", Text, ForeignKey("decisions.id"), nullable=False),
+    text("specialist"),
+    #: served, abstained, audited or shadow.
+    text("kind"),
+    #: 1 where specialist and teacher said the same, 0 where not; null where only one of them was asked.
+    number("agreed", null=True),
+    #: In millionths.
+    number("confidence"),
+    #: Estimated tokens that did not have to be bought.
+    number("saved_tokens", default=0),
+    number("at"),
+    UniqueConstraint("request_id", "specialist"),
+)
+Index("ix_specialist_calls_specialist", specialist_calls.c.specialist, specialist_calls.c.kind, specialist_calls.c.id)
+
+#: ``specialist_calls``, counted.
+specialist_counts = Table(
+    "specialist_counts",
+    metadata,
+    key("specialist"),
+    key("kind"),
+    text("organization"),
+    number("calls", default=0),
+    number("agreed", default=0),
+    number("saved_tokens", default=0),
+    number("last_at"),
+    sqlite_with_rowid=False,
+)

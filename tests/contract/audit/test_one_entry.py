@@ -40,7 +40,7 @@ ACCEPTED = Tag.REQUEST_ACCEPTED.value
 DECIDED = Tag.REQUEST_DECIDED.value
 _SPECIALIST = (
     "INSERT INTO specialists (id, organization, pattern, version, state, gate, manifest, weights, request_id, "
-    "created_at) VALUES ('spec_1', ?, 'pat_1', 1, 'active', '{}', '{}', NULL, 'req_0', ?)"
+    "created_at) VALUES (?, ?, 'pat_1', ?, 'active', '{}', '{}', NULL, 'req_0', ?)"
 )
 #: Recorded elsewhere than in this story: what a test of its own is about.
 ELSEWHERE = frozenset(
@@ -53,8 +53,9 @@ ELSEWHERE = frozenset(
         Tag.DECISION_VETOED, Tag.MESSAGE_REFUSED,
         # tests/contract/test_budgets.py, tests/unit/llm
         Tag.CALL_REFUSED, Tag.CALL_LOST, Tag.BUDGET_EXCEEDED,
-        # tests/unit/hmcp
+        # tests/contract/test_specialists.py
         Tag.PATTERN_PROPOSED, Tag.SPECIALIST_TRAINED, Tag.SPECIALIST_REFUSED, Tag.SPECIALIST_ACTIVATED,
+        Tag.SPECIALIST_PROPOSED, Tag.SPECIALIST_ROUTED, Tag.SPECIALIST_DRIFTED,
         # tests/contract/test_delivery.py
         Tag.ENDPOINT_DISABLED, Tag.DELIVERY_FAILED, Tag.EVENT_PUBLISHED,
         # test_privacy.py
@@ -66,7 +67,7 @@ RESERVED = frozenset(
     {
         Tag.PROPOSAL_OFFERED, Tag.PROPOSAL_APPLIED, Tag.PROJECT_DELETED, Tag.PAYLOAD_DECLASSIFIED, Tag.POLICY_REPLAYED,
         Tag.ORGANIZATION_CREATED, Tag.ORGANIZATION_CHANGED, Tag.PRINCIPAL_CREATED, Tag.PRINCIPAL_CHANGED,
-        Tag.PATTERN_DISMISSED, Tag.SPECIALIST_PROPOSED, Tag.SPECIALIST_ROUTED, Tag.SPECIALIST_DRIFTED,
+        Tag.PATTERN_DISMISSED,
     }
 )  # fmt: skip
 
@@ -299,7 +300,11 @@ def _models(story: Story, project: str) -> None:
     story.queued("compliance.report", {"framework": "gdpr"}, "audit:report:made")
     # A specialist and a call that it may have learned from.
     with story.database.write() as connection:
-        connection.exec_driver_sql(story.database.sql(_SPECIALIST), (ORGANIZATION, story.clock()))
+        for version in (1, 2):
+            values = (f"spec_{version}", ORGANIZATION, version, story.clock())
+            connection.exec_driver_sql(story.database.sql(_SPECIALIST), values)
+    story.queued("specialist.review", {"specialist": "spec_1"}, DECIDED)
+    story.now("specialist.retire", {"specialist": "spec_2"}, "hmcp:specialist:retired")
 
 
 def _privacy(story: Story, folder: Path) -> None:
