@@ -30,6 +30,7 @@ from tests.psmp_world import World, catalogue
 SMALL = 1_000
 ARTIFACTS = 1_000_000
 _CHUNK = 20_000
+_LETTERS = str.maketrans("0123456789", "ghijklmnop")
 
 
 def measure(artifacts: int = ARTIFACTS) -> dict[str, float]:
@@ -106,6 +107,15 @@ def _request(world: World, seq: int, payload: dict[str, Any]) -> Request:
     )  # fmt: skip
 
 
+def name_of(number: int) -> str:
+    """Return a name of its own for each number, of one length and without digits, spread as names of files are.
+
+    Contents hold it, too: of a number that grows, the content rules took what has seven digits for a telephone
+    number, so that the larger project was also the one with more to read, to raise and to record.
+    """
+    return f"{number * 2_654_435_761 % 2**32:08x}".translate(_LETTERS)
+
+
 class Grown:
     """A database with one project of a number of artifacts, and both doors over it."""
 
@@ -130,8 +140,8 @@ class Grown:
         """Return a declaration with three dependencies, where there are three to have."""
         deps = self.random.sample(range(below), 3) if below >= 3 else []
         payload = {
-            "type": "doc", "name": f"n{number}", "content": {"text": "x" * 80, "number": number},
-            "depends_on": [{"type": "doc", "name": f"n{dep}"} for dep in deps],
+            "type": "doc", "name": name_of(number), "content": {"text": "x" * 80, "word": name_of(number)},
+            "depends_on": [{"type": "doc", "name": name_of(dep)} for dep in deps],
         }  # fmt: skip
         return Submission(
             organization=ORGANIZATION, project=self.project, principal=f"agent-{number % 7}", kind="artifact.declare",
@@ -150,6 +160,11 @@ class Grown:
         began = time.perf_counter()
         self._submit([asked])
         return time.perf_counter() - began
+
+    def recorded(self) -> list[int]:
+        """Return how many rows the declarations have left where each leaves as many, whatever the project's size."""
+        tables = ("requests", "audit_entries", "events", "decisions", "conflicts", "record_history")
+        return [int(self.pipeline.sql(f"SELECT count(*) FROM {name}")[0][0]) for name in tables]
 
     def _grow(self, more: int) -> None:
         """Add artifacts as the engine writes them: rows made after one that it has written.
@@ -177,7 +192,7 @@ class Grown:
     def _row(self, connection: Any, table_name: str, where: str) -> dict[str, Any]:
         """Return a row of the last artifact that the engine has made."""
         names = [row[1] for row in connection.execute(f"PRAGMA table_info({table_name})")]
-        found = connection.execute(f"SELECT * FROM {table_name} WHERE {where}", (f"n{SMALL - 1}",)).fetchone()
+        found = connection.execute(f"SELECT * FROM {table_name} WHERE {where}", (name_of(SMALL - 1),)).fetchone()
         return dict(zip(names, found, strict=True))
 
     def _rows(
@@ -186,14 +201,15 @@ class Grown:
         stem = int(like["id"].removeprefix("art_"), 16)
         for number in numbers:
             deps = self.random.sample(range(number), 3)
-            content = json.dumps({"number": number, "text": "x" * 80}, separators=(",", ":"))
+            content = json.dumps({"text": "x" * 80, "word": name_of(number)}, separators=(",", ":"))
             digest = "sha256:" + hashlib.sha256(content.encode()).hexdigest()
             digest = digest if like["content_hash"].startswith("sha256:") else digest.removeprefix("sha256:")
             key, edges = f"art_{stem + number:032x}", sorted(ids[dep] for dep in deps)
             body = json.loads(version["body"])
-            body["depends_on"] = [{**body["depends_on"][0], "name": f"n{dep}"} for dep in deps]
+            body["depends_on"] = [{**body["depends_on"][0], "name": name_of(dep)} for dep in deps]
             ids.append(key)
-            made = {"id": key, "name": f"n{number}", "content_hash": digest, "rank": like["rank"] + number - SMALL + 1}
+            rank = like["rank"] + number - SMALL + 1
+            made = {"id": key, "name": name_of(number), "content_hash": digest, "rank": rank}
             yield (
                 {**like, **made},
                 {**version, "artifact": key, "content": content, "content_hash": digest, "body": json.dumps(body),
@@ -239,6 +255,7 @@ def flatness(artifacts: int, rounds: int = 400) -> dict[str, float]:
                 seconds = project.once()
                 if number >= 20:
                     took[project].append(seconds)
+        assert small.recorded() == large.recorded(), "the two were not decided alike, so their times say nothing"
         small.close()
         large.close()
     p50 = [1000 * statistics.median(took[project]) for project in (small, large)]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from metaqore.store.views.psmp_time import TimeViews
-from tests.bench.psmp_proof import SMALL, Grown, verdicts
+from tests.bench.psmp_proof import SMALL, Grown, name_of, verdicts
 from tests.contract.pipeline import ORGANIZATION
 
 
@@ -26,7 +26,7 @@ def test_rows_made_in_bulk_are_like_those_of_the_engine(grown: Grown) -> None:
         grown.pipeline.sql(
             "SELECT a.*, v.* FROM artifacts a JOIN artifact_versions v ON v.artifact = a.id WHERE a.name = ?", name
         )[0]
-        for name in (f"n{SMALL + 599}", f"n{grown.artifacts + SMALL}")
+        for name in (name_of(SMALL + 599), name_of(grown.artifacts + SMALL))
     )
 
     assert [type(value) for value in bulk] == [type(value) for value in engine]
@@ -48,9 +48,22 @@ def test_a_project_filled_in_bulk_has_a_history(grown: Grown) -> None:
     assert [first for first, _, _ in rows] == [1, *(last + 1 for _, last, _ in rows[:-1])]
     assert rows[-1][1] == position == SMALL + 602
     assert all(len(json.loads(steps)) == last - first + 1 for first, last, steps in rows)
-    asked: dict[str, Any] = {"type": None, "name": f"n{SMALL + 598}", "state": None, "after": None, "limit": 1}
+    asked: dict[str, Any] = {"type": None, "name": name_of(SMALL + 598), "state": None, "after": None, "limit": 1}
     newest = then.artifacts(ORGANIZATION, grown.project, **asked)
     assert newest.items[0]["version"] == 1
+
+
+def test_a_declaration_leaves_as_much_behind_whatever_its_number_is(grown: Grown) -> None:
+    before = grown.recorded()
+    grown.once()
+    first = grown.recorded()
+    grown.made = 1_234_567
+    grown.once()
+    second = grown.recorded()
+
+    assert [after - at for at, after in zip(before, first, strict=True)] == [
+        after - at for at, after in zip(first, second, strict=True)
+    ]
 
 
 def test_the_engine_alone_gives_verdicts() -> None:
