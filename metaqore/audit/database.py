@@ -35,10 +35,17 @@ _SQLITE_EXACT_TAIL = (
 # Half the price. A blob sorts behind every text and a text behind every number, so nothing else passes for what it is
 # not; and "},"actor":"" and the other names between columns stand once in an entry, for in a text their quotes are
 # escaped. What needs escaping differs from the bytes, or has a backslash: then the exact tail is asked for.
+_SQLITE_PARTS = (
+    """'},"actor":"'""", "actor", "?", "project", """'","request":"'""", "request_id", """'","seq":'""", "seq",
+    """',"tag":"'""", "tag", """'","ts":'""", "ts_ms", """',"v":1}'""",
+)  # fmt: skip
+# One call makes the text in one piece where SQLite has it (3.44); ``format`` would end a text at its first NUL.
+_SQLITE_JOINED = (
+    f"concat({','.join(_SQLITE_PARTS)})" if sqlite3.sqlite_version_info >= (3, 44) else "||".join(_SQLITE_PARTS)
+)
 _SQLITE_TAIL = (
-    "CASE WHEN actor < x'' AND tag < x'' AND project < x'' AND request_id < x'' AND ts_ms < '' THEN "
-    """'},"actor":"'||actor||?||project||'","request":"'||request_id||'","seq":'||seq||',"tag":"'||tag||'","ts":'"""
-    f"""||ts_ms||',"v":1}}' ELSE {_SQLITE_EXACT_TAIL} END"""
+    "CASE WHEN actor < x'' AND tag < x'' AND project < x'' AND request_id < x'' AND ts_ms < '' "
+    f"THEN {_SQLITE_JOINED} ELSE {_SQLITE_EXACT_TAIL} END"
 )
 _POSTGRES_TAIL = (
     """convert_to('},"actor":'||to_json(actor)||',"organization":'||to_json(organization)||',"project":'"""
@@ -100,7 +107,7 @@ class DatabaseSource:
             "WHERE organization = ? AND seq >= ? AND seq < ? ORDER BY seq"
         )
         between = f'","organization":{json.dumps(organization, ensure_ascii=False)},"project":"'
-        given = [between] * sql.count("?||")
+        given = [between] * (self._tail.count("?") if not exact else 0)
         for rows in self._batches(sql, *given, organization, first, first + count):
             chunk = Chunk(*zip(*rows, strict=True))
             if exact or b"\\" not in b"".join(chunk.tails):
