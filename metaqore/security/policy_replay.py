@@ -9,8 +9,8 @@ import msgspec
 
 from metaqore.security.facts import Asked
 from metaqore.security.layers import Layer, Policy, Stack
-from metaqore.security.model import Assessment, Finding, Label, ProviderStatus, Threat
-from metaqore.security.policy import decide
+from metaqore.security.model import Assessment, Finding, Label, Position, ProviderStatus, Threat
+from metaqore.security.policy import decide, decide_answer
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -69,10 +69,14 @@ def replay(
         if candidate.scope == "project" and row.project != candidate.name:
             left_out += 1
             continue
-        found = decide(
-            _assessment(row.body), policy=policy, providers=providers, requested=asked.provider or None, asked=asked,
-            layers=layers_for(row.project),
-        )  # fmt: skip
+        assessment, layers = _assessment(row.body), layers_for(row.project)
+        if asked.kind != "payload.assess" and asked.position == Position.ANSWER:
+            found = decide_answer(assessment, policy=policy, provider=asked.provider, asked=asked, layers=layers)
+        else:
+            found = decide(
+                assessment, policy=policy, providers=providers, requested=asked.provider or None, asked=asked,
+                layers=layers,
+            )  # fmt: skip
         before, after = _seen(row.body), _seen(found.to_dict())
         if before != after:
             changed.append(Changed(row.id, row.request_id, asked.kind, asked.principal, before, after))
