@@ -2,11 +2,16 @@
 
 It is no conflict: nobody is asked to declare it again. The version is admitted under the higher label, and the decision
 by which it got that is recorded with it.
+
+A declassification is about what stood in the version that was looked at: as long as later versions hold nothing more,
+they keep the lower label. Whatever they add raises it again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+
+import msgspec
 
 from metaqore.messages import EventNote, Write
 from metaqore.psmp.check_labels import rank_of
@@ -16,9 +21,14 @@ from metaqore.psmp.traits import SENSITIVE
 from metaqore.psmp.workspace import Workspace
 
 
-def find(case: Case, _workspace: Workspace) -> Iterable[Conflict]:
+def find(case: Case, workspace: Workspace) -> Iterable[Conflict]:
     """Raise the label of the version; nothing here is in anybody's way."""
     looked = case.studied.looked
+    if looked is None or rank_of(looked.label) <= rank_of(case.label):
+        return ()
+    if case.head is not None:
+        looked = looked.beyond(workspace.content(case.head.id, case.head.head))
+        case.studied = msgspec.structs.replace(case.studied, looked=looked)
     if looked is not None and rank_of(looked.label) > rank_of(case.label):
         case.label = looked.label
         case.result = {**case.result, "label_raised": {"to": looked.label, "found": looked.types}}

@@ -19,6 +19,9 @@ class Looked(Protocol):
     def types(self) -> list[str]:
         """What was found, each once; never the values."""
 
+    def beyond(self, before: Any) -> Looked | None:
+        """Return what does not stand in another content already; None for nothing."""
+
     def recorded(self, request: Request, artifact: str, label: str, now: int) -> tuple[Write, AuditNote]:
         """Return the decision by which an artifact got ``label``, and its audit entry."""
 

@@ -19,6 +19,7 @@ from urllib.parse import unquote_plus
 import re2
 
 from metaqore.security.model import Threat
+from metaqore.security.repeated import squeezed
 
 #: Families that are found in answers alone.
 FAMILIES = frozenset({"active_content", "prompt_leakage"})
@@ -172,11 +173,6 @@ def _rows(words: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
 def _among(rows: Sequence[tuple[str, ...]], text: str) -> set[tuple[str, ...]]:
     """Return those of ``rows`` that stand in a text."""
     return set(rows).intersection(_rows(_words(text), len(rows[0])))
-
-
-def squeezed(text: str) -> str:
-    """Return the letters and digits of a text, in one case: how it is compared, whatever is put between them."""
-    return "".join(filter(str.isalnum, text.casefold()))
 
 
 def _threat(rule: _Rule, confidence: float, start: int, end: int) -> Threat:

@@ -7,16 +7,14 @@ says beyond that raises the label of the result, and may be taken out or stop th
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import msgspec
 
 from metaqore.errors import InvalidInput
 from metaqore.messages import Request, Submission
-from metaqore.security.answer_signs import signs, squeezed
+from metaqore.security.answer_signs import signs
 from metaqore.security.assessment import assess
 from metaqore.security.facts import Asked
 from metaqore.security.judged import Judged, judged
@@ -24,6 +22,7 @@ from metaqore.security.layers import Policy, Stack
 from metaqore.security.model import Assessment, Context, Decision, Finding, Label, Position, Verdict
 from metaqore.security.policy import decide_answer
 from metaqore.security.redact import WHOLE, redact
+from metaqore.security.repeated import squeezed, value_of
 
 #: A short answer is no unreadable one: "no" says what it says.
 _SHORT = frozenset({"unjudged.empty", "unjudged.no_text"})
@@ -108,25 +107,13 @@ def examine(
     content = Label.join(*(finding.label for finding in findings))
     if findings and (instructions or said):
         known = squeezed("\n".join([*instructions, *said]))
-        findings = [finding for finding in findings if finding.type in WHOLE or not _stands_in(answer, finding, known)]
+        findings = [
+            finding for finding in findings if finding.type in WHOLE or (value_of(answer, finding) or "?") not in known
+        ]
     return replace(
         found, findings=tuple(findings), content=content, label=Label.join(found.declared, content, found.inherited),
         threats=(*found.threats, *signs(answer, instructions, said)),
     )  # fmt: skip
-
-
-def _stands_in(answer: str, finding: Finding, known: str) -> bool:
-    """True where the value of a finding is one that the prompt has."""
-    text = answer if finding.pointer is None else _at(json.loads(answer), finding.pointer)
-    value = squeezed(text[finding.start : finding.end])
-    return bool(value) and value in known
-
-
-def _at(value: Any, pointer: str) -> str:
-    for step in pointer.split("/")[1:]:
-        name = step.replace("~1", "/").replace("~0", "~")
-        value = value[int(name)] if isinstance(value, list) else value.get(name) if isinstance(value, Mapping) else ""
-    return value if isinstance(value, str) else str(value)
 
 
 def _without(text: str, findings: Sequence[Finding], at_least: Label) -> str:
@@ -139,8 +126,8 @@ def _without(text: str, findings: Sequence[Finding], at_least: Label) -> str:
         return text
     cut: str = redact(text, findings, at_least=at_least)
     wanted = {finding.type for finding in findings if finding.label >= at_least}
-    left = [finding for finding in assess(cut).findings if finding.type in wanted - WHOLE]
     known = squeezed(text)
-    if any(_stands_in(cut, finding, known) for finding in left):
-        raise InvalidInput(f"a {left[0].type.replace('_', ' ')} could not be taken out of the answer")
+    for finding in assess(cut).findings:
+        if finding.type in wanted - WHOLE and (value_of(cut, finding) or "?") in known:
+            raise InvalidInput(f"a {finding.type.replace('_', ' ')} could not be taken out of the answer")
     return cut

@@ -25,6 +25,7 @@ from metaqore.security.effects import NewDecision
 from metaqore.security.model import Finding, Label, Verdict
 from metaqore.security.normalise import fold
 from metaqore.security.normalise_views import is_hidden_in_base64, views
+from metaqore.security.repeated import squeezed, value_of
 
 #: Characters of a content that is looked at before it is read.
 SHORT = 8192
@@ -105,6 +106,21 @@ class Looked(msgspec.Struct, frozen=True):
 
     label: str
     findings: tuple[Finding, ...]
+    #: What was found, squeezed, for each finding; in memory only.
+    values: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Looked({self.label}: {', '.join(self.types)})"
+
+    def beyond(self, before: Any) -> Looked | None:
+        """Return what is found here and does not stand in the content ``before``; None for nothing."""
+        known = squeezed(before if isinstance(before, str) else msgspec.json.encode(before).decode())
+        added = [(finding, value) for finding, value in zip(self.findings, self.values, strict=True)
+                 if not value or value not in known]  # fmt: skip
+        if not added:
+            return None
+        findings, values = zip(*added, strict=True)
+        return Looked(Label.join(*(finding.label for finding in findings)).name, findings, values)
 
     @property
     def types(self) -> list[str]:
@@ -147,11 +163,11 @@ def look(content: Any, text: str, declared: str | None) -> Looked | None:
     found = tuple(detect.find(document, seen))
     label = Label.join(*(finding.label for finding in found))
     if label >= Label.SENSITIVE:
-        return Looked(label.name, found)
+        return Looked(label.name, found, tuple(value_of(content, finding) for finding in found))
     if public and not found:
         internal = detect_internal.internal(document, threats.chunks_of_document(document))
         if internal is not None and internal[1].type != "unjudged":
-            return Looked(Label.INTERNAL.name, (detect.finding(document, *internal),))
+            return Looked(Label.INTERNAL.name, (detect.finding(document, *internal),), ("",))
     return None
 
 

@@ -127,3 +127,25 @@ def test_a_label_that_the_content_raised_is_lowered_by_declassification_alone(pi
                     authority=["labels:declassify"])  # fmt: skip
     assert decide_one(pipeline, lowered).verdict == "approved"
     assert labels(pipeline) == {"a": "INTERNAL"}
+
+
+def test_a_declassification_holds_for_what_was_looked_at_and_for_nothing_that_is_added(
+    pipeline: Pipeline, project: str
+) -> None:
+    first = decide_one(pipeline, declared(project, "a", MAIL))
+    lowered = asked(project, "artifact.declassify", artifact=first.result["artifact"]["id"], label="INTERNAL",
+                    reason="a public address", authority=["labels:declassify"])  # fmt: skip
+    decide_one(pipeline, lowered)
+    before = len(recorded(pipeline))
+
+    kept = [decide_one(pipeline, declared(project, "a", text, base_version=version))
+            for version, text in ((2, MAIL + " Or earlier."), (3, "Again: Maria.Keller@posteo.net."))]  # fmt: skip
+    assert ["label_raised" in done.result for done in kept] == [False, False]
+    assert (labels(pipeline), len(recorded(pipeline))) == ({"a": "INTERNAL"}, before)
+
+    more = MAIL + " Copy jan.vogt@posteo.net."
+    raised = decide_one(pipeline, declared(project, "a", more, base_version=4))
+
+    assert raised.result["label_raised"] == {"to": "SENSITIVE", "found": ["email"]}
+    assert labels(pipeline) == {"a": "SENSITIVE"}
+    assert len(json.loads(recorded(pipeline)[-1][4])["findings"]) == 1

@@ -106,7 +106,9 @@ def test_a_look_raises_and_never_speaks_of_what_is_low() -> None:
     internal = "Minutes of the steering committee: the roadmap for Q3 moves the billing service to the new cluster."
 
     assert asked(internal) is None
-    assert asked(internal, "PUBLIC") == Looked("INTERNAL", asked(internal, "PUBLIC").findings)  # type: ignore[union-attr]
+    found = asked(internal, "PUBLIC")
+    assert found is not None
+    assert (found.label, found.types) == ("INTERNAL", ["internal_material"])
     assert asked("Paris is the capital of France, and lies on the Seine.", "PUBLIC") is None
     assert asked("text", "PUBLIC") is None
 
@@ -116,3 +118,15 @@ def test_no_finding_holds_what_was_found() -> None:
 
     assert raised is not None
     assert TOKEN not in str(raised)
+
+
+def test_what_stood_there_before_is_nothing_more() -> None:
+    text = "Write to maria.keller@posteo.net, card 4111 1111 1111 1111."
+    looked = look(text, json.dumps(text), None)
+    assert looked is not None
+
+    assert looked.beyond({"note": text}) is None
+    more = looked.beyond("Card 4111-1111-1111-1111, please.")
+    assert more is not None
+    assert (more.label, more.types) == ("SENSITIVE", ["email"])
+    assert "posteo" not in repr(looked)
