@@ -30,7 +30,8 @@ _DONE = DONE_CHANNEL.encode()
 _ASK_AFTER_S, _GONE_AFTER_S = 1.0, 3.0
 #: Seconds between two looks at the database while Redis is heard, and while it is not.
 _POLL_HEARD_S, _POLL_DEAF_S = 2.0, 0.1
-#: What is remembered of finished requests that nobody waited for yet: a submitter learns its id only at the commit.
+#: What is remembered at least of finished requests that nobody waited for yet, and at most twice of it: a submitter
+#: learns its id only at the commit.
 _RECENT_ITEMS, _RECENT_BYTES = 4096, 8 << 20
 
 
@@ -95,7 +96,9 @@ class Announcements:
         self._guard = threading.Lock()
         self._waiting: dict[str, list[Waiting]] = {}
         self._subscriptions: defaultdict[str, set[Subscription]] = defaultdict(set)
-        self._recent: dict[str, bytes] = {}
+        # Two generations: the older one is dropped whole, where taking the oldest out of one costs a search each time.
+        self._recent: dict[bytes, bytes] = {}
+        self._before: dict[bytes, bytes] = {}
         self._recent_bytes = 0
         self._heard_at = 0.0
         self._somebody = threading.Event()
@@ -129,7 +132,8 @@ class Announcements:
         with self._guard:
             for request in ids:
                 self._waiting.setdefault(request, []).append(waiting)
-                document = self._recent.get(request)
+                known = request.encode()
+                document = self._recent.get(known, self._before.get(known))
                 if document:
                     waiting.give(request, document)
                 elif document is not None:
@@ -207,9 +211,13 @@ class Announcements:
         elif message[0] == b"message" and message[1] == _DONE:
             organizations, _, finished = message[2].partition(b"\n")
             if finished:
-                self.tell(dict(_split(line) for line in finished.split(b"\n")))
+                lines = [line.partition(b" ") for line in finished.split(b"\n")]
+                with self._guard:
+                    documents = {request: document for request, _, document in lines}
+                    self._give(documents)
+                    self._remember(documents, len(finished))
             if organizations:
-                self._notify(organizations.decode().split(" "))
+                self._notify(organizations.decode(errors="replace").split(" "))
         elif message[0] == b"message":
             self.on_stops()
             # Whoever follows events may be one of those who were stopped.
@@ -221,17 +229,26 @@ class Announcements:
         An empty one may be in no cache: it is read from the database for those who wait.
         """
         with self._guard:
-            for request, document in finished.items():
-                if not document:
-                    self._poll_now.set()
+            documents = {request.encode(): document for request, document in finished.items()}
+            self._give(documents)
+            known = self._recent, self._before
+            new = {r: document for r, document in documents.items() if not any(r in those for those in known)}
+            self._remember(new, sum(map(len, new.values())))
+
+    def _give(self, finished: Mapping[bytes, bytes]) -> None:
+        if not all(finished.values()):
+            self._poll_now.set()
+        if self._waiting:
+            for known, document in finished.items():
+                request = known.decode(errors="replace")
                 for waiting in self._waiting.get(request, ()) if document else ():
                     waiting.give(request, document)
-                if request not in self._recent:
-                    self._recent[request] = document
-                    self._recent_bytes += len(document)
-            while len(self._recent) > _RECENT_ITEMS or self._recent_bytes > _RECENT_BYTES:
-                oldest = next(iter(self._recent))
-                self._recent_bytes -= len(self._recent.pop(oldest))
+
+    def _remember(self, finished: Mapping[bytes, bytes], size: int) -> None:
+        self._recent.update(finished)
+        self._recent_bytes += size
+        if len(self._recent) >= _RECENT_ITEMS or self._recent_bytes >= _RECENT_BYTES:
+            self._before, self._recent, self._recent_bytes = self._recent, {}, 0
 
     def _notify(self, organizations: Sequence[str] | None) -> None:
         with self._guard:
@@ -254,8 +271,3 @@ class Announcements:
                     self.tell(self._finished(ids))
                 except MetaQoreError as error:
                     log.warning("announcements_poll_failed", reason=error.code)
-
-
-def _split(line: bytes) -> tuple[str, bytes]:
-    request, _, document = line.partition(b" ")
-    return request.decode(), document

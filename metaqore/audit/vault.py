@@ -8,12 +8,12 @@ and in every copy of it: the commitment can then no longer be checked, nor guess
 
 from __future__ import annotations
 
-import binascii
 import os
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pybase64
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -58,7 +58,7 @@ class Vault:
         """Return salt and payload as sealed text."""
         nonce = os.urandom(_NONCE_BYTES)
         sealed = self._cipher(key_id, wrapped).encrypt(nonce, salt + payload, None)
-        return f"{_MARK}{key_id}{_MARK}{binascii.b2a_base64(nonce + sealed, newline=False).decode()}"
+        return f"{_MARK}{key_id}{_MARK}{pybase64.b64encode_as_string(nonce + sealed)}"
 
     def remember(self, keys: Mapping[tuple[str, str], tuple[str, bytes]]) -> None:
         """Keep in mind which keys were there; whoever relies on it must look again before the commit."""
@@ -80,7 +80,7 @@ class Vault:
         if wrapped is None:
             self._ciphers.pop(key_id, None)
             raise Unreadable
-        raw = binascii.a2b_base64(body)
+        raw = pybase64.b64decode(body)
         try:
             opened = self._cipher(key_id, wrapped).decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], None)
         except InvalidTag as error:

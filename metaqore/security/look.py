@@ -187,4 +187,4 @@ def suspects(text: str) -> bool:
     if said != {_BASE64}:
         return bool(said)
     # Every hash, long name and filler looks like base64; hardly any of them says something.
-    return any(run.strip(run[0]) for run in _RUNS.findall(text)) and is_hidden_in_base64(text)
+    return any(run != run[0] * len(run) for run in _RUNS.findall(text)) and is_hidden_in_base64(text)

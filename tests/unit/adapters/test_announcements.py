@@ -63,13 +63,24 @@ def test_all_who_wait_for_one_are_told() -> None:
 
 def test_the_memory_of_what_was_told_is_bounded() -> None:
     hub = Announcements(DEAD, Database())
-    half = announcements._RECENT_BYTES // 2
-    hub.tell({"a": b"x" * half, "b": b"x" * half, "c": b"x"})
-    with hub.waiting(["a"]) as forgotten, hub.waiting(["c"]) as known:
+    full = b"x" * announcements._RECENT_BYTES
+    for name in "abc":
+        hub.tell({name: full})
+    with hub.waiting(["b"]) as forgotten, hub.waiting(["c"]) as known:
         assert not forgotten.wait(0)
         assert known.wait(0)
-    hub.tell({str(n): b"" for n in range(announcements._RECENT_ITEMS + 1)})
-    assert len(hub._recent) == announcements._RECENT_ITEMS
+    for n in range(3 * announcements._RECENT_ITEMS):
+        hub.tell({str(n): b"x"})
+    assert len(hub._recent) + len(hub._before) <= 2 * announcements._RECENT_ITEMS
+
+
+def test_a_forged_announcement_ends_nothing() -> None:
+    hub = Announcements(DEAD, Database())
+    for forged in (b"\xff\xfe\n\xff", b"\n", b"\n\n \n", b"\xff", b""):
+        hub._take([b"message", announcements._DONE, forged])
+    hub.tell({"a": b"1"})
+    with hub.waiting(["a"]) as waiting:
+        assert waiting.wait(0)
 
 
 def test_without_redis_the_database_is_asked_for_all_at_once() -> None:
