@@ -1,8 +1,6 @@
 """A witness of its own: it follows a log that grows, and refuses one that was rolled back, forked or rewritten."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 
@@ -11,10 +9,7 @@ from metaqore.audit.checkpoint import Signer
 from metaqore.audit.findings import Attack
 from metaqore.audit.observer import DatabaseLogs, Refused, Witness, look
 from metaqore.audit.seal import Frontier
-
-_spec = importlib.util.spec_from_file_location("audit_conftest", Path(__file__).with_name("conftest.py"))
-setup = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(setup)
+from tests import audit_log as setup
 
 
 def seen(log, path, trust=None):

@@ -1,6 +1,5 @@
 """The auditor's commands, through ``metaqore audit`` and through the stand-alone file."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -13,10 +12,7 @@ from click.testing import CliRunner
 from metaqore.audit import offline, standalone
 from metaqore.audit.standalone import generate
 from metaqore.cli.audit import group
-
-_spec = importlib.util.spec_from_file_location("audit_conftest", Path(__file__).with_name("conftest.py"))
-setup = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(setup)
+from tests import audit_log as setup
 
 VKEY = str(setup.KEY.vkey)
 

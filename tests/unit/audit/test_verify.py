@@ -1,15 +1,12 @@
-import importlib.util
 import random
-import sqlite3
 import tracemalloc
-from pathlib import Path
 
 import pytest
 
 from metaqore.audit import verify as verification
 from metaqore.audit.anchors import Trust
 from metaqore.audit.checkpoint import Signer, cosign
-from metaqore.audit.database import SqliteSource, open_database
+from metaqore.audit.database import SqliteSource, open_database, sqlite3
 from metaqore.audit.entry import make_entry
 from metaqore.audit.export import ExportSource, export_lines
 from metaqore.audit.findings import Attack
@@ -17,10 +14,7 @@ from metaqore.audit.source import CannotRead
 from metaqore.audit.tags import Tag
 from metaqore.audit.verify import Options, verify
 from metaqore.audit.witness import append_witness
-
-_spec = importlib.util.spec_from_file_location("audit_conftest", Path(__file__).with_name("conftest.py"))
-setup = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(setup)
+from tests import audit_log as setup
 
 
 def check(log, **options):
