@@ -65,6 +65,11 @@ class Declassification(MethodView):
     @blp.alt_response(200, schema=RequestSchema, success=True)
     @blp.problems(404, 412)
     def post(self, body: dict[str, Any], artifact: str) -> Response:
-        """Lower an artifact's label, with a reason: its content is appended again under that label"""
+        """Lower an artifact's label, with a reason: its content is appended again under that label
+
+        Later versions keep the lower label as long as they hold nothing that did not stand there already; what they
+        add raises it again, and has to be declassified by itself. What depends on the artifact inherits the lower
+        label from its next version on; a copy of the content under another name is looked at anew.
+        """
         payload = {"artifact": artifact, "if_match": expected_version(required=False), **body}
         return about.submit_about(artifact, "artifact.declassify", payload, body=payload)
