@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import redis
 
 from metaqore import bootstrap
+from metaqore.cli.demo.receiver import Receiver
 from metaqore.store.unit_of_work import SqlStore
+from tests.integration.api.test_events import follow
 from tests.running import Running, wait_until
 
 LABELS = ("PUBLIC", "INTERNAL", "SENSITIVE", "CRITICAL")
@@ -27,13 +30,13 @@ FLAGS: dict[str, dict[str, Any]] = {
 class Told:
     """One artifact and one model call of each label, and what was told of them."""
 
-    def __init__(self, mq: Running) -> None:
-        self.mq = mq
+    def __init__(self, mq: Running, receiver: Receiver) -> None:
+        self.mq, self.receiver = mq, receiver
         self.project = mq.project("labels")
         self.canaries = {label: f"canary{uuid.uuid4().hex}" for label in LABELS}
         self.calls: dict[str, Any] = {}
         self.artifacts: dict[str, str] = {}
-        endpoint = mq.post("/webhooks", {"url": "http://127.0.0.1:9/"}).json["id"]
+        endpoint = mq.post("/webhooks", {"url": receiver.url}).json["id"]
         for label, canary in self.canaries.items():
             body = {
                 "project": self.project,
@@ -44,14 +47,31 @@ class Told:
             }
             done = mq.post("/artifacts", body, prefer="wait=30").json
             self.artifacts[label] = done["result"]["artifact"]["id"]
-            call = {"prompt": QUESTION, "project": self.project, **FLAGS[label]}
+            call = {"prompt": f"{QUESTION} {canary}", "project": self.project, **FLAGS[label]}
             self.calls[label] = mq.post("/llm/generate", call, prefer="wait=30").json
         self.endpoint = endpoint
 
+    def sent(self) -> bytes:
+        """Return every webhook, headers and bodies, once the last artifact was told of."""
+        last = self.artifacts[LABELS[-1]]
+        wait_until(lambda: any(last in str(each.body) for each in self.receiver.received), "the last webhook came in")
+        return repr([(each.headers, each.body) for each in self.receiver.received]).encode()
+
+    def streamed(self) -> bytes:
+        """Return what an event stream from the beginning says, up to the last artifact."""
+        said = b""
+        with follow(self.mq, f"?project={self.project}", Last_Event_ID="0") as reader:
+            while self.artifacts[LABELS[-1]].encode() not in said:
+                said += repr(reader.frame()).encode()
+        return said
+
 
 @pytest.fixture(scope="module")
-def told(mq: Running) -> Told:
-    return Told(mq)
+def told(mq: Running) -> Iterator[Told]:
+    with Receiver() as receiver:
+        made = Told(mq, receiver)
+        yield made
+        mq.call("DELETE", f"/webhooks/{made.endpoint}")
 
 
 def everything_in_redis(mq: Running) -> bytes:
@@ -80,7 +100,7 @@ def test_the_result_cache_has_no_answer_that_may_not_be_cached(mq: Running, told
     assert ("result" in cached["result"]) == (label in ("PUBLIC", "INTERNAL"))
 
 
-def test_no_sink_has_the_content_of_an_artifact_of_any_label(mq: Running, told: Told) -> None:
+def test_no_sink_has_the_content_of_an_artifact_or_a_prompt_of_any_label(mq: Running, told: Told) -> None:
     events = mq.get(f"/events?project={told.project}&limit=200").body
     deliveries = mq.get(f"/webhooks/{told.endpoint}/deliveries?page_size=200").body
     entries = mq.get(f"/audit/entries?project={told.project}&page_size=200").body
@@ -91,7 +111,8 @@ def test_no_sink_has_the_content_of_an_artifact_of_any_label(mq: Running, told: 
         outgoing = repr(connection.exec_driver_sql("SELECT * FROM events").fetchall()).encode()
     database.close()
     sinks = {"events": events, "deliveries": deliveries, "audit": entries, "logs": logs, "metrics": metrics,
-             "what webhooks and streams are made of": outgoing, "redis": everything_in_redis(mq)}  # fmt: skip
+             "what webhooks and streams are made of": outgoing, "redis": everything_in_redis(mq),
+             "the receiver of webhooks": told.sent(), "the event stream": told.streamed()}  # fmt: skip
 
     assert told.artifacts["CRITICAL"].encode() in outgoing
     for sink, held in sinks.items():
