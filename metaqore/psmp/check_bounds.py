@@ -1,18 +1,21 @@
 """The bounds of the policy: how deep dependencies go, how long a conversation is, with how many. Pure but for look-ups.
 
-Depth is kept on each artifact as an upper bound: it grows with what is admitted, and is not lowered when a dependency
-is given up. Only where the bound seems to be passed is the true depth looked up, level by level.
+Depth is kept on each artifact as an upper bound, greater than those of its dependencies: it grows with what is
+admitted, and is not lowered when a dependency is given up. Only where the bound seems to be passed are the true depths
+looked up, level by level, and kept. So a verdict follows from the graph alone, whatever was kept.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from graphlib import TopologicalSorter
 
 from metaqore.messages import Request, Write
 from metaqore.psmp.catalogue import BOUND_EXCEEDED
 from metaqore.psmp.effects import CountTurn, SetDepth
 from metaqore.psmp.family import Family
+from metaqore.psmp.graph import Neighbours
 from metaqore.psmp.model import Case, Conflict, Declaration, Head
 from metaqore.psmp.traits import DEPENDS_ON, METADATA
 from metaqore.psmp.workspace import Workspace
@@ -65,28 +68,49 @@ def find(case: Case, workspace: Workspace) -> Iterable[Conflict]:
 def _depth(case: Case, workspace: Workspace) -> Iterable[Conflict]:
     bound = case.policy.bounds.dependency_depth
     case.depth = 1 + max(target.depth for target in case.dependencies)
-    if bound is not None and case.depth > bound:
-        case.depth = _exact(case.dependencies, workspace, bound)
-    if case.head is not None and case.depth > case.head.depth:
-        case.deeper = _deeper(case, workspace)
-    deepest = max([case.depth, *case.deeper.values()])
-    if bound is None or deepest <= bound:
+    case.deeper = _deeper(case, workspace)
+    if bound is None or max([case.depth, *case.deeper.values()]) <= bound:
         return ()
-    return (_exceeded(case, "dependency_depth", bound, deepest, "/depends_on"),)
+    above = {case.artifact: 0} if case.head is None else _depths([case.artifact], workspace.up, bound)
+    below = _depths([target.id for target in case.dependencies], workspace.down, bound)
+    if above is None or below is None:
+        return (_exceeded(case, "dependency_depth", bound, bound + 1, "/depends_on"),)
+    depth = 1 + max(below[target.id] for target in case.dependencies)
+    if depth + above[case.artifact] > bound:
+        return (_exceeded(case, "dependency_depth", bound, depth + above[case.artifact], "/depends_on"),)
+    case.depth = depth
+    known = workspace.heads_by_id(sorted(below))
+    case.deeper = _deeper(case, workspace) | {head.id: below[head.id] for head in known if head.depth > below[head.id]}
+    return ()
 
 
-def _exact(dependencies: Sequence[Head], workspace: Workspace, bound: int) -> int:
-    """Return the length of the longest chain that begins with one of ``dependencies``, or ``bound`` + 1 if longer."""
-    level, length = {target.id for target in dependencies}, 1
-    while level and length <= bound:
-        level = {below for _, below, _ in workspace.down(level)}
-        length += bool(level)
-    return length
+def _depths(start: Collection[str], neighbours: Neighbours, bound: int) -> dict[str, int] | None:
+    """Return the length of the longest chain from each artifact that is reached from ``start``.
+
+    None where some are so far away that one from ``start`` has ``bound`` links or more for certain.
+    """
+    edges: dict[str, list[str]] = {}
+    level = set(start)
+    for _ in range(bound):
+        edges.update({artifact: [] for artifact in level})
+        for artifact, other, _rank in neighbours(level):
+            edges[artifact].append(other)
+        level = {other for artifact in level for other in edges[artifact]} - edges.keys()
+        if not level:
+            break
+    else:
+        return None
+    depths: dict[str, int] = {}
+    for artifact in TopologicalSorter(edges).static_order():
+        depths[artifact] = max((depths[other] + 1 for other in edges[artifact]), default=0)
+    return depths
 
 
 def _deeper(case: Case, workspace: Workspace) -> dict[str, int]:
     """Return the dependants that get deeper, with their new depth."""
     deeper: dict[str, int] = {}
+    if case.head is None or case.depth <= case.head.depth:
+        return deeper
     level, depth = {case.artifact}, case.depth
     while level:
         depth += 1
@@ -121,7 +145,7 @@ def _exceeded(case: Case, bound: str, limit: int, reached: int, pointer: str) ->
 
 
 def admitted(case: Case, fresh: Head, workspace: Workspace) -> Iterable[Write]:
-    """Count the turn, and tell the dependants that they got deeper."""
+    """Count the turn, and keep the depths that change with it."""
     writes: list[Write] = []
     for artifact, depth in case.deeper.items():
         workspace.set_depth(artifact, depth)

@@ -156,7 +156,7 @@ def _take(case: Case, ways: dict[str, Resolved], workspace: Workspace) -> list[K
         if way.dependencies is not None:
             case.dependencies = way.dependencies
             case.label = joined(case.label, way.dependencies)
-            case.depth = max([case.depth, *(target.depth + 1 for target in way.dependencies)])
+            case.depth = max([case.depth, *(case.deeper.get(t.id, t.depth) + 1 for t in way.dependencies)])
         case.provenance = {**way.provenance, **case.provenance}
     for name, way in ways.items():
         if way.requires:

@@ -197,7 +197,7 @@ class Case(msgspec.Struct, kw_only=True):
     dependencies: list[Head] = []
     #: The length of the longest chain of dependencies below it.
     depth: int = 0
-    #: Dependants that get deeper with it: artifact → depth.
+    #: The depths of others that change with it: artifact → depth.
     deeper: dict[str, int] = {}
     #: The label of the version to be.
     label: str = ""

@@ -2,7 +2,8 @@
 
 What a project was made of is read from its history (``PastViews``); what heads held is worked out from their versions,
 as it was when they were admitted. Two things are not as they were, and make no difference to a verdict: the numbers of
-the topological order (any order that fits the edges will do), and depths, which are exact here and upper bounds there.
+the topological order (any order that fits the edges finds the same cycles), and depths, which are exact here and upper
+bounds there (where a bound matters, it is compared with what the edges say).
 
 Everything is read and written a chunk at a time. In memory are only the edges.
 """

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
+import random
+from collections import Counter
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -333,6 +337,44 @@ def test_dependants_get_deeper_with_what_is_below_them(database: Database) -> No
     scene.declare("z")
     verdict, result = answer(pipeline, scene.declare("a", 2, 1, depends_on=on("z")))
     assert (verdict, result["blocking_report"]["conflicts"][0]["class"]) == ("blocked", "bound_exceeded")
+
+
+def test_a_bound_on_depth_is_a_matter_of_the_graph_alone(database: Database) -> None:
+    """Whatever came and went before: a chain of more than three is refused, and nothing else."""
+    limit, rng = 3, random.Random(7)
+    pipeline = Pipeline(database, max_graph_depth=limit)
+    scene = Scene(pipeline, "strict")
+    edges: dict[str, list[str]] = {name: [] for name in "abcdefgh"}
+    versions = dict.fromkeys(edges, 1)
+    for name in edges:
+        scene.declare(name)
+    seen = Counter[str]()
+    for _ in range(50):
+        name = rng.choice([*edges])
+        wanted = rng.sample([other for other in edges if other != name], rng.choice([0, 1, 1, 2]))
+        needs = [need for other in wanted for need in on(other)]
+        verdict, _ = answer(pipeline, scene.declare(name, rng.random(), versions[name], depends_on=needs))
+        expected = "approved" if longest({**edges, name: wanted}) <= limit else "blocked"
+        assert verdict == expected, (name, wanted, edges)
+        seen[verdict] += 1
+        if verdict == "approved":
+            edges[name], versions[name] = wanted, versions[name] + 1
+    assert min(seen["approved"], seen["blocked"]) > 5
+    kept = dict(pipeline.sql("SELECT id, depth FROM artifacts"))
+    rows = pipeline.sql("SELECT artifact, depends_on FROM artifact_edges")
+    assert all(kept[artifact] > kept[dependency] for artifact, dependency in rows)
+
+
+def longest(edges: dict[str, list[str]]) -> float:
+    """Return the length of the longest chain; without end where there is a cycle."""
+    try:
+        order = [*TopologicalSorter(edges).static_order()]
+    except CycleError:
+        return math.inf
+    depths: dict[str, int] = {}
+    for name in order:
+        depths[name] = max((depths[other] + 1 for other in edges[name]), default=0)
+    return max(depths.values())
 
 
 def test_depth_is_the_same_whether_declared_together_or_one_by_one(pipeline: Pipeline) -> None:

@@ -21,6 +21,7 @@ from metaqore.psmp.policy import Policy
 from metaqore.psmp.preview import Preview
 from metaqore.psmp.replay import Progress, Replayed, Replays
 from metaqore.settings import Settings, load
+from metaqore.store.engine import Database
 from metaqore.store.past_world import PastWorld
 from metaqore.store.tables import metadata
 from metaqore.store.views.psmp_time import TimeViews
@@ -379,6 +380,34 @@ def test_a_replay_begins_with_what_heads_held_and_intents_announced(
         for table, columns in COPIED.items():
             wanted = sorted(map(repr, map(tuple, pipeline.sql(f"SELECT {columns} FROM {table}"))))
             assert sorted(map(repr, world.rows(f"SELECT {columns} FROM {table}"))) == wanted, table
+
+
+def test_a_bound_on_depth_is_the_same_from_every_position(database: Database) -> None:
+    """A copied world has other depths and another order of its artifacts than the one that grew."""
+    bounded = load({"storage_dsn": "sqlite:///unused.db", "redis_url": "redis://127.0.0.1:1/0", "max_graph_depth": 3},
+                   environ={})  # fmt: skip
+    policy, pipeline = psmp_policy(bounded), Pipeline(database, max_graph_depth=3)
+    replays = Replays(partial(PastWorld, database, holding_states(policy)),
+                      lambda chosen: history_kinds(bounded, chosen).__getitem__, policy)  # fmt: skip
+    p = pipeline.project("strict")
+    chain = [declared(p, name, 1, depends_on=below) for name, below in (("r", []), ("q", ["r"]), ("p", ["q"]))]
+    decide(pipeline, declared(p, "x", 1), declared(p, "z", 1, depends_on=["x"]), *chain)
+    told = decide(
+        pipeline,
+        declared(p, "q", 2, 1),  # p is one deep now, and was two
+        declared(p, "x", 2, 1, depends_on=["p"]),
+        declared(p, "u", 1), declared(p, "t", 1, depends_on=["u"]),
+        declared(p, "q", 3, 2, depends_on=["t"]),  # z would be five deep
+        declared(p, "q", 3, 2, depends_on=["u"]),  # and four
+        declared(p, "x", 3, 2),
+        declared(p, "q", 3, 2, depends_on=["t"]), declared(p, "x", 4, 3, depends_on=["q"]),
+    )  # fmt: skip
+
+    verdicts = [verdict for verdict, _ in told]
+    assert verdicts == ["approved", "approved", "approved", "approved", "blocked", "blocked", "approved", "approved",
+                        "blocked"]  # fmt: skip
+    for start in range(0, position(pipeline, p), 3):
+        assert replay(pipeline, replays, p, start).not_reproduced == 0
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
