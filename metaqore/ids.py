@@ -8,7 +8,7 @@ from uuid_utils import uuid7
 
 PREFIXES = frozenset(
     "req art conf prop evt del whk key prj tsk org prn dec call pat spec chk ent bat intent appr tok snk ers sub hold "
-    "rpt".split()
+    "rpt spc".split()
 )
 
 

@@ -27,6 +27,7 @@ from metaqore.errors import InvalidInput, SettingsError
 from metaqore.hmcp import policy as hmcp_policy
 from metaqore.hmcp.handlers import Discover, Train
 from metaqore.hmcp.review import Review, retire
+from metaqore.hmcp.routing import Router
 from metaqore.llm import budget_handlers
 from metaqore.llm import config as llm_config
 from metaqore.llm.budgeted import Budgeted
@@ -269,13 +270,15 @@ def _security(gate: SecureGate, policies: PolicySource) -> list[Kind]:
 
 
 def _llm(settings: Settings, store: SqlStore, gate: SecureGate, providers: llm_config.ProvidersFile) -> list[Kind]:
+    policy = hmcp_policy.load(settings.config_path / "hmcp.yaml")
+    router = Router(Recorded(store), policy, settings.specialist_routing, now_ms)
     calls = LlmHandlers(
-        gate, _providers(providers), providers.offers(), providers.batch, now_ms, partial(_stops, store)
+        gate, _providers(providers), providers.offers(), providers.batch, now_ms, partial(_stops, store), router
     )
     gateway = Budgeted(calls, providers.price_list())
     return [
         Kind(name="llm.generate", queue="llm", feature="llm", scope="llm:generate", long=gateway,
-             study=gateway.study, lease_s=settings.llm_lease_s, batch=settings.llm_batch),
+             study=gateway.study, survey=calls.survey, lease_s=settings.llm_lease_s, batch=settings.llm_batch),
     ]  # fmt: skip
 
 

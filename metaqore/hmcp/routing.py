@@ -18,6 +18,7 @@ import structlog
 from metaqore.errors import MetaQoreError
 from metaqore.hmcp.artefact import Loaded, load
 from metaqore.hmcp.model import SENSITIVITIES, Certificate
+from metaqore.hmcp.outputs import canonical_answer
 from metaqore.hmcp.policy import Policy
 from metaqore.hmcp.ports import Question, Shelf
 from metaqore.hmcp.rules import SpecialistState
@@ -93,6 +94,10 @@ class Router:
             if mine:
                 self._ask(row, specialist, [questions[at] for at in mine], [found[at] for at in mine])
         return found
+
+    def agrees(self, said: str, answer: str) -> bool:
+        """Return whether a teacher's words mean a specialist's answer."""
+        return canonical_answer(said) == answer
 
     def _ask(
         self, row: Mapping[str, Any], specialist: Loaded, questions: Sequence[Question], found: Sequence[list[Sight]]

@@ -12,6 +12,7 @@ from metaqore.ids import new_id
 from metaqore.llm.batch import Waiting
 from metaqore.llm.effects import RaiseCall, SettleCall
 from metaqore.llm.model import Completion, GenerateCommand, Message, ProviderError
+from metaqore.llm.ports import Sight
 from metaqore.messages import AuditNote, EventNote, Outcome, Verdict, failed
 
 NEVER_CACHED = frozenset({"SENSITIVE", "CRITICAL"})
@@ -74,15 +75,15 @@ class Call(msgspec.Struct, kw_only=True):
     names: Names | None = None
     #: Its answer may be in no cache.
     no_cache: bool = False
+    #: What specialists say to it, to be compared with the answer.
+    sights: Sequence[Sight] = ()
 
 
 def settled(call: Call, answer: Completion | ProviderError, batch_id: str, shared: dict[str, Any], at: int) -> Outcome:
     """Return the end of a call: what it cost, and its answer as far as it may be delivered."""
     if isinstance(answer, ProviderError):
         return _refused(call, answer, batch_id, at)
-    said = [message.content for message in call.messages if message.role not in _INSTRUCTIONS]
-    instructions = [message.content for message in call.messages if message.role in _INSTRUCTIONS]
-    found = call.exit.judge(answer.text, instructions, said, at)
+    found = call.exit.judge(answer.text, *instructions_and_said(call.messages), at)
     answer = msgspec.structs.replace(answer, text=found.text)
     if found.approved:
         outcome = _delivered(call, answer, found, shared)
@@ -116,6 +117,12 @@ def _delivered(call: Call, answer: Completion, found: Answered, shared: dict[str
         outcome.result = {**outcome.result, "answer": found.judged.shown}
         outcome.writes, outcome.audit = [found.judged.write], [found.judged.audit]
     return outcome
+
+
+def instructions_and_said(messages: Sequence[Message]) -> tuple[list[str], list[str]]:
+    """Return what a prompt instructs, and what else it says."""
+    instructions = [message.content for message in messages if message.role in _INSTRUCTIONS]
+    return instructions, [message.content for message in messages if message.role not in _INSTRUCTIONS]
 
 
 def _refused(call: Call, error: ProviderError, batch_id: str, at: int) -> Outcome:

@@ -17,6 +17,9 @@ from metaqore.llm.batch import Limits
 from metaqore.llm.budgets import Price
 from metaqore.llm.rules import Offer
 
+#: What answers for a provider under this name is a part of the engine.
+RESERVED = "specialist"
+
 Words = Annotated[tuple[Annotated[str, msgspec.Meta(min_length=1)], ...], msgspec.Meta(min_length=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=600)]
 
@@ -139,6 +142,8 @@ def parse(text: str, *, source: str = "providers") -> ProvidersFile:
         raise SettingsError(f"{source}: at `$.providers`: no provider is enabled; enable one")
     if min(file.batch.max_batch_size, file.batch.max_batch_tokens) < 1 or file.batch.max_wait_ms < 0:
         raise SettingsError(f"{source}: at `$.batch`: sizes must be at least 1 and max_wait_ms at least 0")
+    if RESERVED in file.providers:
+        raise SettingsError(f"{source}: at `$.providers.{RESERVED}`: the name of MetaQore's own specialists: another")
     for name, spec in file.providers.items():
         for problem in _problems(spec):
             raise SettingsError(f"{source}: at `$.providers.{name}`: {problem}")

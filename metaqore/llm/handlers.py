@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -15,12 +15,22 @@ import msgspec
 from metaqore.audit.tags import Tag
 from metaqore.errors import InvalidInput
 from metaqore.ids import new_id
-from metaqore.llm.answers import NEVER_CACHED, Call, Exit, Names, answered, settled, withheld
+from metaqore.llm import specialists
+from metaqore.llm.answers import (
+    NEVER_CACHED,
+    Call,
+    Exit,
+    Names,
+    answered,
+    instructions_and_said,
+    settled,
+    withheld,
+)
 from metaqore.llm.assemble import Assembled, assemble, tokens_with_answer
 from metaqore.llm.batch import Batch, Limits, Waiting, plan
 from metaqore.llm.effects import NewCall
 from metaqore.llm.model import Completion, GenerateCommand, Message
-from metaqore.llm.ports import Provider
+from metaqore.llm.ports import Provider, Sight, Specialists
 from metaqore.llm.rules import Offer, route, routed
 from metaqore.messages import AuditNote, Outcome, Prepared, Request, Verdict, failed
 
@@ -71,9 +81,14 @@ class Gate(Protocol):
         """Classify; pure."""
 
     def judge(
-        self, request: Request, assessment: Any, requested: str | None, now: int, reads: Any, inherited: Sequence[str]
-    ) -> Judgement:
-        """Decide, with what stands in the database now; ``inherited`` are labels of what the prompt was made from."""
+        self, request: Request, assessment: Any, requested: str | None, now: int, reads: Any, inherited: Sequence[str],
+        *, is_inside: bool = False,
+    ) -> Judgement:  # fmt: skip
+        """Decide, with what stands in the database now; ``inherited`` are labels of what the prompt was made from.
+
+        Args:
+            is_inside: ``requested`` is no provider of the file, but a part of the engine.
+        """
 
     def held(self, request: Request, provider: str, stopped: Sequence[Any], now: int) -> Outcome | None:
         """Return the veto of an approved call of which somebody, or the provider, was stopped since; else None."""
@@ -98,6 +113,9 @@ class CallReads(Protocol):
     def artifact_labels(self, organization: str, artifacts: Sequence[str]) -> Mapping[str, str]:
         """Return artifact id → label, for those that the organization has."""
 
+    def serving(self, specialists: Collection[str]) -> set[str]:
+        """Return which specialists may answer; none of them is retired before the commit."""
+
 
 class Studied(msgspec.Struct, frozen=True):
     """A command, parsed, assembled and assessed before it is claimed."""
@@ -105,6 +123,8 @@ class Studied(msgspec.Struct, frozen=True):
     command: GenerateCommand
     assembled: Assembled
     assessment: Any
+    #: What specialists say to it.
+    sights: Sequence[Sight] = ()
 
 
 class Handlers:
@@ -118,6 +138,7 @@ class Handlers:
         limits: Limits,
         clock: Callable[[], int],
         stopped: Callable[[str], Sequence[Any]] = lambda organization: (),
+        specialists: Specialists | None = None,
     ) -> None:
         self._gate = gate
         self._providers = providers
@@ -126,6 +147,7 @@ class Handlers:
         self._clock = clock
         #: Organization → what is stopped there now.
         self._stopped = stopped
+        self._specialists = specialists
         self._warm: dict[str, float] = {}
 
     def study(self, request: Request) -> Studied:
@@ -142,13 +164,23 @@ class Handlers:
             command, assembled, self._gate.assess(contents if len(contents) > 1 else contents[0], request.payload)
         )
 
+    def survey(self, batch: Sequence[Request]) -> None:
+        """Ask the specialists there are about calls, all at once; before any transaction."""
+        if self._specialists is not None:
+            found = specialists.look(self._specialists, [(request, request.studied) for request in batch])
+            for request, sights in zip(batch, found, strict=True):
+                request.studied = msgspec.structs.replace(request.studied, sights=sights)
+
     def prepare(self, batch: Sequence[Request], reads: CallReads, now: int) -> list[Outcome | Prepared]:
         """Decide each call; write its decision and its place in the ledger before anything leaves."""
         known = reads.calls([request.id for request in batch])
-        return [self._prepare(request, known.get(request.id), reads, now) for request in batch]
+        willing = {r.id: sight for r in batch if (sight := specialists.willing(r.studied, r.studied.sights))}
+        serving = reads.serving({sight.specialist for sight in willing.values()}) if willing else set()
+        willing = {request: sight for request, sight in willing.items() if sight.specialist in serving}
+        return [self._prepare(r, known.get(r.id), willing.get(r.id), reads, now) for r in batch]
 
     def _prepare(
-        self, request: Request, row: Mapping[str, Any] | None, reads: CallReads, now: int
+        self, request: Request, row: Mapping[str, Any] | None, sight: Sight | None, reads: CallReads, now: int
     ) -> Outcome | Prepared:
         studied: Studied = request.studied
         if row is not None:
@@ -161,6 +193,9 @@ class Handlers:
         judged = self._gate.judge(request, studied.assessment, wanted, now, reads, list(known.values()))
         if not judged.approved:
             return judged.vetoed()
+        served = self._served(request, sight, list(known.values()), reads, now) if sight is not None else None
+        if served is not None:
+            return served
         try:
             to = route(studied.command, self._offers, judged.providers_allowed)
         except InvalidInput as error:
@@ -177,6 +212,21 @@ class Handlers:
             command = msgspec.structs.replace(command, max_tokens=min(command.max_tokens, duties.max_tokens))
         exit_ = self._gate.exit(request, judged.label, to.provider, reads, now)
         return self._first(request, studied, judged, routed(command, to), (redacted, names), exit_, now)
+
+    def _served(
+        self, request: Request, sight: Sight, inherited: Sequence[str], reads: CallReads, now: int
+    ) -> Outcome | None:
+        """Return a specialist's answer where SecureGateway lets it answer, and its answer pass as it is."""
+        studied: Studied = request.studied
+        judged = self._gate.judge(
+            request, studied.assessment, specialists.PROVIDER, now, reads, inherited, is_inside=True
+        )  # fmt: skip
+        if not judged.approved or not specialists.answers_by(sight, judged):
+            return None
+        found = self._gate.exit(request, judged.label, specialists.PROVIDER, reads, now).judge(
+            sight.answer, *instructions_and_said(studied.assembled.messages), now
+        )
+        return specialists.served(request, studied, sight, judged, now) if found.judged is None else None
 
     def _first(
         self, request: Request, studied: Studied, judged: Judgement, command: GenerateCommand,
@@ -247,6 +297,8 @@ class Handlers:
         return Call(
             id=call_id, decision=decision, command=command, waiting=waiting, messages=studied.assembled.messages,
             exit=exit_, names=names, no_cache=decision["label"] in NEVER_CACHED,
+            # Where something was taken out, both would not have been asked the same.
+            sights=studied.sights if names is None else (),
         )  # fmt: skip
 
     def perform(self, batch: Sequence[tuple[Request, Call]]) -> list[Outcome]:
@@ -259,7 +311,7 @@ class Handlers:
             members = [calls[member.request_id] for member in group.members]
             held = self._held(group.provider, [requests[call.waiting.request_id] for call in members])
             sent = [call for call in members if call.waiting.request_id not in held]
-            answered = self._send(group, sent) if sent else {}
+            answered = self._send(group, sent, requests) if sent else {}
             # Whoever was stopped while it answered is not listened to; what it cost is still written down.
             late = self._held(group.provider, [requests[request] for request in answered])
             outcomes.update(answered)
@@ -277,7 +329,7 @@ class Handlers:
         found = {r.id: self._gate.held(r, provider, stopped[r.organization], now) for r in requests}
         return {request: veto for request, veto in found.items() if veto is not None}
 
-    def _send(self, group: Batch, members: Sequence[Call]) -> dict[str, Outcome]:
+    def _send(self, group: Batch, members: Sequence[Call], requests: Mapping[str, Request]) -> dict[str, Outcome]:
         batch_id = new_id("bat")
         provider = self._providers[group.provider]
         answers = provider.complete([call.command for call in members])
@@ -285,10 +337,13 @@ class Handlers:
             self._warm[group.prefix_hash] = time.monotonic() + WARM_S
         shared = {"id": batch_id, "size": len(members), "prefix_hash": group.prefix_hash}
         at = self._clock()
-        return {
-            call.waiting.request_id: settled(call, answer, batch_id, shared, at)
+        ended = [
+            (requests[call.waiting.request_id], call, answer, settled(call, answer, batch_id, shared, at))
             for call, answer in zip(members, answers, strict=True)
-        }
+        ]
+        if self._specialists is not None:
+            specialists.compare(self._specialists, ended, at)
+        return {request.id: outcome for request, _, _, outcome in ended}
 
 
 def made_from(studied: Studied) -> list[str]:

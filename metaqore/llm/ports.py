@@ -93,3 +93,6 @@ class Specialists(Protocol):
 
     def look(self, questions: Sequence[Question]) -> Sequence[Sequence[Sight]]:
         """Return for each call what specialists say to it. Outside of any transaction; all calls at once."""
+
+    def agrees(self, said: str, answer: str) -> bool:
+        """Return whether a provider's words mean a specialist's answer."""

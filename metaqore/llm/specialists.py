@@ -7,7 +7,7 @@ there is no outside call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -16,9 +16,11 @@ import structlog
 from metaqore.audit.tags import Tag
 from metaqore.errors import MetaQoreError
 from metaqore.ids import new_id
+from metaqore.llm.answers import NEVER_CACHED, Call
 from metaqore.llm.assemble import Assembled
+from metaqore.llm.config import RESERVED
 from metaqore.llm.effects import SpecialistCall
-from metaqore.llm.model import Completion, GenerateCommand, Usage
+from metaqore.llm.model import Completion, GenerateCommand, ProviderError, Usage
 from metaqore.llm.ports import Question, Sight, Specialists
 from metaqore.llm.rules import estimate_tokens
 from metaqore.messages import AuditNote, EventNote, Outcome, Request, Submission, Verdict
@@ -26,13 +28,10 @@ from metaqore.messages import AuditNote, EventNote, Outcome, Request, Submission
 log = structlog.get_logger(__name__)
 
 #: The provider that specialists are, to policies, stops and callers. No provider may be configured under this name.
-PROVIDER = "specialist"
+PROVIDER = RESERVED
 _REVIEW = "specialist.review"
 #: What a caller is told of a certificate.
 _TOLD = ("threshold", "alpha", "delta", "routed", "errors")
-
-#: The form in which answers are compared. See ``metaqore.hmcp.outputs.canonical_answer``.
-Canonical = Callable[[str], str]
 
 
 class Studied(Protocol):
@@ -56,6 +55,10 @@ class Decided(Protocol):
 
     decision_id: str
     label: str
+    duties: Mapping[str, Any]
+    obligations: list[str]
+    write: Any
+    audit: AuditNote
 
 
 def may_ask(studied: Studied) -> bool:
@@ -89,16 +92,31 @@ def look(specialists: Specialists, batch: Sequence[tuple[Request, Studied]]) -> 
     return found
 
 
-def willing(sights: Sequence[Sight], max_tokens: int) -> Sight | None:
-    """Return the specialist that would answer in its provider's place, None where there is none."""
+def willing(studied: Studied, sights: Sequence[Sight]) -> Sight | None:
+    """Return the specialist that would answer a call in its provider's place, None where there is none."""
     for sight in sights:
-        if sight.serves and sight.routed and not sight.audited and estimate_tokens(sight.answer) <= max_tokens:
+        if sight.serves and sight.routed and not sight.audited and _fits(sight, studied.command.max_tokens):
             return sight
     return None
 
 
-def served(request: Request, sight: Sight, decided: Decided, saved: int, now: int, *, no_cache: bool) -> Outcome:
-    """Return the answer of a specialist, without the writes and notes of the decision that allows it."""
+def answers_by(sight: Sight, decided: Decided) -> bool:
+    """Return whether a specialist may answer a call that SecureGateway lets it have: with a label that it may see, and
+    with nothing to be taken out of the prompt, since it learnt from prompts as they are.
+    """
+    duties = decided.duties.get(PROVIDER)
+    if decided.label not in sight.labels:
+        return False
+    return duties is None or (duties.redact is None and (duties.max_tokens is None or _fits(sight, duties.max_tokens)))
+
+
+def _fits(sight: Sight, max_tokens: int) -> bool:
+    return estimate_tokens(sight.answer) <= max_tokens
+
+
+def served(request: Request, studied: Studied, sight: Sight, decided: Decided, now: int) -> Outcome:
+    """Return the answer of a specialist, with the decision that allows it."""
+    saved = studied.assembled.prompt_tokens + estimate_tokens(sight.answer)
     certificate, call = sight.certificate, new_id("spc")
     completion = Completion(
         text=sight.answer, usage=Usage(0, 0), provider=PROVIDER, model=sight.specialist, finish_reason="stop"
@@ -114,53 +132,53 @@ def served(request: Request, sight: Sight, decided: Decided, saved: int, now: in
         verdict=Verdict.APPROVED,
         result={**completion.to_json(), "decision": {"id": decided.decision_id, "label": decided.label},
                 "specialist": told},
-        writes=[_written(request, sight, decided.decision_id, "served", None, saved, now, call)],
-        audit=[AuditNote(tag=Tag.SPECIALIST_ROUTED, subject=call, outcome="served", details=details)],
+        writes=[decided.write, _written(request, sight, decided.decision_id, "served", None, saved, now, call)],
+        audit=[decided.audit, AuditNote(tag=Tag.SPECIALIST_ROUTED, subject=call, outcome="served", details=details)],
         events=[EventNote("llm.completed", call, {"provider": PROVIDER, "model": sight.specialist})],
-        no_cache=no_cache,
+        no_cache="no_cache" in decided.obligations or decided.label in NEVER_CACHED,
     )  # fmt: skip
 
 
-class Compared(msgspec.Struct, frozen=True):
-    """What came of the specialists of a call that its provider has answered."""
-
-    writes: list[SpecialistCall]
-    #: For the call's own entry.
-    details: dict[str, Any]
-    #: Specialists that should be reviewed.
-    due: set[str]
-
-
-def compared(
-    request: Request, sights: Sequence[Sight], decision: str, label: str, said: str, canonical: Canonical, now: int
-) -> Compared:
-    """Return what to write of the specialists of a call to which its provider said ``said``.
-
-    One that has not the certificate for the call's label is not compared: it would never have answered.
-    """
-    writes: list[SpecialistCall] = []
+def compare(
+    specialists: Specialists, ended: Sequence[tuple[Request, Call, Completion | ProviderError, Outcome]], now: int
+) -> None:
+    """Add to the outcomes of calls that providers have answered what specialists would have said."""
     due: set[str] = set()
-    for sight in sights:
-        if label not in sight.labels or not (sight.routed or sight.serves):
+    for request, call, answer, outcome in ended:
+        if not call.sights or isinstance(answer, ProviderError) or outcome.verdict is not Verdict.APPROVED:
             continue
-        agreed = canonical(said) == sight.answer if sight.routed else None
-        if agreed is None:
-            kind = "abstained"
-        elif sight.serves:
-            # Not drawn, it had no leave to answer: what was compared without a draw is no fair sample.
-            if not sight.audited:
-                continue
-            kind = "audited"
-        elif not sight.audited and any(other.serves for other in sights):
-            # Where another one answers, only calls that were drawn reach the teacher whatever that one says.
+        label = call.decision["label"]
+        found = [
+            (sight, write)
+            for sight in call.sights
+            if label in sight.labels
+            and (write := _compared(specialists, request, call, sight, answer.text, now)) is not None
+        ]
+        if not found:
             continue
-        else:
-            kind = "shadow"
-        writes.append(_written(request, sight, decision, kind, agreed, 0, now, new_id("spc")))
-        if agreed is False or (agreed and sight.due):
-            due.add(sight.specialist)
-    details = {"specialists": " ".join(_word(write) for write in writes)} if writes else {}
-    return Compared(writes, details, due)
+        outcome.writes = [*outcome.writes, *(write for _, write in found)]
+        told = {"specialists": " ".join(_word(write) for _, write in found)}
+        first, *others = outcome.audit
+        outcome.audit = [msgspec.structs.replace(first, details={**first.details, **told}), *others]
+        for sight, write in found:
+            # Drift can only show where both disagreed, and one review is enough for all that came together.
+            if (write.agreed is False or (write.agreed and sight.due)) and sight.specialist not in due:
+                due.add(sight.specialist)
+                outcome.follow_ups = [*outcome.follow_ups, review(request.organization, sight.specialist)]
+
+
+def _compared(
+    specialists: Specialists, request: Request, call: Call, sight: Sight, said: str, now: int
+) -> SpecialistCall | None:
+    """Return what to write of a specialist of a call to which its provider said ``said``; None for nothing."""
+    decision = call.decision["id"]
+    if not sight.routed:
+        return _written(request, sight, decision, "abstained", None, 0, now, new_id("spc")) if sight.serves else None
+    # Where somebody answers, a fair sample is what was drawn: what else reached the teacher did so for a reason.
+    if not sight.audited and any(other.serves for other in call.sights):
+        return None
+    agreed = specialists.agrees(said, sight.answer)
+    return _written(request, sight, decision, "audited" if sight.serves else "shadow", agreed, 0, now, new_id("spc"))
 
 
 def review(organization: str, specialist: str) -> Submission:

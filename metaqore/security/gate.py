@@ -71,16 +71,22 @@ class SecureGate:
         now: int,
         reads: GateReads,
         inherited: Sequence[str] = (),
+        *,
+        is_inside: bool = False,
     ) -> Judged:
         """Decide whether the payload of ``request`` may go to a provider, and to which.
 
         Args:
             inherited: labels of everything that the payload was made from.
+            is_inside: ``requested`` is no provider of the file but a part of the engine: local, and always there.
         """
         assessment = with_label(assessment, Label.join(*map(Label.parse, inherited)))
         policies = self._policies()
         layers = self.layers(request.organization, stops.project_of(request), reads, policies)
-        providers = stops.without_stopped(self._providers(), reads.stops(request.organization, request.project))
+        known = self._providers()
+        if is_inside and requested is not None:
+            known = {**known, requested: ProviderStatus(local=True, available=True, region="local")}
+        providers = stops.without_stopped(known, reads.stops(request.organization, request.project))
         asked = asked_of(request, requested)
 
         def decided(approved: Sequence[str]) -> Decision:
