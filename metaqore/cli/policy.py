@@ -10,7 +10,7 @@ import click
 
 from metaqore.security import policy_cases as cases
 from metaqore.security import policy_diff
-from metaqore.security.facts import VOCABULARY, Asked, facts_of
+from metaqore.security.facts import VOCABULARY, facts_of
 from metaqore.security.layers import Stack
 from metaqore.security.model import Decision, Label, Position
 from metaqore.security.places import Place, parse_yaml
@@ -83,13 +83,18 @@ def test_command(paths: tuple[Path, ...], policy_file: Path | None) -> None:
 @click.option("--kind", default="llm.generate", show_default=True, help="What is asked for.")
 @click.option("--task-type", default="", help="As declared.")
 @click.option("--position", type=click.Choice([p.value for p in Position]), default="user", show_default=True)
+@click.option("--answer", type=click.File("r", encoding="utf-8", errors="surrogateescape"),
+              help="Decide about this answer to the payload instead.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the decision as JSON.")
 def explain_command(
-    file: TextIO, policy_file: Path | None, policy: str | None, document: Path | None, as_json: bool, **asked: Any
-) -> None:
+    file: TextIO, policy_file: Path | None, policy: str | None, document: Path | None, answer: TextIO | None,
+    as_json: bool, **asked: Any,
+) -> None:  # fmt: skip
     """Decide about the payload in FILE (- reads standard input) and say which rule said what, and why."""
     policies = load_policies(policy_file or _shipped())
     given = {"content": file.read(), **{name: value for name, value in asked.items() if value}}
+    if answer is not None:
+        given["answer"] = answer.read()
     documents = {"organization": parse_yaml(str(document), document.read_text("utf-8"))[0]} if document else {}
     case = cases.Case("", "", given, {}, policy, cases.PROVIDERS, documents)
     decision = cases.decide_case(case, policies)
@@ -135,13 +140,11 @@ def _document(file: Path, policies: Policies) -> Stack:
 def _traced(case: cases.Case, decision: Decision, policies: Policies) -> list[Traced]:
     layers = cases.layers_of(case, policies)
     given = case.given
-    asked = Asked(
-        kind=given["kind"], principal=given.get("principal", ""), task_type=given.get("task_type", ""),
-        position=given["position"], provider=given.get("provider", ""),
-    )  # fmt: skip
     assessment = cases.assess_case(case)
-    facts = facts_of(asked, assessment, decision.label or Label.PUBLIC)
+    facts = facts_of(cases.asked_of_case(case), assessment, decision.label or Label.PUBLIC)
     found = trace(layers, facts, late=False)
+    if "answer" in given:
+        return found
     name = str(given.get("provider") or decision.provider_recommended)
     if name in case.providers:
         status = case.providers[name]

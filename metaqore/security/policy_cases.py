@@ -8,26 +8,30 @@ of an ``organization`` and a ``project``::
       - name: what is internal stays
         given: {content: "…", task_type: release_plan, provider: openai}
         expect: {verdict: vetoed, label: INTERNAL, rules: [routing.internal.cloud]}
+
+With ``answer`` a case is about what a provider answered to ``content`` (and to ``instructions``, a system message).
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from metaqore.errors import InvalidInput, SettingsError
+from metaqore.security.answers import examine
 from metaqore.security.assessment import assess
 from metaqore.security.facts import Asked
 from metaqore.security.layers import Stack, stack
 from metaqore.security.model import Assessment, Context, Decision, Label, Position, ProviderStatus
 from metaqore.security.places import Place, parse_yaml
-from metaqore.security.policy import CLASSES, decide
+from metaqore.security.policy import CLASSES, decide, decide_answer
 from metaqore.security.policy_file import Policies, read_layer
 
 _FLAGS = ("has_private_data", "has_sensitive_data", "is_security_task")
-_TEXTS = ("task_type", "agent_name", "kind", "principal", "project", "provider", "model")
+_TEXTS = ("task_type", "agent_name", "kind", "principal", "project", "provider", "model", "answer", "instructions")
 _GIVEN = ("content", "label", "inherited", "position", "max_tokens", "approved", *_FLAGS, *_TEXTS)
 #: What a case may expect: of lists, that these are among them; an empty list, that there are none.
 _EXPECTED = ("verdict", "label", "provider", "providers", "rules", "obligations", "warnings", "shadow", "approvals")
@@ -90,17 +94,28 @@ def run_case(case: Case, policies: Policies) -> list[str]:
 
 def decide_case(case: Case, policies: Policies) -> Decision:
     """Return what is decided of a case."""
-    given = case.given
-    asked = Asked(
-        kind=given.get("kind", "llm.generate"), principal=given.get("principal", ""), project=given.get("project", ""),
-        task_type=given.get("task_type", ""), agent=given.get("agent_name", ""),
-        position=given.get("position", Position.USER.value), provider=given.get("provider", ""),
-        model=given.get("model", ""), max_tokens=given.get("max_tokens", 0),
-    )  # fmt: skip
+    given, asked = case.given, asked_of_case(case)
+    policy = policies[case.policy] if case.policy else policies.default
+    layers, approved = layers_of(case, policies), given.get("approved", ())
+    if "answer" in given:
+        provider = given.get("provider") or next(iter(case.providers), "")
+        return decide_answer(
+            assess_case(case), policy=policy, provider=provider, asked=asked, layers=layers, approved=approved
+        )
     return decide(
-        assess_case(case), policy=policies[case.policy] if case.policy else policies.default,
-        providers=case.providers, requested=given.get("provider"), asked=asked, layers=layers_of(case, policies),
-        approved=given.get("approved", ()),
+        assess_case(case), policy=policy, providers=case.providers, requested=given.get("provider"), asked=asked,
+        layers=layers, approved=approved,
+    )  # fmt: skip
+
+
+def asked_of_case(case: Case) -> Asked:
+    """Return who asks for what in a case."""
+    given = case.given
+    position = Position.ANSWER if "answer" in given else given.get("position", Position.USER.value)
+    return Asked(
+        kind=given.get("kind", "llm.generate"), principal=given.get("principal", ""), project=given.get("project", ""),
+        task_type=given.get("task_type", ""), agent=given.get("agent_name", ""), position=str(position),
+        provider=given.get("provider", ""), model=given.get("model", ""), max_tokens=given.get("max_tokens", 0),
     )  # fmt: skip
 
 
@@ -114,7 +129,14 @@ def assess_case(case: Case) -> Assessment:
         position=Position(given.get("position", "user")), has_private_data=bool(given.get("has_private_data")),
         has_sensitive_data=bool(given.get("has_sensitive_data")), is_security_task=bool(given.get("is_security_task")),
     )  # fmt: skip
-    return assess(given.get("content", "Paris is the capital of France."), context)
+    content, instructions = given.get("content", "Paris is the capital of France."), given.get("instructions", "")
+    if "answer" not in given:
+        return assess(content, context)
+    # The answer inherits the label of its prompt.
+    label = Label.join(assess(content, context).label, assess(instructions).label if instructions else Label.PUBLIC)
+    said = content if isinstance(content, str) else json.dumps(content)
+    found = examine(given["answer"], [instructions] if instructions else [], [said])
+    return replace(found, inherited=label, label=Label.join(found.label, label))
 
 
 def layers_of(case: Case, policies: Policies) -> Stack:
