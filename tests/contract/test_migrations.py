@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
@@ -19,3 +23,34 @@ def test_the_migrations_make_exactly_the_tables_that_the_code_knows(database: Da
 
 def test_migrating_twice_changes_nothing(database: Database) -> None:
     assert migrate.upgrade(database.dsn) == migrate.head() == migrate.current(database)
+
+
+def test_tables_are_their_own_index_where_the_code_says_so_and_nowhere_else(database: Database) -> None:
+    if not database.is_sqlite:
+        pytest.skip("PostgreSQL has no such tables")
+    with database.read() as connection:
+        made = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall()
+
+    inside = {name for name, sql in made if "WITHOUT ROWID" in sql}
+    assert inside == {name for name, t in metadata.tables.items() if not t.dialect_options["sqlite"]["with_rowid"]}
+
+
+def test_what_versions_and_history_hold_is_kept_when_they_are_written_anew(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'old.db'}")
+    versions = [(f"art_{i}", v, "acme", "x" * 3000 * v, "h", "PUBLIC", None, "{}", f"req_{i}", "ann", i, i, None)
+                for i in range(40) for v in (1, 2)]  # fmt: skip
+    history = [("prj_1", i, i, 7, "y" * 9000) for i in range(1, 40)]
+    with database.migration() as connection:
+        command.upgrade(migrate._config(connection), "0012")
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver.executemany(f"INSERT INTO artifact_versions VALUES ({', '.join('?' * 13)})", versions)
+        driver.executemany("INSERT INTO project_history VALUES (?, ?, ?, ?, ?)", history)
+
+    migrate.upgrade(database.dsn)
+
+    with database.read() as now:
+        assert now.exec_driver_sql("SELECT * FROM artifact_versions ORDER BY position, version").fetchall() == versions
+        assert now.exec_driver_sql("SELECT * FROM project_history ORDER BY last").fetchall() == history
+        assert now.exec_driver_sql("SELECT name FROM sqlite_master WHERE name LIKE '%before'").fetchall() == []
+    database.close()

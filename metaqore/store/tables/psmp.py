@@ -92,7 +92,6 @@ artifact_versions = Table(
     number("position", default=0),
     #: JSON: ids of what it depends on, as resolved when it was admitted.
     text("edges", null=True),
-    sqlite_with_rowid=False,
 )
 
 #: Every move of an alias, so that it can be looked up as of any position; the last one counts.

@@ -22,7 +22,6 @@ project_history = Table(
     number("at"),
     #: JSON: for each position first..last, the id of its request, then those of the artifacts and tasks it changed.
     text("steps"),
-    sqlite_with_rowid=False,
 )
 
 record_history = Table(
