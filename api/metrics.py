@@ -38,6 +38,7 @@ class _Database:
         yield depth
         yield age
         yield from self._sinks(now)
+        yield from self._specialists()
         counts = self._views.counts()
         yield GaugeMetricFamily(
             "metaqore_deliveries_pending", "Webhook deliveries on their way", value=counts["deliveries_pending"]
@@ -61,6 +62,28 @@ class _Database:
             age.add_metric(sink, 0.0 if row["oldest"] is None else max(0.0, (now - row["oldest"]) / 1000))
             failures.add_metric(sink, row["failures"])
         yield from (lag, age, failures)
+
+    def _specialists(self) -> Iterator[Metric]:
+        names = ["organization", "specialist"]
+        calls = CounterMetricFamily(
+            "metaqore_specialist_calls", "Model calls that a specialist was asked about, by what became of them",
+            labels=[*names, "kind"],
+        )  # fmt: skip
+        disagreed = CounterMetricFamily(
+            "metaqore_specialist_disagreements", "Compared calls to which specialist and model gave different answers",
+            labels=[*names, "kind"],
+        )  # fmt: skip
+        saved = CounterMetricFamily(
+            "metaqore_specialist_saved_tokens", "Estimated tokens that did not have to be bought", labels=names
+        )  # fmt: skip
+        for row in self._views.specialists():
+            who = [row["organization"], row["specialist"]]
+            calls.add_metric([*who, row["kind"]], row["calls"])
+            if row["kind"] in ("audited", "shadow"):
+                disagreed.add_metric([*who, row["kind"]], row["calls"] - row["agreed"])
+            if row["kind"] == "served":
+                saved.add_metric(who, row["saved_tokens"])
+        yield from (calls, disagreed, saved)
 
 
 def exposition(views: HealthViews) -> tuple[bytes, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Response
@@ -13,7 +14,7 @@ from api.door import caller, door
 from api.schemas import hmcp as schemas
 from api.schemas.requests import PromiseSchema, RequestSchema
 from api.schemas.strict import page_of
-from api.submit import submit
+from api.submit import run, submit
 
 patterns = Blueprint("patterns", __name__, url_prefix="/api/v1/patterns", description="Work that repeats")
 specialists = Blueprint("specialists", __name__, url_prefix="/api/v1/specialists", description="Models trained for it")
@@ -77,3 +78,15 @@ class Training(MethodView):
     def post(self, body: dict[str, Any]) -> Response:
         """Train a specialist for a pattern; it is registered only when it passes the gate"""
         return submit("specialist.train", None, body)
+
+
+@specialists.route("/<specialist>/retire")
+class Retirement(MethodView):
+    """The end of a specialist."""
+
+    @specialists.operation("retireSpecialist", "hmcp:train")
+    @specialists.response(200, schemas.RetiredSchema)
+    @specialists.problems(404, 409)
+    def post(self, specialist: str) -> Mapping[str, Any]:
+        """Have a specialist answer no more; its calls go to their provider from the next one on"""
+        return run("specialist.retire", {"specialist": specialist}, body={}).result

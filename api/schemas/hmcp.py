@@ -26,6 +26,18 @@ class PatternQuery(PageQuery):
     state = fields.String(load_default=None)
 
 
+class ServiceSchema(Schema):
+    """What became of the calls that a specialist was asked about."""
+
+    served = Integer(required=True, metadata={"description": "It answered"})
+    abstained = Integer(required=True, metadata={"description": "It left them to the model that it learnt from"})
+    audited = Integer(required=True, metadata={"description": "Drawn: the model answered, and both were compared"})
+    shadow = Integer(required=True, metadata={"description": "Compared, while it did not answer yet"})
+    disagreed = Integer(required=True, metadata={"description": "Compared, and both said something else"})
+    saved_tokens = Integer(required=True, metadata={"description": "Estimated; what the answers would have cost"})
+    last_at = Moment(required=True, allow_none=True)
+
+
 class SpecialistSchema(Schema):
     """A model trained for one pattern, with what every stage of the gate measured."""
 
@@ -35,6 +47,8 @@ class SpecialistSchema(Schema):
     state = fields.String(required=True)
     manifest = fields.Raw(required=True)
     gate = fields.Raw(required=True)
+    digest = fields.String(required=True, allow_none=True)
+    service = fields.Nested(ServiceSchema, required=True)
     request = fields.String(attribute="request_id")
     created_at = Moment(required=True)
 
@@ -54,3 +68,10 @@ class TrainSchema(Schema):
     """Which pattern a specialist is to be trained for."""
 
     pattern = fields.String(required=True, validate=validate.Length(1, 64))
+
+
+class RetiredSchema(Schema):
+    """A specialist that answers no more."""
+
+    id = fields.String(required=True)
+    state = fields.String(required=True)

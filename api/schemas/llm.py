@@ -53,6 +53,14 @@ class GenerateSchema(Schema):
     has_private_data = Boolean(metadata={"description": "Flags raise the sensitivity, never lower it"})
     has_sensitive_data = Boolean()
     is_security_task = Boolean()
+    specialist = Boolean(
+        allow_none=True,
+        metadata={
+            "description": "Whether a specialist may answer, where one is certified for this task. Left out: where "
+            "neither provider nor model is named",
+            "default": None,
+        },
+    )
     inputs = fields.List(
         fields.String(validate=_NAME),
         validate=validate.Length(max=100),

@@ -1,8 +1,9 @@
 """Reconciliation: what was done against what was recorded. It finds what no hash can: an act that was never logged.
 
-Each accepted request, each decision of SecureGateway, each version of an artifact, each event and each delivery that
-ended has exactly one entry, and each such entry has its row. Both directions are read once, in order and in constant
-memory, from one snapshot. Only a database can be reconciled: an export holds the log alone.
+Each accepted request, each decision of SecureGateway, each answer of a specialist, each version of an artifact, each
+event and each delivery that ended has exactly one entry, and each such entry has its row. Both directions are read
+once, in order and in constant memory, from one snapshot. Only a database can be reconciled: an export holds the log
+alone.
 """
 
 from __future__ import annotations
@@ -95,6 +96,14 @@ LEDGERS = (
         "decision", "decisions", frozenset({"security:decision:approved", "security:decision:vetoed"}),
         "SELECT id, id, request_id, created_at FROM decisions WHERE organization = ? AND id > ? ORDER BY id LIMIT ?",
         "SELECT 0, id, request_id, created_at FROM decisions WHERE organization = ? AND id IN ({keys})",
+        _subject,
+    ),
+    Ledger(
+        "specialist answer", "specialist_calls", frozenset({"hmcp:specialist:routed"}),
+        "SELECT id, id, request_id, at FROM specialist_calls WHERE organization = ? AND kind = 'served' AND id > ? "
+        "ORDER BY id LIMIT ?",
+        "SELECT 0, id, request_id, at FROM specialist_calls WHERE organization = ? AND kind = 'served' "
+        "AND id IN ({keys})",
         _subject,
     ),
     Ledger(
@@ -202,7 +211,7 @@ def _entries_against_rows(
 
 
 def _pages(tables: Tables, organization: str, ledger: Ledger) -> Iterator[_Page]:
-    last: Any = "" if ledger.name in ("decision", "version", "delivery") else 0
+    last: Any = "" if ledger.name in ("decision", "specialist answer", "version", "delivery") else 0
     limit = _CHUNK
     while True:
         rows = tables.ask(ledger.rows, organization, last, limit)

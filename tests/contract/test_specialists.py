@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -11,6 +11,8 @@ import pytest
 from metaqore.adapters.mock_provider import MockProvider
 from metaqore.errors import Conflict, Contention, NotFound
 from metaqore.hmcp import routing
+from metaqore.hmcp.artefact import Loaded
+from metaqore.hmcp.model import Prediction
 from metaqore.hmcp.watch import least_proof
 from metaqore.llm.model import Completion, Usage
 from metaqore.store.engine import Database
@@ -112,10 +114,13 @@ def test_many_calls_of_one_batch_are_scored_together(
 ) -> None:
     register(governed.engine.store, ORGANIZATION)
     sizes: list[int] = []
-    predict = routing.Loaded.predict
-    monkeypatch.setattr(
-        routing.Loaded, "predict", lambda self, prompts: sizes.append(len(prompts)) or predict(self, prompts)
-    )
+    predict = Loaded.predict
+
+    def counted(self: Loaded, prompts: Sequence[str]) -> list[Prediction]:
+        sizes.append(len(prompts))
+        return predict(self, prompts)
+
+    monkeypatch.setattr(Loaded, "predict", counted)
     requests = [governed.submit("llm.generate", **call(change)) for change, _ in LATER[:16]]
 
     governed.finish(requests[-1])

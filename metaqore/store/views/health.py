@@ -44,6 +44,14 @@ class HealthViews(Lookup):
             "FROM audit_sinks s JOIN counters c ON c.organization = s.organization ORDER BY s.organization, s.name"
         )
 
+    def specialists(self) -> list[Row]:
+        """Return (organization, specialist, kind, calls, agreed, saved tokens) of all that are active or proposed."""
+        return self.rows(
+            "SELECT c.organization, c.specialist, c.kind, c.calls, c.agreed, c.saved_tokens FROM specialist_counts c "
+            "JOIN specialists s ON s.id = c.specialist AND s.state IN ('active', 'proposed') "
+            "ORDER BY c.organization, c.specialist, c.kind"
+        )
+
     def counts(self) -> Mapping[str, int]:
         """Return how many rows there are: the cheap ones, from keys and counters alone."""
         row = self.rows(

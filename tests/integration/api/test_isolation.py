@@ -12,6 +12,7 @@ from metaqore import bootstrap
 from metaqore.audit.compliance_reporting import project_of
 from metaqore.clock import now_ms
 from metaqore.security.tokens import DELEGABLE
+from metaqore.store.engine import Database
 from tests.running import Answer, Running, wait_until
 
 #: operationId → a body that would be accepted from the owner; None for those without one.
@@ -36,7 +37,8 @@ BODIES: dict[str, Any] = {
     "getApproval": None, "approve": {}, "deny": {}, "listRequests": None, "getRequest": None, "cancelRequest": None,
     "assessPayload": {"project": "{project}", "content": "text"},
     "generate": {"project": "{project}", "prompt": "text"}, "listPatterns": None, "discoverPatterns": {},
-    "listSpecialists": None, "trainSpecialist": {"pattern": "pat_none"}, "listEvents": None, "listWebhooks": None,
+    "listSpecialists": None, "trainSpecialist": {"pattern": "pat_none"}, "retireSpecialist": None, "listEvents": None,
+    "listWebhooks": None,
     "createWebhook": {"url": "http://127.0.0.1:9/", "project": "{project}"}, "getWebhook": None,
     "changeWebhook": {"state": "disabled"}, "deleteWebhook": None, "testWebhook": None, "listDeliveries": None,
     "listAuditEntries": None, "listAuditCheckpoints": None, "getAuditProof": None, "getAuditConsistency": None,
@@ -110,6 +112,7 @@ def things(mq: Running) -> dict[str, str]:
         "request_id": created["id"],
         "endpoint": endpoint,
         "erasure": _erased(mq, project),
+        "specialist": _specialist(mq),
         "hold": mq.post("/privacy/holds", {"subject": None, "reason": "classified-4711"}).json["id"],
         "intent": mq.post(
             f"/projects/{project}/intents",
@@ -128,6 +131,19 @@ def things(mq: Running) -> dict[str, str]:
         ).json["id"],
         "key_id": mq.post("/keys", {"name": "n", "principal": "classified-4711", "scopes": ["audit:read"]}).json["id"],
     }
+
+
+def _specialist(mq: Running) -> str:
+    """A specialist that somebody else may not even know of."""
+    database = Database(mq.settings.dsn)
+    sql = (
+        "INSERT INTO specialists (id, organization, pattern, version, state, manifest, gate, request_id, created_at) "
+        "VALUES (?, ?, 'pat_isolated', 1, 'active', '{}', '{}', 'req_0', 1)"
+    )
+    with database.write() as connection:
+        connection.exec_driver_sql(database.sql(sql), ("spec_classified-4711", mq.settings.organization))
+    database.close()
+    return "spec_classified-4711"
 
 
 def _erased(mq: Running, project: str) -> str:
