@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -11,20 +12,24 @@ from typing import Any
 import msgspec
 from flask import Response, request
 
-from api.door import caller, door
+from api import answers
+from api.door import caller, door, header
+from api.idempotency import idempotency
 from api.moments import place_of
-from api.submit import submission
+from api.submit import Waited, check_quota, labelled, submission
 from metaqore.errors import MetaQoreError
 from metaqore.ids import new_id
 from metaqore.kinds import candidate_policy
 from metaqore.psmp.checkpoints import MAX_HOLD_S, refuse
 from metaqore.psmp.policy import Policy
 from metaqore.psmp.replay import Progress, Replayed
+from metaqore.psmp.replaying import Range, reported
 
 #: A line of JSON for each report of progress, and the result at the end.
 LINES = "application/x-ndjson"
-#: The most decisions that are decided again for a single answer, in some seconds.
+#: The most decisions that are decided again for a single answer, in some seconds; more are work for a worker.
 MAX_AT_ONCE = 5000
+_ASYNC = re.compile(r"(?:^|[,;])\s*respond-async\s*(?=$|[,;])", re.IGNORECASE)
 
 
 def preview(body: dict[str, Any]) -> dict[str, Any]:
@@ -43,11 +48,13 @@ def preview(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def replay(body: dict[str, Any]) -> dict[str, Any] | Response:
-    """Return what would have become of a range of a project's history; a long one as a stream of lines, with progress.
+    """Return what would have become of a range of a project's history.
+
+    As a stream of lines, with progress, for who asks for that; else a long range is accepted as a request.
 
     Raises:
         NotFound: there is no such project.
-        InvalidInput: no such range, too long a one for a single answer, or the candidate policy cannot be used.
+        InvalidInput: no such range, or the candidate policy cannot be used.
         RateLimited: another replay is running here.
     """
     begin = place_of(body["project"], body["from"], "from")
@@ -55,11 +62,11 @@ def replay(body: dict[str, Any]) -> dict[str, Any] | Response:
     if start > end:
         refuse("from", f"position {start} comes after position {end}: give the earlier moment first")
     streamed = request.accept_mimetypes.best == LINES
-    if end - start > MAX_AT_ONCE and not streamed:
-        refuse("to", f"more than {MAX_AT_ONCE} decisions take a while: send Accept: {LINES}, which tells how far it is")
     candidate, engine = _candidate(body), door().engine
-    asked = {"project": body["project"], "from": start, "to": end, "mode": body["mode"],
-             "policy_digest": (candidate or engine.psmp).digest}  # fmt: skip
+    asked = Range(start, end, body["mode"], body["policy"], begin.checkpoint)
+    if not streamed and (end - start > MAX_AT_ONCE or is_async()):
+        return _accepted(body["project"], asked)
+    tell = partial(reported, body["project"], asked, candidate or engine.psmp)
     steps = engine.replays.stream(
         caller().organization, body["project"], start, door().views.time.recorded(body["project"], start, end),
         mode=body["mode"], policy=candidate,
@@ -68,9 +75,23 @@ def replay(body: dict[str, Any]) -> dict[str, Any] | Response:
         steps = _held(begin.checkpoint, body["project"], steps)
     if streamed:
         # What refuses a replay does so before its first line.
-        return Response(_lines(next(steps), steps, asked), content_type=LINES)
-    done = next(step for step in steps if isinstance(step, Replayed))
-    return {**asked, **msgspec.to_builtins(done)}
+        return Response(_lines(next(steps), steps, tell), content_type=LINES)
+    return tell(next(step for step in steps if isinstance(step, Replayed)))
+
+
+def is_async() -> bool:
+    """Return whether the caller prefers a promise to an answer (RFC 7240, section 4.1)."""
+    return _ASYNC.search(header("HTTP_PREFER") or "") is not None
+
+
+def _accepted(project: str, asked: Range) -> Response:
+    """Accept a replay as a request: a worker performs it, and its result is the request's."""
+    payload = msgspec.to_builtins(asked)
+    wanted = submission("history.replay", project, payload)
+    check_quota(wanted.organization, wanted.kind, {project: 1})
+    receipt = door().engine.intake.submit([wanted], idempotency({"project": project, **payload}))
+    waited = Waited(applied="respond-async" if is_async() else None)
+    return labelled(answers.accepted(receipt.ids[0]), receipt, waited)
 
 
 def _held(checkpoint: str, project: str, steps: Iterator[Progress | Replayed]) -> Iterator[Progress | Replayed]:
@@ -95,13 +116,13 @@ def _held(checkpoint: str, project: str, steps: Iterator[Progress | Replayed]) -
         executor.run_now(leave)
 
 
-def _lines(first: Progress | Replayed, rest: Iterator[Progress | Replayed], asked: dict[str, Any]) -> Iterator[bytes]:
+def _lines(
+    first: Progress | Replayed, rest: Iterator[Progress | Replayed], tell: Callable[[Replayed], dict[str, Any]]
+) -> Iterator[bytes]:
     try:
         for step in chain((first,), rest):
-            ended = isinstance(step, Replayed)
-            yield msgspec.json.encode(
-                {"result": {**asked, **msgspec.to_builtins(step)}} if ended else {"progress": step}
-            ) + b"\n"  # fmt: skip
+            line = {"result": tell(step)} if isinstance(step, Replayed) else {"progress": step}
+            yield msgspec.json.encode(line) + b"\n"
     except MetaQoreError as error:
         yield msgspec.json.encode({"error": {"code": error.code, "message": error.message}}) + b"\n"
 

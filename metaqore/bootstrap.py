@@ -26,15 +26,14 @@ from metaqore.kinds import (
     compliance_kinds,
     control_kinds,
     egress,
-    history_kinds,
     policy_source,
     psmp_kinds,
     psmp_policy,
     queue_kinds,
+    replays,
     secure_gate,
 )
 from metaqore.messages import Submission
-from metaqore.psmp.holdings import holding_states
 from metaqore.psmp.policy import Policy
 from metaqore.psmp.preview import Preview
 from metaqore.psmp.replay import Replays
@@ -51,7 +50,6 @@ from metaqore.security.policy_source import PolicySource
 from metaqore.settings import Settings
 from metaqore.store import migrate, views
 from metaqore.store.engine import Database
-from metaqore.store.past_world import PastWorld
 from metaqore.store.unit_of_work import SqlStore
 
 #: The name under which the embedded default's own key is known.
@@ -121,8 +119,7 @@ def build(settings: Settings, bell: Callable[[Settings], Bell]) -> Engine:
         policies=policies, gate=gate,
         reports=Reports(partial(_reading, store), catalogue.__getitem__, executor.clock),
         preview=Preview(partial(_snapshot, store), policy, executor.clock),
-        replays=Replays(partial(PastWorld, database, holding_states(policy)),
-                        lambda chosen: history_kinds(settings, chosen).__getitem__, policy),
+        replays=replays(settings, database, policy),
         settings=settings, database=database, store=store, catalogue=catalogue, intake=intake, executor=executor,
         views=views.build(database), sender=sender, dispatcher=dispatcher, psmp=policy,
     )  # fmt: skip

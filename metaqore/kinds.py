@@ -52,8 +52,11 @@ from metaqore.psmp import (
 )
 from metaqore.psmp.declaration import study as study_declaration
 from metaqore.psmp.history import recorded
+from metaqore.psmp.holdings import holding_states
 from metaqore.psmp.policy import Policy, with_bounds
 from metaqore.psmp.policy_file import load_policy
+from metaqore.psmp.replay import Replays
+from metaqore.psmp.replaying import Replaying
 from metaqore.requests.cancel import cancel
 from metaqore.requests.catalogue import Catalogue, Decide, Kind
 from metaqore.security import key_handlers, policy_handlers, token_handlers
@@ -66,9 +69,12 @@ from metaqore.security.policy_handlers import PolicyHandlers
 from metaqore.security.policy_source import PolicySource
 from metaqore.security.ports import Stop
 from metaqore.settings import Settings
+from metaqore.store.engine import Database
+from metaqore.store.past_world import PastWorld
 from metaqore.store.recorded import Recorded
 from metaqore.store.unit_of_work import SqlStore
 from metaqore.store.views.compliance_reports import ReportLogViews
+from metaqore.store.views.psmp_time import TimeViews
 
 #: A policy file nests its brackets two deep.
 _MAX_NESTING = 32
@@ -165,6 +171,7 @@ def queue_kinds(settings: Settings, store: SqlStore, gate: SecureGate, policies:
         + _llm(settings, store, gate, providers)
         + _hmcp(settings, store)
         + compliance_kinds(settings, store)
+        + [_replay(settings, store)]
     )
 
 
@@ -206,6 +213,26 @@ def _deepest(text: str) -> int:
 def history_kinds(settings: Settings, policy: Policy) -> Catalogue:
     """Return every kind of which a project's history is made, decided by ``policy``."""
     return Catalogue([*saved_kinds(settings, policy), *psmp_kinds(policy)])
+
+
+def replays(settings: Settings, database: Database, policy: Policy) -> Replays:
+    """Return what decides a project's past again."""
+    return Replays(partial(PastWorld, database, holding_states(policy)),
+                   lambda chosen: history_kinds(settings, chosen).__getitem__, policy)  # fmt: skip
+
+
+def _replay(settings: Settings, store: SqlStore) -> Kind:
+    """Return the kind that replays what takes longer than an answer may.
+
+    It takes minutes, as training does, and must hold up neither decisions nor calls; so it waits where training waits.
+    """
+    policy = psmp_policy(settings)
+    replaying = Replaying(
+        replays(settings, store.database, policy), TimeViews(store.database).recorded,
+        partial(candidate_policy, settings), policy,
+    )  # fmt: skip
+    return Kind(name="history.replay", queue="hmcp", feature="psmp", scope="artifacts:read", long=replaying,
+                study=replaying.study, lease_s=120, batch=1)  # fmt: skip
 
 
 def _bounded(settings: Settings, policy: Policy) -> Policy:

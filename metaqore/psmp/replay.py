@@ -173,17 +173,17 @@ class Replays:
 
     def of(
         self, organization: str, project: str, start: int, recorded: Iterable[Recorded], *, mode: Mode | None = None,
-        policy: Policy | None = None,
+        policy: Policy | None = None, wait: bool = False,
     ) -> Replayed:  # fmt: skip
         """Return what would have been decided after ``start``; see ``stream``."""
-        for last in self.stream(organization, project, start, recorded, mode=mode, policy=policy):
+        for last in self.stream(organization, project, start, recorded, mode=mode, policy=policy, wait=wait):
             if isinstance(last, Replayed):
                 return last
         raise AssertionError("a replay ends with its result")
 
     def stream(
         self, organization: str, project: str, start: int, recorded: Iterable[Recorded], *, mode: Mode | None = None,
-        policy: Policy | None = None,
+        policy: Policy | None = None, wait: bool = False,
     ) -> Iterator[Progress | Replayed]:  # fmt: skip
         """Decide ``recorded`` again; yield how far that has come, and what would have been decided last.
 
@@ -192,14 +192,15 @@ class Replays:
             recorded: the project's decisions after ``start``, by position.
             mode: the mode that the project is taken to be in; None leaves it as it was.
             policy: None for the one in force.
+            wait: let another one that is running in this process end first.
 
         Raises:
             InvalidInput: the project began before positions were recorded, or its beginning was erased.
-            RateLimited: another one is running in this process.
+            RateLimited: another one is running in this process, and this one is not to wait.
         """
         then = self._kinds(self._policy)
         candidate = then if policy is None else self._kinds(policy)
-        if not self._running.acquire(blocking=False):
+        if not self._running.acquire(blocking=wait):
             raise RateLimited("another replay is running: they take turns; ask again", retry_after_s=5)
         try:
             build = self._worlds(organization, project, start)

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from metaqore.errors import Contention, InvalidInput, NotFound, RateLimited, Unavailable
+from metaqore.errors import Conflict, Contention, InvalidInput, NotFound, RateLimited, Unavailable
 from metaqore.kinds import candidate_policy, history_kinds, psmp_policy
 from metaqore.messages import Submission
 from metaqore.psmp.holdings import holding_states
 from metaqore.psmp.policy import Policy
 from metaqore.psmp.preview import Preview
 from metaqore.psmp.replay import Progress, Replayed, Replays
+from metaqore.psmp.replaying import Replaying
+from metaqore.requests import long_work
+from metaqore.requests.catalogue import Catalogue
+from metaqore.requests.executor import Executor
 from metaqore.settings import Settings, load
 from metaqore.store.engine import Database
 from metaqore.store.past_world import PastWorld
@@ -293,6 +299,43 @@ def test_replays_take_turns(pipeline: Pipeline, replays: Replays, lived: str) ->
     assert replays.of(ORGANIZATION, lived, 0, recorded()).not_reproduced == 0
     assert len(refused) == 1
     assert replay(pipeline, replays, lived).not_reproduced == 0
+
+
+def test_a_long_replay_is_a_request_that_keeps_its_checkpoint(
+    pipeline: Pipeline, replays: Replays, lived: str, policy: Policy, engine_settings: Settings, document: str
+) -> None:
+    stricter = document.replace(
+        "missing_dependency: {severity: high,", "missing_dependency: {mode: strict, severity: high,"
+    )
+    run = pipeline.executor.run_now
+    mark = run(request("checkpoint.create", lived, name="mark", at="3")).result["id"]
+    end = position(pipeline, lived)
+    candidate = partial(candidate_policy, engine_settings)
+    replaying = Replaying(replays, TimeViews(pipeline.database).recorded, candidate, policy)
+    asked = {"start": 3, "end": end, "checkpoint": mark, "policy": stricter}
+    good, bad, elsewhere = pipeline.intake.submit(
+        [
+            request("history.replay", lived, **asked),
+            request("history.replay", lived, **{**asked, "checkpoint": None, "policy": "version: 1"}),
+            request("history.replay", "prj_elsewhere", start=0, end=1),
+        ]
+    ).ids
+    with pytest.raises(Conflict) as refused:
+        run(request("checkpoint.delete", lived, checkpoint=mark))
+    assert refused.value.details["used_by"] == [good]
+
+    kind = msgspec.structs.replace(pipeline.catalogue["history.replay"], long=replaying, study=replaying.study)
+    executor = Executor(pipeline.store, Catalogue([kind]), pipeline.results, pipeline.bell, clock=pipeline.clock)
+    assert long_work.drain(executor, kind.queue) == 3
+
+    expected = replay(pipeline, replays, lived, 3, policy=candidate(stricter))
+    told = json.loads(pipeline.row(good)["result"])
+    assert (expected.counts, told["policy_digest"]) == ({"approved → blocked": 1}, candidate(stricter).digest)
+    assert told == {"project": lived, "from": 3, "to": end, "mode": None, "policy_digest": told["policy_digest"],
+                    **msgspec.to_builtins(expected)}  # fmt: skip
+    errors = [json.loads(pipeline.row(each)["error"])["code"] for each in (bad, elsewhere)]
+    assert errors == ["invalid_input", "not_found"]
+    assert run(request("checkpoint.delete", lived, checkpoint=mark)).result["deleted"] == [mark]
 
 
 def test_a_replay_says_how_far_it_is_and_can_be_left(

@@ -9,6 +9,7 @@ from flask.views import MethodView
 from api import what_if
 from api.blueprint import Blueprint
 from api.schemas import psmp_time as schemas
+from api.schemas.requests import PromiseSchema
 
 blp = Blueprint("what-if", __name__, url_prefix="/api/v1/decisions", description="What would be decided, and why")
 
@@ -30,14 +31,16 @@ class Preview(MethodView):
 class Replay(MethodView):
     """Decisions of the past."""
 
-    @blp.operation("replayDecisions", "artifacts:read")
+    @blp.operation("replayDecisions", "artifacts:read", "Idempotency-Key")
     @blp.arguments(schemas.HistoryReplaySchema)
     @blp.response(200, schemas.HistoryReplayedSchema)
+    @blp.alt_response(202, schema=PromiseSchema, success=True)
     @blp.problems(404, 422, 429)
     def post(self, body: dict[str, Any]) -> Any:
         """Decide a range of a project's history again, by another policy or in another mode, consequences included
 
-        With ``Accept: application/x-ndjson`` it may be as long as it likes: a line ``{"progress": …}`` now and
-        then, and ``{"result": …}`` at the end.
+        More than 5000 decisions, or with ``Prefer: respond-async``, are accepted as a request: a worker performs it,
+        and ``GET /requests/{id}`` has the same report as its ``result``. With ``Accept: application/x-ndjson`` it is
+        streamed however long it takes: a line ``{"progress": …}`` now and then, and ``{"result": …}`` at the end.
         """
         return what_if.replay(body)

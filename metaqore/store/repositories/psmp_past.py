@@ -132,11 +132,11 @@ def due_checkpoints(query: Query, organization: str, now: int, limit: int) -> li
     return [_as_checkpoint(row) for row in rows]
 
 
-def restores_open(query: Query, project: str) -> list[tuple[str, str]]:
-    """Return (id, stored payload) of the unfinished requests that go back to an earlier moment of a project."""
+def looking_back(query: Query, project: str) -> list[tuple[str, str]]:
+    """Return (id, stored payload) of the unfinished requests that begin at an earlier moment of a project."""
     rows = query(
-        "SELECT id, payload FROM requests WHERE state IN ('accepted', 'running') AND queue = 'psmp' "
-        "AND ordering_key = ? AND kind = 'project.restore' ORDER BY seq", (project,),
+        "SELECT id, payload FROM requests WHERE state IN ('accepted', 'running') AND queue IN ('psmp', 'hmcp') "
+        "AND project = ? AND kind IN ('project.restore', 'history.replay') ORDER BY seq", (project,),
     )  # fmt: skip
     return [(row[0], row[1]) for row in rows]
 

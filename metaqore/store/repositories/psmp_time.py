@@ -230,7 +230,7 @@ class PastRows:
     def checkpoint_users(self, checkpoint: Checkpoint, now: int) -> list[str]:
         """Return who uses a checkpoint."""
         users = [
-            request for request, payload in past.restores_open(self._query, checkpoint.project)
+            request for request, payload in past.looking_back(self._query, checkpoint.project)
             if self._opened(payload).get("checkpoint") == checkpoint.id
         ]  # fmt: skip
         users += [

@@ -220,6 +220,7 @@ def _work(story: Story) -> str:
     story.queued("artifact.register", registered, "psmp:artifact:admitted", project=project)
     question = {"subject_kind": "specialist", "subject": "spec_1", "content_hash": "0" * 64, "author": "bob"}
     story.queued("approval.open", question, "security:approval:requested", project=project)
+    story.queued("history.replay", {"start": 0, "end": 3}, DECIDED, project=project)
     story.queued("project.provide", {"name": "own", "description": ""}, "psmp:project:created", project="prj_own")
     return project
 

@@ -155,3 +155,18 @@ def test_a_replay_can_be_followed_line_by_line(mq: Running, history: dict[str, s
     assert (whole.status, streamed.status, streamed.headers["Content-Type"]) == (200, 200, "application/x-ndjson")
     assert (whole.json["decided"], whole.json["not_reproduced"]) == (2, 0)
     assert lines[-1]["result"] == whole.json
+
+
+def test_a_long_replay_is_the_work_of_a_worker(mq: Running, history: dict[str, str]) -> None:
+    asked = {"project": history["project"], "from": 2, "mode": "playground"}
+    key = {"Idempotency-Key": uuid.uuid4().hex}
+    whole = mq.post("/decisions/replay", asked)
+    promised = mq.post("/decisions/replay", asked, prefer="respond-async", headers=key)
+    again = mq.post("/decisions/replay", asked, prefer="respond-async", headers=key)
+    done = mq.get(promised.headers["Location"][7:], prefer="wait=30").json
+
+    assert (promised.status, promised.headers["Preference-Applied"]) == (202, "respond-async"), promised.body
+    assert (again.json["id"], again.headers["Idempotency-Replayed"]) == (promised.json["id"], "true")
+    assert (done["state"], done["kind"], done["result"]) == ("succeeded", "history.replay", whole.json)
+    bad = mq.post("/decisions/replay", {**asked, "policy": "version: 1"}, prefer="respond-async")
+    assert (bad.status, bad.json["errors"][0]["pointer"]) == (422, "/policy")
