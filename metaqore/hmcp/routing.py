@@ -48,7 +48,7 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     #: Whether confidence and domain are what its certificate asks for.
     routed: bool
     certificate: Certificate
-    #: Highest label among what it learnt from, and the labels of calls that it may answer.
+    #: Highest label among what it learnt from, which its answers inherit; and the labels of calls that it may answer.
     sensitivity: str
     labels: frozenset[str]
     #: Whether it may answer in its teacher's place; else it is only compared.
@@ -165,10 +165,11 @@ class Router:
 
 
 def answerable(sensitivity: str, ceiling: str) -> frozenset[str]:
-    """Return the labels of calls that a specialist may answer: not below what it learnt from, so that nothing comes
-    down, and not above what specialists may look at.
+    """Return the labels of calls that a specialist may answer: none above what specialists may look at, and none at all
+    where it has learnt from more than that. Its answers have the label of what it learnt from, at least.
     """
-    return frozenset(SENSITIVITIES[SENSITIVITIES.index(sensitivity) : SENSITIVITIES.index(ceiling) + 1])
+    allowed = SENSITIVITIES[: SENSITIVITIES.index(ceiling) + 1]
+    return frozenset(allowed if sensitivity in allowed else ())
 
 
 def drawn(request_id: str, rate: float) -> bool:

@@ -218,8 +218,10 @@ class Handlers:
     ) -> Outcome | None:
         """Return a specialist's answer where SecureGateway lets it answer, and its answer pass as it is."""
         studied: Studied = request.studied
+        # What it learnt from is in its answer, as an artifact is in the answer to a prompt that was made from it.
+        labels = [*inherited, sight.sensitivity]
         judged = self._gate.judge(
-            request, studied.assessment, specialists.PROVIDER, now, reads, inherited, is_inside=True
+            request, studied.assessment, specialists.PROVIDER, now, reads, labels, is_inside=True
         )  # fmt: skip
         if not judged.approved or not specialists.answers_by(sight, judged):
             return None

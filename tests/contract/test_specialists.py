@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from metaqore.adapters.mock_provider import MockProvider
 from metaqore.errors import Conflict, Contention, NotFound
@@ -186,6 +187,37 @@ def test_securegateway_decides_first_and_its_no_holds_for_specialists_too(
 
     assert vetoed["verdict"] == "vetoed"
     assert governed.sql("SELECT count(*) FROM specialist_calls WHERE request_id = ?", vetoed["id"]) == [(0,)]
+
+
+@on_one_database
+def test_an_answer_has_the_label_of_what_the_specialist_learnt_from(
+    governed: Governed, never_drawn: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(governed.engine.store, ORGANIZATION)
+    nth = sure(governed)
+    before = ask(governed, nth)["result"]["decision"]["label"]
+    look = routing.Router.look
+
+    def from_internal(self: Any, questions: Any) -> Any:
+        return [[replace(sight, sensitivity="INTERNAL") for sight in own] for own in look(self, questions)]
+
+    monkeypatch.setattr(routing.Router, "look", from_internal)
+
+    after = ask(governed, nth)["result"]
+
+    assert (before, after["decision"]["label"]) == ("PUBLIC", "INTERNAL")
+    assert after["provider"] == "specialist"
+
+
+@on_one_database
+def test_calls_above_the_ceiling_go_to_their_provider(governed: Governed, never_drawn: None) -> None:
+    register(governed.engine.store, ORGANIZATION)
+    nth = sure(governed)
+
+    row = ask(governed, nth, has_sensitive_data=True)
+
+    assert row["result"]["provider"] == "mock"
+    assert row["result"]["decision"]["label"] in ("SENSITIVE", "CRITICAL")
 
 
 def test_drawn_calls_go_to_the_teacher_and_both_are_compared(governed: Governed, always_drawn: None) -> None:

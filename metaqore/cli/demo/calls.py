@@ -31,15 +31,22 @@ def template_for(source: str) -> Template:
     )
 
 
-def command_for(template: Template, change: Change) -> GenerateCommand:
+def command_for(template: Template, change: Change, *, specialist: bool | None = None) -> GenerateCommand:
     """Return the model call about one change."""
-    return GenerateCommand(template=template, variables={"change": change.message}, max_tokens=16)
+    return GenerateCommand(
+        template=template, variables={"change": change.message}, max_tokens=16, specialist=specialist
+    )  # fmt: skip
 
 
 def ask(
-    agents: Sequence[Agent], template: Template, changes: Sequence[Change], record: Record, progress: Progress
-) -> list[Answer]:
-    """Ask about each change, the oldest first, several at once; return the answers in the order of the changes."""
+    agents: Sequence[Agent], template: Template, changes: Sequence[Change], progress: Progress, *,
+    specialist: bool | None = None,
+) -> list[Answer]:  # fmt: skip
+    """Ask about each change, the oldest first, several at once; return the answers in the order of the changes.
+
+    Args:
+        specialist: False for the teacher alone.
+    """
     answers: dict[int, Answer] = {}
     rest = iter(enumerate(changes))
     guard = threading.Lock()
@@ -50,7 +57,7 @@ def ask(
                 at, change = next(rest, (-1, None))
             if change is None:
                 return
-            body = command_for(template, change).to_json()
+            body = command_for(template, change, specialist=specialist).to_json()
             answers[at] = agent.submit("llm.generate", "/llm/generate", body, act="calls")
             progress(len(answers), len(changes))
 

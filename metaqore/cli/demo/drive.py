@@ -157,6 +157,9 @@ class Drive:
             total, right, routed, good = last.later
             record.check("the specialist is right on later changes", total > 0 and good >= 0.9 * routed,
                          f"{right} of {total} as its teacher; of {routed} it would answer itself, {good}")  # fmt: skip
+            again, served, same = last.served
+            record.check("the specialist answers calls in its teacher's place", served > 0 and same >= 0.9 * served,
+                         f"{served} of {again}, {same} with its teacher's answer; no tokens bought")  # fmt: skip
 
     def _look_at_webhooks(self) -> None:
         arrived = self._receiver.wait_for(AWAITED, _WEBHOOK_PATIENCE_S)

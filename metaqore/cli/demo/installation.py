@@ -49,6 +49,8 @@ class Installation:
             "webhook_allow_private": True,
             "sweep_every_s": 1.0,
             "discover_every_s": 20.0,
+            # A run is too short to prove a specialist on live traffic first.
+            "specialist_routing": "on",
         }
         self._settings = settings.load(chosen, environ={})
         self.key = ""

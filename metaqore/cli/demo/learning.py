@@ -22,6 +22,8 @@ from metaqore.store.unit_of_work import SqlStore
 
 #: The latest changes that the teacher is asked about before training, and those that are kept for afterwards.
 MOST, LATER = 640, 48
+#: Calls that are made again for the specialist to answer; one in ten goes to its teacher all the same.
+SERVED = 8
 
 
 @dataclass
@@ -37,6 +39,10 @@ class Lesson:
     stages: dict[str, dict[str, Any]] = field(default_factory=dict)
     #: Later changes: asked, right, routed, routed and right.
     later: tuple[int, int, int, int] = (0, 0, 0, 0)
+    #: Calls that it would answer, made again: all, those that it did answer, those of them with its teacher's answer.
+    served: tuple[int, int, int] = (0, 0, 0)
+    #: What one of those answers said of itself.
+    answer: dict[str, Any] = field(default_factory=dict)
 
     @property
     def active(self) -> bool:
@@ -75,7 +81,7 @@ class School:
         template = template_for(source)
         with self._display.act("ask"):
             self._display.say(f"{len(self._agents)} agents ask about changes of {history.source}")
-            answers = ask(self._agents, template, first, self._record, self._display.count)
+            answers = ask(self._agents, template, first, self._display.count)
             lesson.asked = sum(answer.fate == "accepted" for answer in answers)
             batch = self._record.largest_batch()
             self._display.say(f"{lesson.asked} of {len(first)} calls answered, the largest batch had {batch}")
@@ -120,7 +126,7 @@ class School:
 
     def _examine(self, pattern: str, template: Template, later: Sequence[Change], lesson: Lesson) -> None:
         """Compare the specialist, as it is stored, with its teacher on changes that came after all it was made from."""
-        answers = ask(self._agents, template, later, self._record, self._display.count)
+        answers = ask(self._agents, template, later, self._display.count, specialist=False)
         database = Database(self._settings.dsn)
         try:
             with SqlStore(database).read() as tx:
@@ -130,9 +136,10 @@ class School:
         if artefact is None:
             raise Unexpected(f"pattern {pattern} has no active specialist in the database")
         prompts = [assemble(command_for(template, change)).text for change in later]
+        predictions = load(artefact).predict(prompts)
         pairs = [
             (prediction.routed, prediction.answer == canonical_answer(str(answer.result["text"])))
-            for prediction, answer in zip(load(artefact).predict(prompts), answers, strict=True)
+            for prediction, answer in zip(predictions, answers, strict=True)
             if answer.fate == "accepted"
         ]
         lesson.later = (
@@ -140,3 +147,26 @@ class School:
             sum(routed and right for routed, right in pairs),
         )  # fmt: skip
         self._display.say(f"on {len(pairs)} later changes it agrees with its teacher {lesson.later[1]} times")
+        again = [
+            (change, str(answer.result["text"]))
+            for change, prediction, answer in zip(later, predictions, answers, strict=True)
+            if prediction.routed and answer.fate == "accepted"
+        ][:SERVED]
+        self._have_served(template, again, lesson)
+
+    def _have_served(self, template: Template, again: Sequence[tuple[Change, str]], lesson: Lesson) -> None:
+        """Make calls once more that the specialist may answer, and see who does."""
+        found = ask(self._agents, template, [change for change, _ in again], self._display.count)
+        own = [
+            (answer.result, said)
+            for answer, (_, said) in zip(found, again, strict=True)
+            if answer.fate == "accepted" and answer.result["provider"] == "specialist"
+        ]
+        right = sum(result["text"] == canonical_answer(said) for result, said in own)
+        lesson.served = (len(again), len(own), right)
+        if own:
+            lesson.answer = own[0][0]
+            sure = lesson.answer["specialist"]["confidence"]
+            self._display.say(
+                f"{len(own)} of {len(again)} calls are answered by the specialist, one with {sure:.0%} confidence"
+            )

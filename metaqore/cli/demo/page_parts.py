@@ -81,6 +81,9 @@ def lesson_section(lesson: Lesson) -> Iterator[str]:
         rows.append((f"the specialist, {total} later changes", right / total))
     if routed:
         rows.append((f"where it would answer itself ({routed} of them)", good / routed))
+    if lesson.answer:
+        yield f"<p>It then answered {lesson.served[1]} of {lesson.served[0]} calls itself; one of its answers:</p>"
+        yield _json({name: lesson.answer[name] for name in ("text", "provider", "model", "usage", "specialist")})
     chart = charts.accuracies(rows, "Share of answers that are the same as the teacher's")
     yield f'<div class="panel">{chart}</div>'
     yield '<div class="panel"><table><tr><th></th><th>stage of the gate</th><th>measured</th><th>allowed</th></tr>'

@@ -96,4 +96,6 @@ def _specialist(lesson: Lesson) -> str:
     text = f"{gate['accuracy']:.1%} right on {gate['examples']} changes it has not seen; passed the gate"
     if lesson.later[0]:
         text += f"; on {lesson.later[0]} later ones {lesson.later[1] / lesson.later[0]:.1%}"
+    if lesson.served[1]:
+        text += f"; it answered {lesson.served[1]} of {lesson.served[0]} calls itself"
     return text

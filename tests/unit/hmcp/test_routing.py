@@ -188,7 +188,7 @@ def test_the_sample_is_drawn_by_the_request_alone_and_has_its_share() -> None:
     assert not any(drawn(request, 0.0) for request in ids) and all(drawn(request, 1.0) for request in ids)
 
 
-def test_nothing_comes_down_from_a_higher_label() -> None:
-    assert answerable("INTERNAL", "INTERNAL") == {"INTERNAL"}
+def test_a_specialist_answers_no_call_above_what_specialists_may_look_at() -> None:
+    assert answerable("INTERNAL", "INTERNAL") == {"PUBLIC", "INTERNAL"}
     assert answerable("PUBLIC", "INTERNAL") == {"PUBLIC", "INTERNAL"}
     assert answerable("SENSITIVE", "INTERNAL") == frozenset()
