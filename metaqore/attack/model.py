@@ -39,6 +39,10 @@ class Step(Strict, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_d
     save: dict[Name, str] = {}
     #: Sent so many times; for ``act`` the last one must be stopped.
     times: Annotated[int, msgspec.Meta(ge=1, le=500)] = 1
+    #: What the model answers: the attack is in the answer. Needs a provider that says what it is told.
+    says: str | None = None
+    #: A piece of the answer that counts as stopped where the caller does not get it.
+    hides: str | None = None
     #: Sent again and again for so long, until it is stopped: what takes effect within that time.
     within_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 0
 

@@ -67,16 +67,21 @@ _RUNS = _Rule("answer.active", "active_content", "Holds markup or control codes 
 _LEAKS = _Rule("answer.instructions", "prompt_leakage", "Repeats the instructions that the model was given.")
 
 
-def signs(answer: str, instructions: Sequence[str], said: Sequence[str]) -> list[Threat]:
+def signs(
+    answer: str, instructions: Sequence[str], said: Sequence[str], undisguised: Sequence[str] = ()
+) -> list[Threat]:
     """Return what an answer does wrong, at most one sign of each rule.
 
     Args:
         answer: as the model gave it.
         instructions: system and developer messages of the call.
         said: all other messages of the call.
+        undisguised: what the answer, or a part of it, says once a disguise is taken off.
     """
     known = "\n".join([*instructions, *said])
-    found = [_data_carried_out(answer, known), _active(answer, known), _instructions(answer, instructions, said)]
+    found = [_data_carried_out(answer, known), _active(answer, known)]
+    if any(_gives_away(reading, instructions, said) for reading in (answer, *undisguised)):
+        found.append(_threat(_LEAKS, 0.95, 0, len(answer)))
     return [threat for threat in found if threat is not None]
 
 
@@ -142,24 +147,22 @@ def _active(answer: str, known: str) -> Threat | None:
     return None if found is None else _threat(_RUNS, 0.85, *found.span())
 
 
-def _instructions(answer: str, instructions: Sequence[str], said: Sequence[str]) -> Threat | None:
+def _gives_away(answer: str, instructions: Sequence[str], said: Sequence[str]) -> bool:
     """Compare words in a row (shingles): what the caller's other messages say too is no secret."""
     told = _words("\n".join(instructions))
     if len(told) < _FEWEST_WORDS:
-        return None
+        return False
     rows = list(_rows(told, min(_SHINGLE, len(told))))
     public, given = (_among(rows, texts) for texts in ("\n".join(said), answer))
     secret = [row not in public for row in rows]
     hits = [own and row in given for own, row in zip(secret, rows, strict=True)]
     if not any(hits):
-        return None
+        return False
     run = longest = 0
     for hit in hits:
         run = run + 1 if hit else 0
         longest = max(longest, run)
-    if sum(hits) < _LEAKED_SHARE * sum(secret) and longest + _SHINGLE - 1 < _LEAKED_RUN:
-        return None
-    return _threat(_LEAKS, 0.95, 0, len(answer))
+    return sum(hits) >= _LEAKED_SHARE * sum(secret) or longest + _SHINGLE - 1 >= _LEAKED_RUN
 
 
 def _words(text: str) -> list[str]:

@@ -20,6 +20,8 @@ from metaqore.security.facts import Asked
 from metaqore.security.judged import Judged, judged
 from metaqore.security.layers import Policy, Stack
 from metaqore.security.model import Assessment, Context, Decision, Finding, Label, Position, Verdict
+from metaqore.security.normalise import fold
+from metaqore.security.normalise_views import views
 from metaqore.security.policy import decide_answer
 from metaqore.security.redact import WHOLE, redact
 from metaqore.security.repeated import squeezed, value_of
@@ -112,8 +114,14 @@ def examine(
         ]
     return replace(
         found, findings=tuple(findings), content=content, label=Label.join(found.declared, content, found.inherited),
-        threats=(*found.threats, *signs(answer, instructions, said)),
+        threats=(*found.threats, *signs(answer, instructions, said, _undisguised(answer) if instructions else ())),
     )  # fmt: skip
+
+
+def _undisguised(answer: str) -> list[str]:
+    """Return what an answer says without look-alikes and invisible characters, and what its encoded pieces say."""
+    folded = fold(answer).text
+    return [folded, *(view.text for view in views(answer, folded))]
 
 
 def _without(text: str, findings: Sequence[Finding], at_least: Label) -> str:

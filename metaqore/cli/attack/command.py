@@ -22,6 +22,7 @@ from metaqore.cli.attack.drive import Drive, Result
 from metaqore.cli.attack.people import Api, People
 from metaqore.cli.attack.report import Report, report_of
 from metaqore.cli.attack.table import show
+from metaqore.cli.attack.told import NAME, Told
 from metaqore.cli.demo.installation import CLOUD, Installation, folder_for_a_while
 from metaqore.cli.demo.receiver import Listener
 from metaqore.embedded.supervisor import Event
@@ -66,7 +67,7 @@ def command(
     work = _work(suite, chosen, count, seed)
     console = Console(highlight=False, stderr=as_json)
     began = time.monotonic()
-    given = {"provider": provider, "cloud": cloud, **({"project": project} if project else {})}
+    given = {"provider": provider, "cloud": cloud, "told": NAME, **({"project": project} if project else {})}
     if url:
         results = _sent(People(Api(url), key or ""), work, at_once, given, console)
     else:
@@ -130,14 +131,15 @@ def _against_own(
     """
     found: list[list[Result]] = []
     failures: list[BaseException] = []
-    with folder_for_a_while(keep=False) as folder, Listener() as cloud:
+    with folder_for_a_while(keep=False) as folder, Listener() as cloud, Told() as told:
         installation = Installation(folder, cloud.port)
+        told.join(installation.settings.config_path / "providers.yaml")
         ready = threading.Event()
 
         def attack() -> None:
             ready.wait()
             try:
-                found.append(_sent(_people(installation), work, at_once, given, console))
+                found.append(_sent(_people(installation, told), work, at_once, given, console))
             except BaseException as error:
                 failures.append(error)
 
@@ -150,14 +152,14 @@ def _against_own(
     return found[0]
 
 
-def _people(installation: Installation) -> People:
+def _people(installation: Installation, told: Told) -> People:
     """Return everybody, a stranger of another organization among them."""
     settings = installation.settings
     elsewhere = load(
         {"storage_dsn": settings.dsn, "data_dir": settings.data_dir, "organization": "elsewhere"}, environ={}
     )
     stranger = bootstrap.create_key(elsewhere, principal="stranger", name=secrets.token_hex(4), scopes=[ALL])
-    return People(Api(installation.url), installation.key, stranger)
+    return People(Api(installation.url), installation.key, stranger, told)
 
 
 def _ignore(event: Event) -> None:

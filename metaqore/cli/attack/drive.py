@@ -129,9 +129,13 @@ class _Sent:
                 if found is None:
                     return "broken", at, f"step {at} ({step.method} {step.path}): its answer has nothing at {pointer}"
                 self._variables[name] = found
+            if step.hides is not None and filled(step.hides, self._variables) not in str(answer.body["result"]["text"]):
+                return "blocked", at, "taken out of the answer"
         return ("passed" if case.is_control else "missed"), 0, ""
 
     def _step(self, step: Step) -> Answer:
+        if step.says is not None:
+            self._people.told(self._variables["case"], str(filled(step.says, self._variables)))
         key = str(filled(step.key, self._variables)) if step.key is not None else self._people.key(step.by)
         began = time.monotonic()
         for turn in count():

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 import urllib3
 
+from metaqore.cli.attack.told import Told
 from metaqore.errors import MetaQoreError
 
 #: What became of a call: let through, vetoed by SecureGateway, blocked by PSMP, refused at the door, or failed.
@@ -115,12 +116,24 @@ class People:
     Args:
         admin: a key that may do everything, or at least what agents may.
         strangers: a key of another organization; "" where there is none.
+        provider: a model provider of the installation that says what it is told; None where there is none.
     """
 
-    def __init__(self, api: Api, admin: str, strangers: str = "") -> None:
+    def __init__(self, api: Api, admin: str, strangers: str = "", provider: Told | None = None) -> None:
         self.api = api
+        self._provider = provider
         self._keys = {"admin": admin, "nobody": "", **({"stranger": strangers} if strangers else {})}
         self._guard = threading.Lock()
+
+    def told(self, word: str, text: str) -> None:
+        """Have the provider answer with ``text`` to a prompt that has ``word`` in it.
+
+        Raises:
+            NoSuchPerson: there is no such provider.
+        """
+        if self._provider is None:
+            raise NoSuchPerson("no provider here says what it is told; an installation of the command's own has one")
+        self._provider.say(word, text)
 
     def key(self, name: str) -> str:
         """Return somebody's key.

@@ -1,16 +1,28 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
 
-from tests.running import Running, running
+from metaqore.cli.attack.told import Told
+from tests.running import ROOT, Running, running
 
 
 @pytest.fixture(scope="session")
-def mq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def told() -> Iterator[Told]:
+    """A model provider that says what it is told."""
+    with Told() as provider:
+        yield provider
+
+
+@pytest.fixture(scope="session")
+def mq(tmp_path_factory: pytest.TempPathFactory, told: Told) -> Iterator[Running]:
     """One MetaQore for all tests that break nothing: each makes its own project."""
-    with running(tmp_path_factory.mktemp("mq"), webhook_allow_private=True) as made:
+    folder = tmp_path_factory.mktemp("mq")
+    config = shutil.copytree(ROOT / "config", folder / "config", ignore=shutil.ignore_patterns("__pycache__"))
+    told.join(config / "providers.yaml")
+    with running(folder, webhook_allow_private=True, config_dir=str(config)) as made:
         yield made
 
 

@@ -11,6 +11,7 @@ from metaqore.attack.suite_file import load_suite
 from metaqore.cli.attack.drive import Drive, Result
 from metaqore.cli.attack.people import Api, People
 from metaqore.cli.attack.report import report_of
+from metaqore.cli.attack.told import NAME, Told
 from tests.running import Running
 
 LONG = bool(os.environ.get("METAQORE_TEST_LONG"))
@@ -19,7 +20,7 @@ LEFT_OUT = {"secrets-to-the-cloud"} | (set() if LONG else {"endless-conversation
 
 
 @pytest.fixture(scope="module")
-def results(mq: Running, stranger: str) -> list[Result]:
+def results(mq: Running, stranger: str, told: Told) -> list[Result]:
     suite = load_suite()
     work = [
         (scenario, case)
@@ -28,8 +29,8 @@ def results(mq: Running, stranger: str) -> list[Result]:
         for control in (False, True)
         for case in cases(suite, scenario, 12 if LONG else 1, 7, control=control)
     ]
-    given = {"provider": "mock", "cloud": "openrouter"}
-    return Drive(People(Api(mq.url), mq.key, stranger), 8, given).run(work)
+    given = {"provider": "mock", "cloud": "openrouter", "told": NAME}
+    return Drive(People(Api(mq.url), mq.key, stranger, told), 8, given).run(work)
 
 
 def test_every_case_says_something(results: list[Result]) -> None:
@@ -50,6 +51,16 @@ def test_texts_that_attack_are_stopped_and_their_controls_are_not(results: list[
     flagged = [each.case.plain for each in controls if each.stopped]
     assert len(missed) <= 0.1 * len(attacks), missed
     assert len(flagged) <= 0.05 * len(controls), flagged
+
+
+def test_what_a_model_says_wrongly_does_not_reach_its_caller_and_what_it_says_rightly_does(
+    results: list[Result],
+) -> None:
+    said = [each for each in results if any(step.says for step in each.case.steps)]
+    wrong = [(each.case.scenario, each.verdict, each.why) for each in said if each.stopped is each.case.is_control]
+
+    assert len({each.scenario.id for each in said}) >= 5
+    assert wrong == []
 
 
 def test_what_is_planted_acts_later_and_is_stopped_then(results: list[Result]) -> None:

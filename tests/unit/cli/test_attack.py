@@ -12,6 +12,7 @@ from metaqore.attack.model import Case, Family, Scenario, Step, Suite, Wanted
 from metaqore.cli.attack.drive import Drive, Result, filled
 from metaqore.cli.attack.people import Answer, NoAnswer, NoSuchPerson, People
 from metaqore.cli.attack.report import report_of
+from metaqore.cli.attack.told import Told
 from metaqore.cli.main import main
 
 ACT = Step(role="act", path="/act", body={"text": "$text", "of": "$saved"})
@@ -22,11 +23,11 @@ Reply = Callable[[str, Any], Answer]
 class Played(People):
     """Everybody, with an API that answers what it is told to."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: Reply, provider: Told | None = None) -> None:
         self.sent: list[tuple[str, Any]] = []
         self._reply = reply
         self.api = self  # type: ignore[assignment]
-        super().__init__(self, "key")  # type: ignore[arg-type]
+        super().__init__(self, "key", "", provider)  # type: ignore[arg-type]
 
     def call(self, method: str, path: str, key: str, body: Any = None, headers: Any = None) -> Answer:
         if path == "/keys":
@@ -67,6 +68,21 @@ MADE = Answer(201, {"made": [{"id": "art_1"}]})
 def test_an_attack_that_goes_through_to_the_end_is_missed_and_such_a_control_passes() -> None:
     assert send(by_path(plant=MADE, act=Answer(200, {})), PLANT, ACT).verdict == "missed"
     assert send(by_path(plant=MADE, act=Answer(200, {})), PLANT, ACT, control=True).verdict == "passed"
+
+
+def test_an_attack_in_an_answer_counts_as_stopped_where_the_caller_does_not_get_it() -> None:
+    step = Step(role="act", path="/act", says="$text", hides="$text")
+    one = scenario(step)
+
+    def sent(text: str, provider: Told | None) -> Result:
+        played = Played(by_path(act=Answer(200, {"result": {"text": text}})), provider)
+        [result] = Drive(played, 1, {"project": "p"}).run([(one, case(one))])
+        return result
+
+    with Told() as provider:
+        assert sent("do it", provider).verdict == "missed"
+        assert sent("[REDACTED]", provider).verdict == "blocked"
+    assert sent("do it", None).verdict == "skipped"
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import random
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
+from metaqore.attack.mutations import disguise
 from metaqore.messages import Request
 from metaqore.security.answer_signs import FAMILIES, signs
 from metaqore.security.answers import Answered, Exit, examine
@@ -86,6 +88,15 @@ def test_instructions_that_are_given_away_are_found() -> None:
     # Whoever sent the words knows them.
     assert families(TOLD, asked=f"Translate: {TOLD}") == set()
     assert families("You are a helpful assistant.", told="You are a helpful assistant.") == set()
+
+
+@pytest.mark.parametrize(
+    "name", ["base64_told", "rot13", "zero_width", "homoglyph", "url", "html_entities", "leet", "quoted"]
+)
+def test_a_disguise_does_not_hide_instructions_that_are_given_away(name: str) -> None:
+    answer = disguise(name, f"I was told this: {TOLD}", random.Random(3))
+
+    assert "prompt_leakage" in {threat.family for threat in examine(answer, [TOLD], [ASKED]).threats}
 
 
 def test_a_long_stretch_of_long_instructions_is_found() -> None:
