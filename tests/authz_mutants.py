@@ -1,47 +1,66 @@
 """Faults put into the authorization layer one by one, to see that the isolation matrix finds each of them.
 
-``python -m tests.authz_mutants`` makes every mutant of the functions below (a check dropped or turned round, a call
-left out, ``and`` for ``or``, the filter by organization taken out of a statement), runs the matrix of
-``tests/integration/api/test_isolation.py`` over the API in this process, and prints which mutants survive.
+``python -m tests.authz_mutants`` makes every mutant of what decides who may do what (a check dropped or turned round,
+a call left out, ``and`` for ``or``, the filter by organization taken out of a statement), asks the rows of the matrix
+over the API, and prints which mutants survive. A row is asked only about functions that it runs, which is looked up
+beforehand, and each mutant in a process of its own, forked from one in which the application stands already.
 """
 
 from __future__ import annotations
 
+import argparse
 import ast
 import copy
+import gc
+import importlib
 import inspect
 import logging
+import multiprocessing
+import os
+import pkgutil
+import re
 import shutil
+import signal
 import sys
 import tempfile
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, FunctionType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
+import pytest
 import structlog
 
+import api
 from api import access, bounds, keyring, stops
-from api.door import EXTENSION
-from metaqore.errors import MetaQoreError
-from metaqore.security import keys
+from metaqore.security import foreign, keys, tokens
 from metaqore.security import stops as stop_rules
 from metaqore.security.gate import SecureGate
 from metaqore.store import migrate
-from metaqore.store.views import delivery, psmp, requests, security
+from metaqore.store.views import Views
+from metaqore.store.views.psmp_time import PastViews
 from tests.in_process import InProcess
-from tests.integration.api import test_isolation as isolation
+from tests.integration.api.isolation_rows import rows
+from tests.integration.api.test_lookups import World, make_world
 
-#: What decides who may do what. Of the views, only the filter by organization is changed.
+#: What decides who may do what: every branch, call and ``and`` of these.
 GUARDS: tuple[Any, ...] = (
     access.register, access.needed_scopes, bounds.check_path, bounds.check_submission, keys.Principal.may,
     keys.StoredKey.proves, keyring.KeyRing.authenticate, keyring.KeyRing._by_key, keyring.KeyRing._by_token,
+    keyring.KeyRing._by_jwt, tokens.StoredToken.ended, foreign.verify, foreign._principal,
     stops.StopList.check, stop_rules.whose, stop_rules.against, SecureGate.check,
 )  # fmt: skip
-VIEWS: tuple[type, ...] = (psmp.PsmpViews, security.SecurityViews, requests.RequestViews, delivery.DeliveryViews)
-_FILTER = "organization = ?"
+#: Where else somebody may be refused: of these only the branches that say no.
+REFUSING = ("api", "metaqore.security.key_handlers", "metaqore.security.token_handlers")
+_REFUSALS = ("NotFound", "Forbidden", "Unauthenticated", "Stopped")
+#: Look-ups, of which only the filter by organization is changed.
+VIEWS: tuple[type, ...] = (*get_type_hints(Views).values(), PastViews)
+_FILTER = re.compile(r"((?:\b[a-z]\.)?)\borganization = \?")
 #: Faults that change nobody's rights, and why.
 _HARMLESS = {
     "act_for(": "row-level security, the second wall, on PostgreSQL alone: tests/contract/test_tenant.py",
@@ -49,8 +68,17 @@ _HARMLESS = {
     "never: if not self._stopped": "only saves looking through an empty list",
     "now >= self._until or": "how soon a change is seen: tests/unit/api/test_stops.py",
     "self._listen()": "how soon a change is heard: tests/integration/api/test_bell.py",
+    "self._verified.clear()": "how much is remembered, not for how long",
+    "the other way: self._delegated is None or": "both are None or neither is",
     "self._refused(": "what the log says of a failed login: tests/unit/api/test_failed_logins.py",
 }
+#: Look-ups whose filter stands before another one, or is none, and why.
+_BEHIND = {
+    "TimeViews.projects": "each project that is found is looked up again, within the organization",
+    "PrivacyViews.everything": "the organization is repeated in the answer, which nothing is filtered by",
+}
+#: A mutant that has not come to an end by then is noticed, too.
+_DEADLINE_S = 60.0
 
 
 class Mutant(NamedTuple):
@@ -69,10 +97,40 @@ def mutants() -> Iterator[Mutant]:
     """Yield every mutant, in the order of the lists above."""
     for function in GUARDS:
         yield from _of(function, _faults)
+    for function in refusing():
+        yield from _of(function, _unrefused)
+    yield from unfiltered()
+
+
+def unfiltered() -> Iterator[Mutant]:
+    """Yield every mutant that looks up what all organizations have."""
     for view in VIEWS:
         for _, function in inspect.getmembers(view, inspect.isfunction):
-            if function.__qualname__.startswith(view.__name__ + ".") and not hasattr(function, "__wrapped__"):
-                yield from _of(function, _unfiltered)
+            own = function.__qualname__.startswith(view.__name__ + ".") and not hasattr(function, "__wrapped__")
+            if own and function.__qualname__ not in _BEHIND:
+                yield from _of(function, lambda node, at=function: _unfiltered(node, at))  # type: ignore[misc]
+
+
+def refusing() -> list[FunctionType]:
+    """Return the functions that refuse somebody something, but for those whose every branch is looked at anyhow."""
+    found: dict[CodeType, FunctionType] = {}
+    for module in _modules():
+        for _, member in inspect.getmembers(module, lambda each: inspect.isfunction(each) or inspect.isclass(each)):
+            methods = inspect.getmembers(member, inspect.isfunction) if inspect.isclass(member) else [("", member)]
+            for function in (inspect.unwrap(method) for _, method in methods):
+                if function.__module__ == module.__name__ and function not in GUARDS:
+                    found[function.__code__] = function
+    return [function for code, function in found.items() if set(code.co_names) & set(_REFUSALS)]
+
+
+def _modules() -> Iterator[Any]:
+    for name in REFUSING:
+        module = importlib.import_module(name)
+        yield module
+        if module is api:
+            for each in pkgutil.walk_packages(api.__path__, "api."):
+                if each.name != "api.wsgi":
+                    yield importlib.import_module(each.name)
 
 
 def _of(function: FunctionType, faults: Callable[[ast.AST], Iterator[tuple[str, ast.AST]]]) -> Iterator[Mutant]:
@@ -122,13 +180,24 @@ def _faults(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
         yield f"and for or, or the other way: {ast.unparse(node)}", other
 
 
-def _unfiltered(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
-    if isinstance(node, ast.Constant) and isinstance(node.value, str) and _FILTER in node.value:
-        text = node.value.replace(_FILTER, "(organization = ? OR 1 = 1)")
-        yield "every organization", ast.Constant(text)
+def _unrefused(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
+    """Yield faults in branches that refuse, and in calls of what does."""
+    if isinstance(node, ast.If) and any(isinstance(each, ast.Raise) for each in node.body):
+        refused = ast.unparse(node.body[-1])
+        if any(f"raise {name}" in refused for name in _REFUSALS):
+            yield from _faults(node)
+
+
+def _unfiltered(node: ast.AST, function: FunctionType) -> Iterator[tuple[str, ast.AST]]:
+    # A statement may stand in the module, under a name.
+    value = node.value if isinstance(node, ast.Constant) else None
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+        value = function.__globals__.get(node.id)
+    if isinstance(value, str) and _FILTER.search(value):
+        yield "every organization", ast.Constant(_FILTER.sub(r"(\1organization = ? OR 1 = 1)", value))
     elif isinstance(node, ast.Dict):
         names = [key.value if isinstance(key, ast.Constant) else None for key in node.keys]
-        kept = [index for index, name in enumerate(names) if name != "organization"]
+        kept = [index for index, name in enumerate(names) if name not in ("organization", "c.organization")]
         if len(kept) < len(node.keys):
             yield "every organization", ast.Dict([node.keys[i] for i in kept], [node.values[i] for i in kept])
 
@@ -144,132 +213,208 @@ def faulty(mutant: Mutant) -> Iterator[None]:
         mutant.function.__code__ = whole
 
 
+def _inside(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _inside(constant)
+
+
 class Matrix:
-    """The isolation matrix over copies of one database that has one of each thing."""
+    """The rows, and copies of one database that has one of each thing to ask them of."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder / "template"
-        self._folder.mkdir()
-        migrate.upgrade(f"sqlite:///{self._folder / 'metaqore.db'}")
-        mq: Any = InProcess(self._folder)
-        # What the fixtures are made by.
-        fixtures: Any = isolation
-        self._things = fixtures.things.__wrapped__(mq)
-        self._operations = fixtures.operations.__wrapped__(mq)
-        self._key = mq.key
-        self._stranger = mq.make_key(["*"], principal="stranger", organization="elsewhere")
-        mq.post("/stops", {"kind": "principal", "subject": "mallory", "reason": "it loops"})
-        self._stopped = mq.make_key(["*"], principal="mallory")
-        self._delegate = mq.make_key(["*"], principal="mallory/agent")
-        mq.close()
+    def __init__(self, folder: Path, functions: Iterable[FunctionType]) -> None:
+        self._template = folder / "template"
+        self._template.mkdir()
+        self._folder = folder
+        #: Function → the rows that run it (None: it is run when the application is made).
+        self._of: dict[CodeType, list[int | None]] = {}
+        self._whose = {code: function.__code__ for function in functions for code in _inside(function.__code__)}
+        # No thread of an application may be there when this process forks.
+        self._things: tuple[str, dict[str, str], Any, str] = _in_a_fork(self._make)
+        self.seconds: dict[str, float]
+        self._of, self.seconds = _in_a_fork(self._look)
 
-    def check(self) -> None:
-        """Raise where somebody may do what they may not, or may not do what they may."""
-        with tempfile.TemporaryDirectory() as name:
-            shutil.copytree(self._folder, name, dirs_exist_ok=True)
-            mq: Any = InProcess(Path(name), self._key)
-            try:
-                self._check(mq)
-            finally:
-                mq.close()
+    def _make(self) -> Any:
+        migrate.upgrade(f"sqlite:///{self._template / 'metaqore.db'}")
+        world = make_world(self._template)
+        world.mq.close()
+        return world.mq.key, world.things, world.operations, world.stranger
 
-    def _check(self, mq: Any) -> None:
-        assert mq.get(f"/artifacts/{self._things['artifact']}").status == 200
-        assert mq.get("/projects", key="").status == 401
-        assert mq.get("//healthz", key="").status == 200
-        assert mq.get("//nowhere").status == 404
-        for key in (self._stopped, self._delegate):
-            assert mq.get("/projects", key=key).status == 403
-        body = {"name": "n", "principal": "p", "scopes": ["projects:read"]}
-        made = mq.post("/keys", body).json
-        assert mq.get("/projects", key=made["secret"]).status == 200
-        rotated = mq.post(f"/keys/{made['id']}/rotate", {"overlap_s": 0})
-        assert rotated.status == 200
-        few = {name: self._operations[name] for name in ("listProjects", "createProject", "getArtifact")}
-        isolation.test_without_a_valid_key_nothing_answers(mq, few, self._things)
-        isolation.test_without_its_scope_nothing_answers(mq, self._operations, self._things)
-        isolation.test_a_stranger_sees_nothing_and_changes_nothing(mq, self._operations, self._things, self._stranger)
-        isolation.test_a_token_for_another_project_sees_nothing_and_changes_nothing(mq, self._operations, self._things)
-        self._at_home(mq)
-        self._looked_up_by_a_stranger(mq)
-        self._stopped_in_the_queue(mq)
+    def world(self, name: str, *, fresh: bool = True) -> World:
+        """Return an application over a copy of the database; nothing is opened before it is asked something."""
+        key, things, operations, stranger = self._things
+        folder = self._folder / name
+        if fresh:
+            self.renew(name)
+        return World(InProcess(folder, key), things, operations, stranger)
 
-    def _looked_up_by_a_stranger(self, mq: Any) -> None:
-        """Every look-up that takes an organization keeps to it, whatever stands before it."""
-        views = mq.app.extensions[EXTENSION].views
-        known = {**self._things, "request": self._things["request_id"], "key": self._things["key_id"], "limit": 50}
-        known |= {"table": "artifacts", "thing": self._things["artifact"]}
-        own = {str(value) for value in self._things.values() if len(str(value)) > 20}
-        for group in (views.psmp, views.security, views.requests, views.delivery):
-            for name, look_up in inspect.getmembers(group, inspect.ismethod):
-                parameters = inspect.signature(look_up).parameters
-                if "organization" not in parameters or name.startswith("_"):
-                    continue
-                asked = {each: known.get(each) for each in parameters} | {"organization": "elsewhere"}
-                try:
-                    answer = repr(look_up(**asked))
-                except (TypeError, AttributeError, ValueError, MetaQoreError):
-                    continue
-                said = {str(value) for value in asked.values()}
-                assert not [value for value in own - said if value in answer], name
-                assert "classified-4711" not in answer, name
+    def renew(self, name: str) -> None:
+        """Put a copy of the database into a folder."""
+        shutil.rmtree(self._folder / name, ignore_errors=True)
+        shutil.copytree(self._template, self._folder / name)
 
-    def _at_home(self, mq: Any) -> None:
-        """A token does in its own project what it was given, and nothing without a project."""
-        project, task = self._things["project"], self._things["task"]
-        scopes = ["artifacts:read", "artifacts:write", "tasks:write", "projects:read", "security:assess"]
-        token = mq.post("/tokens", {"agent": "a", "project": project, "task": task, "scopes": scopes}).json["token"]
-        other = mq.post("/tasks", {"project": project, "title": "other"}).json["id"]
-        body = {"type": "doc", "name": "home", "content": "at home"}
-        assert mq.get(f"/artifacts/{self._things['artifact']}", key=token).status == 200
-        assert mq.get(f"/artifacts?project={project}", key=token).status == 200
-        assert mq.get("/artifacts", key=token).status == 403
-        assert mq.post("/artifacts", {"project": project, **body}, key=token).status == 202
-        assert mq.post("/security/assess", {"content": "at no home"}, key=token).status == 403
-        assert mq.get(f"/tasks/{other}", key=token).status == 200
-        assert mq.call("PATCH", f"/tasks/{other}", {"title": "u"}, key=token, headers={"If-Match": "*"}).status == 403
-        assert mq.call("PATCH", f"/tasks/{task}", {"title": "u"}, key=token, headers={"If-Match": "*"}).status == 200
+    def _look(self) -> Any:
+        """Ask every row once; return which functions each runs, and how long each takes."""
+        seen: set[CodeType] = set()
 
-    def _stopped_in_the_queue(self, mq: Any) -> None:
-        """What was accepted before its principal was stopped is refused, and nobody else's is."""
-        project = mq.project("queued")
-        keys_of = {name: mq.make_key(["artifacts:write"], principal=name) for name in ("eve", "eve/agent", "ann")}
-        ids = {}
-        for name, key in keys_of.items():
-            body = {"project": project, "type": "doc", "name": name, "content": name}
-            ids[name] = mq.post("/artifacts", body, key=key).json["id"]
-        mq.post("/stops", {"kind": "principal", "subject": "eve", "reason": "it loops"})
-        mq.drain()
-        verdicts = {name: mq.get(f"/requests/{request}").json["verdict"] for name, request in ids.items()}
-        assert verdicts == {"eve": "vetoed", "eve/agent": "vetoed", "ann": "approved"}
+        def note(frame: Any, event: str, _: Any) -> None:
+            if event == "call" and frame.f_code in self._whose:
+                seen.add(frame.f_code)
 
+        of: defaultdict[CodeType, list[int | None]] = defaultdict(list)
+        threading.setprofile(note)
+        sys.setprofile(note)
+        world = self.world("looked")
+        for code in {self._whose[code] for code in seen}:
+            of[code].append(None)
+        seconds = {}
+        for index, row in enumerate(rows(world)):
+            seen.clear()
+            began = time.monotonic()
+            row.run()
+            seconds[row.name] = time.monotonic() - began
+            for code in {self._whose[code] for code in seen}:
+                of[code].append(index)
+        sys.setprofile(None)
+        world.mq.close()
+        # What cannot be sent: code objects. The functions keep their order.
+        order = {code: number for number, code in enumerate(dict.fromkeys(self._whose.values()))}
+        return {order[code]: indexes for code, indexes in of.items()}, seconds
 
-def run(chosen: Sequence[Mutant], matrix: Matrix, *, show: bool = False) -> list[Mutant]:
-    """Return those mutants that the matrix does not notice."""
-    survived = []
-    for mutant in chosen:
+    def run_by(self, mutant: Mutant) -> list[int | None]:
+        """Return the rows that run a mutant's function."""
+        order = [*dict.fromkeys(self._whose.values())]
+        found: Mapping[Any, list[int | None]] = self._of
+        return found.get(order.index(mutant.function.__code__), [])
+
+    def notices(self, mutant: Mutant, standing: World, name: str) -> str | None:
+        """Return the name of a row that fails because of a mutant, or None. For a process of its own."""
+        asked = self.run_by(mutant)
         with faulty(mutant):
             try:
-                matrix.check()
+                world = self.world(name, fresh=False) if None in asked else standing
+                every = [*rows(world)]
             except Exception:
-                killed = True
-            else:
-                killed = False
+                return "the application does not start"
+            chosen = [every[index] for index in asked if index is not None]
+            for row in sorted(chosen, key=lambda row: self.seconds[row.name]):
+                try:
+                    row.run()
+                except (Exception, pytest.fail.Exception):
+                    return row.name
+        return None
+
+
+def _in_a_fork(made: Callable[[], Any]) -> Any:
+    """Return what ``made`` returns in a process of its own.
+
+    Raises:
+        RuntimeError: it failed there.
+    """
+    receive, send = multiprocessing.Pipe(duplex=False)
+    child = os.fork()
+    if not child:
+        try:
+            send.send((True, made()))
+        except BaseException as error:
+            import traceback
+
+            traceback.print_exc()
+            send.send((False, repr(error)))
+        os._exit(0)
+    send.close()
+    try:
+        worked, answer = receive.recv()
+    except EOFError:
+        worked, answer = False, "the process ended"
+    os.waitpid(child, 0)
+    if not worked:
+        raise RuntimeError(answer)
+    return answer
+
+
+def _one(mutant: Mutant, matrix: Matrix, standing: World, lane: str) -> str | None:
+    """Return what notices a mutant, asked in a fork of this process."""
+    matrix.renew(lane)
+    receive, send = multiprocessing.Pipe(duplex=False)
+    child = os.fork()
+    if not child:
+        try:
+            send.send(matrix.notices(mutant, standing, lane))
+        finally:
+            os._exit(0)
+    send.close()
+    try:
+        answer: str | None = receive.recv() if receive.poll(_DEADLINE_S) else "it came to no end"
+    except EOFError:
+        answer = "the process ended"
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return answer
+
+
+def _lane(lane: str, chosen: Sequence[Mutant], matrix: Matrix, answers: Any) -> None:
+    standing = matrix.world(lane)
+    gc.freeze()
+    for mutant in chosen:
+        answers.send((str(mutant), _one(mutant, matrix, standing, lane)))
+    answers.close()
+
+
+def run(chosen: Sequence[Mutant], matrix: Matrix, *, jobs: int = 2, show: bool = False) -> list[str]:
+    """Return those mutants that the matrix does not notice."""
+    fork = multiprocessing.get_context("fork")
+    pipes, lanes = [], []
+    for lane in range(jobs):
+        receive, send = fork.Pipe(duplex=False)
+        process = fork.Process(target=_lane, args=(f"lane{lane}", chosen[lane::jobs], matrix, send))
+        process.start()
+        send.close()
+        pipes.append(receive)
+        lanes.append(process)
+    survived, ended = [], 0
+    while pipes:
+        for pipe in multiprocessing.connection.wait(pipes):
+            try:
+                mutant, noticed = pipe.recv()  # type: ignore[union-attr]
+            except EOFError:
+                pipes.remove(pipe)  # type: ignore[arg-type]
+                continue
+            ended += 1
+            if noticed is None:
                 survived.append(mutant)
-        if show:
-            print(f"{'killed  ' if killed else 'SURVIVED'} {mutant}", flush=True)
+            if show:
+                print(f"{'SURVIVED' if noticed is None else 'killed'} {mutant} [{noticed}]", flush=True)
+    for process in lanes:
+        process.join()
+    if ended != len(chosen):
+        raise RuntimeError(f"{len(chosen) - ended} mutants were not asked about: a process ended")
     return survived
+
+
+def quiet() -> None:
+    """Log nothing: what a mutant does fills pages."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    logging.disable(logging.CRITICAL)
 
 
 def main() -> int:
     """Run every mutant; return how many survive."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    with tempfile.TemporaryDirectory() as folder:
-        matrix = Matrix(Path(folder))
-        matrix.check()
-        every = list(mutants())
-        survived = run(every, matrix, show=True)
-    print(f"{len(every)} mutants, {len(every) - len(survived)} killed, {len(survived)} survived")
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--jobs", type=int, default=2)
+    asked.add_argument("--only", default="", help="only mutants whose name has this in it")
+    options = asked.parse_args()
+    quiet()
+    began = time.monotonic()
+    every = [mutant for mutant in mutants() if options.only in str(mutant)]
+    with tempfile.TemporaryDirectory(prefix="mqmutants") as folder:
+        matrix = Matrix(Path(folder), {mutant.function for mutant in every})
+        survived = run(every, matrix, jobs=options.jobs, show=True)
+    for mutant in survived:
+        print(f"SURVIVED {mutant}")
+    seconds = time.monotonic() - began
+    print(f"{len(every)} mutants, {len(every) - len(survived)} killed, {len(survived)} survived, {seconds:.0f} s")
     return len(survived)
 
 

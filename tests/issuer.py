@@ -9,7 +9,7 @@ import hmac
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -66,7 +66,7 @@ class LocalIssuer:
 
     def token(
         self, with_key: str, *, kid: str | None = None, key: Any = None, algorithm: str | None = None,
-        lifetime: int | None = 600, **claims: Any,
+        lifetime: int | None = 600, header: Mapping[str, Any] | None = None, **claims: Any,
     ) -> str:  # fmt: skip
         """Return a token signed by one of the keys, or by ``key`` under its name."""
         own, own_algorithm = self.keys[with_key]
@@ -74,7 +74,8 @@ class LocalIssuer:
         given = {"iss": self.url, "aud": "metaqore", "iat": now, **claims}
         if lifetime is not None:
             given["exp"] = now + lifetime
-        return jwt.encode(given, key or own, algorithm=algorithm or own_algorithm, headers={"kid": kid or with_key})
+        headers = {"kid": kid or with_key, **(header or {})}
+        return jwt.encode(given, key or own, algorithm=algorithm or own_algorithm, headers=headers)
 
     def confused(self, kid: str, **claims: Any) -> str:
         """Return a token whose HMAC secret is the public key of ``kid`` (RFC 8725 §2.1)."""
@@ -88,6 +89,29 @@ class LocalIssuer:
     def unsigned(self, **claims: Any) -> str:
         """Return a token that says it needs no signature."""
         return self._by_hand({"alg": "none"}, claims, lambda _: b"")
+
+    def wrong(self, **good: Any) -> dict[str, str]:
+        """Return what is wrong → a token of which it is; ``good`` are claims with which one would be accepted."""
+        less = {name: {key: value for key, value in good.items() if key != name} for name in ("sub", "org")}
+        return {
+            "another audience": self.token("ec", **good, aud="somebody"),
+            "another issuer": self.token("ec", **good, iss="https://elsewhere.example"),
+            "expired": self.token("ec", **good, lifetime=-3600),
+            "not yet": self.token("ec", **good, nbf=int(time.time()) + 3600),
+            "no subject": self.token("ec", **less["sub"]),
+            "an empty subject": self.token("ec", **less["sub"], sub=""),
+            "no organization": self.token("ec", **less["org"]),
+            "a bad organization": self.token("ec", **less["org"], org="../acme"),
+            "another key": self.token("ec", **good, key=ed25519.Ed25519PrivateKey.generate(), algorithm="EdDSA"),
+            "another key of the same kind": self.token("ed", **good, key=ed25519.Ed25519PrivateKey.generate()),
+            "unknown key id": self.token("ec", **good, kid="nobody"),
+            "a critical extension": self.token("ec", **good, header={"crit": ["b64"], "b64": True}),
+            "too long": self.token("ec", **good, more="x" * 9000),
+            "an algorithm that is not allowed": self.token("rsa", **good, algorithm="RS512"),
+            "the public key as a shared secret": self.confused("rsa", **good),
+            "no signature": self.unsigned(**good),
+            "no expiry": self.token("ec", **good, lifetime=None),
+        }
 
     def _by_hand(self, header: dict[str, Any], claims: dict[str, Any], sign: Any) -> str:
         given = {"iss": self.url, "aud": "metaqore", "exp": int(time.time()) + 600, **claims}

