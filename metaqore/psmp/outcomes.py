@@ -23,6 +23,8 @@ KeptState = Literal["open", "recorded", "resolved"]
 Kept = tuple[Conflict, Literal["recorded", "resolved"], str]
 #: What becomes of a conflict that was merged away.
 MERGES = frozenset({"merged", "rebased"})
+#: The bound on the blocked proposals that a project keeps.
+KEPT_AT_ONCE = "parallel_branches"
 
 
 def admit(case: Case, workspace: Workspace, kept: Sequence[Kept] = ()) -> Outcome:
@@ -129,7 +131,7 @@ def block(case: Case, workspace: Workspace) -> Outcome:
 def _not_kept(case: Case, bound: int) -> Outcome:
     """Return the outcome of a blocked declaration for which the project has no room."""
     message = f"the project keeps {bound} blocked proposals already: resolve or withdraw one of them"
-    full = case.found(BOUND_EXCEEDED, message, "", bound="parallel_branches", limit=bound, reached=bound + 1)
+    full = case.found(BOUND_EXCEEDED, message, "", bound=KEPT_AT_ONCE, limit=bound, reached=bound + 1)
     case.conflicts = [*case.conflicts, full]
     outcome = _blocked(case, None, Tag.CONFLICT_RECORDED)
     head_id = case.head.id if case.head is not None else None

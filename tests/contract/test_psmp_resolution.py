@@ -106,6 +106,31 @@ def test_retry_admits_once_the_dependency_is_there(pipeline: Pipeline, project: 
     assert pipeline.sql("SELECT count(*) FROM artifact_edges") == [(1,)]
 
 
+def test_what_comes_up_while_it_stays_blocked_is_a_conflict_of_the_same_proposal(
+    pipeline: Pipeline, project: str
+) -> None:
+    decide(pipeline, declared(project, "y", 1))
+    first = blocked(pipeline, project, declared(project, "z", 1, None, "bob", ["y", "gone"]))
+    [(y,)] = pipeline.sql("SELECT id FROM artifacts WHERE name = 'y'")
+    decide(pipeline, Submission(organization=ORGANIZATION, project=project, principal="ann", kind="artifact.transition",
+                                payload={"artifact": y, "to": "deprecated"}))  # fmt: skip
+
+    told = [decide(pipeline, resolution(project, first[0], "retry"))[0] for _ in range(2)]
+
+    reports = [result["blocking_report"]["conflicts"] for _, _, result in told]
+    rows = pipeline.sql("SELECT id, class, state, proposal FROM conflicts ORDER BY id")
+    [(proposal,)] = pipeline.sql("SELECT id FROM proposals")
+    assert [row[1:] for row in rows] == [
+        ("missing_dependency", "open", proposal), ("deprecated_dependency", "open", proposal)
+    ]  # fmt: skip
+    assert [sorted(each["id"] for each in report) for report in reports] == [[row[0] for row in rows]] * 2
+    noted = "SELECT count(*) FROM audit_entries WHERE tag = 'psmp:conflict:opened'"
+    detected = "SELECT count(*) FROM events WHERE type = 'conflict.detected'"
+    assert (pipeline.sql(noted), pipeline.sql(detected)) == ([(2,)], [(2,)])
+    assert decide(pipeline, resolution(project, rows[1][0], "override"))[0][1] == "approved"
+    assert conflict_states(pipeline) == ["resolved", "resolved"]
+
+
 def test_escalating_marks_the_conflict_and_it_can_still_be_resolved(pipeline: Pipeline, project: str) -> None:
     conflict = blocked(pipeline, project, declared(project, "x", {"a": 9}, 1, "bob"))[0]
     assert decide(pipeline, resolution(project, conflict, "escalate"))[0][1] == "approved"
