@@ -22,7 +22,16 @@ from pathlib import Path
 import psutil
 
 from metaqore.store.engine import Database
-from tests.bench import audit_numbers, governed, peers, policy_numbers, psmp_numbers, psmp_proof, security_numbers
+from tests.bench import (
+    audit_numbers,
+    governed,
+    hmcp_numbers,
+    peers,
+    policy_numbers,
+    psmp_numbers,
+    psmp_proof,
+    security_numbers,
+)
 from tests.running import Running, free_port, running, wait_until
 
 Numbers = dict[str, list[float]]
@@ -242,6 +251,8 @@ def main() -> int:
     numbers |= policy_numbers.numbers(options.agt)
     print("payloads assessed", flush=True)
     numbers |= security_numbers.numbers()
+    print("a specialist in a model's place", flush=True)
+    numbers |= hmcp_numbers.numbers()
     print(f"\n{'number':34} {'median':>12}")
     for name, value in sorted(numbers.items()):
         print(f"{name:34} {value:12.2f}")
