@@ -21,6 +21,11 @@ from metaqore.store.rows import many
 from metaqore.store.tables import psmp_holdings as t
 
 _CHUNK = 256
+#: By the short key of ``ix_artifacts_content`` first, then in full.
+_SAME = (
+    "substr(a.content_hash, 8, 12) = substr({hash}, 8, 12) AND substr(a.project, 33) = substr({project}, 33) "
+    "AND a.content_hash = {hash} AND a.project = {project}"
+)
 
 _requirement = BulkInsert(
     t.artifact_requirements, "project ecosystem package environment specifier artifact scope declared_by"
@@ -144,19 +149,18 @@ class HoldingRows:
         return found
 
     def same_content(self, contents: Collection[tuple[str, str]]) -> dict[tuple[str, str], tuple[str, str]]:
-        """Return by (project, content hash) the first two artifacts whose head has that content."""
+        """Return by (project, content hash) the two oldest artifacts whose head has that content."""
         found: dict[tuple[str, str], tuple[str, str]] = {}
-        same = "FROM artifacts a WHERE a.project = w.project AND a.content_hash = w.hash"
-        # Most contents are new: one step in the index tells, and only of the others the first two are looked for.
+        same = f"FROM artifacts a WHERE {_SAME.format(project='w.project', hash='w.hash')}"
+        oldest = f"SELECT a.id {same} ORDER BY a.created_at, a.id LIMIT 1"
+        # Most contents are new: one step in the index tells, and only of the others the two oldest are looked for.
         for part in chunks(self._known(sorted(contents), same), _CHUNK):
             rows = self._rows(
                 f"WITH w(project, hash) AS (VALUES {', '.join(['(?, ?)'] * len(part))}) "
-                "SELECT w.project, w.hash, (SELECT min(a.id) FROM artifacts a WHERE a.project = w.project "
-                "AND a.content_hash = w.hash AND a.id > w.first), w.first FROM (SELECT w.project, w.hash, "
-                f"(SELECT min(a.id) {same}) AS first FROM w) w",
+                f"SELECT w.project, w.hash, ({oldest}), ({oldest} OFFSET 1) FROM w",
                 [value for content in part for value in content],
             )
-            found.update(((row[0], row[1]), (row[3], row[2] or row[3])) for row in rows)
+            found.update(((row[0], row[1]), (row[2], row[3] or row[2])) for row in rows)
         return found
 
     def _known(self, contents: Sequence[tuple[str, str]], same: str) -> list[tuple[str, str]]:
@@ -177,13 +181,13 @@ class HoldingRows:
     def another_with(
         self, project: str, content_hash: str, but: Collection[str], states: Collection[str]
     ) -> str | None:
-        """Return the first artifact in one of ``states`` that has that content and is none of ``but``."""
+        """Return the oldest artifact in one of ``states`` that has that content and is none of ``but``."""
         others, within = sorted(but), sorted(states)
         rows = self._rows(
-            "SELECT id FROM artifacts WHERE project = ? AND content_hash = ? "
+            f"SELECT a.id FROM artifacts a WHERE {_SAME.format(project='?', hash='?')} "
             f"AND state IN ({placeholders(len(within)) or 'NULL'}) "
-            f"AND id NOT IN ({placeholders(len(others)) or 'NULL'}) ORDER BY id LIMIT 1",
-            [project, content_hash, *within, *others],
+            f"AND id NOT IN ({placeholders(len(others)) or 'NULL'}) ORDER BY a.created_at, a.id LIMIT 1",
+            [content_hash, project, content_hash, project, *within, *others],
         )
         return rows[0][0] if rows else None
 
