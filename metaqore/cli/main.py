@@ -23,6 +23,7 @@ COMMANDS = {
     "webhooks": ("metaqore.cli.webhooks", "group"),
     "db": ("metaqore.cli.db", "group"),
     "keys": ("metaqore.cli.keys", "group"),
+    "specialists": ("metaqore.cli.specialists", "command"),
     "approvals": ("metaqore.cli.approvals", "group"),
 }
 

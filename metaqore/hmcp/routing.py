@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 #: their certificate; or answer as soon as they have passed the gate.
 Mode = Literal["off", "shadow", "proven", "on"]
 #: Specialists that a process keeps in memory.
-MAX_LOADED = 32
+MAX_LOADED = 16
 _DAY_MS = 86_400_000
 
 
@@ -69,6 +69,8 @@ class Router:
         self._clock = clock
         #: Digest → specialist, the one used last at the end.
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
+        #: What the log was told already, so that it is not told with every call.
+        self._told: set[tuple[str, str]] = set()
         self._guard = threading.Lock()
         self._least = least_proof(policy.certify.alpha, policy.certify.delta)
 
@@ -129,7 +131,7 @@ class Router:
         try:
             specialist = self._load(row)
         except MetaQoreError as error:
-            log.error("specialist_unusable", specialist=row["id"], reason=error.code)
+            self._tell(row["id"], error.code)
             return None
         held = specialist.specialist.certificate if specialist is not None else None
         return specialist if held is not None and held.alpha <= certify.alpha and held.delta <= certify.delta else None
@@ -144,17 +146,22 @@ class Router:
         if artefact is None:
             return None
         if artefact.digest != digest:
-            log.error("specialist_unusable", specialist=row["id"], reason="digest")
+            self._tell(row["id"], "digest")
             return None
         loaded = load(artefact)
         if loaded.specialist.organization != row["organization"]:
-            log.error("specialist_unusable", specialist=row["id"], reason="organization")
+            self._tell(row["id"], "organization")
             return None
         with self._guard:
             self._loaded[digest] = loaded
             while len(self._loaded) > MAX_LOADED:
                 self._loaded.popitem(last=False)
         return loaded
+
+    def _tell(self, specialist: str, reason: str) -> None:
+        if (specialist, reason) not in self._told:
+            self._told.add((specialist, reason))
+            log.error("specialist_unusable", specialist=specialist, reason=reason)
 
     def _forget(self, organizations: set[str], digests: set[str]) -> None:
         """Let go of specialists of these organizations that are on duty no more, those made from erased data first."""

@@ -25,6 +25,10 @@ from metaqore.llm.rules import estimate_messages
 #: About 256 tokens, the head by which large providers route to a warm cache.
 HEAD_CHARS = 1024
 
+#: An artifact's id as it may stand in a prompt, and how many of them are looked up.
+_ARTIFACT = re.compile(r"\bart_[0-9A-Za-z-]{20,40}\b")
+MAX_NAMED = 200
+
 _SLOT = re.compile(r"(\\?)\{\{([ \t]*[A-Za-z_][A-Za-z0-9_]{0,63}[ \t]*)\}\}")
 
 
@@ -80,6 +84,11 @@ def assemble(command: GenerateCommand) -> Assembled:
 def slots(text: str) -> list[str]:
     """Return the names of the slots in ``text``, in order, each once."""
     return list(dict.fromkeys(found[2].strip() for found in _SLOT.finditer(text) if not found[1]))
+
+
+def made_from(command: GenerateCommand, assembled: Assembled) -> list[str]:
+    """Return the artifacts that a prompt was made from: those it declares, and those it names."""
+    return list(dict.fromkeys([*command.inputs, *_ARTIFACT.findall(assembled.text)[:MAX_NAMED]]))
 
 
 def tokens_with_answer(command: GenerateCommand, assembled: Assembled) -> int:

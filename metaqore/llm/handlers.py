@@ -5,7 +5,6 @@ A call that was made and whose answer was stored is never made again: a second a
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
@@ -26,7 +25,7 @@ from metaqore.llm.answers import (
     settled,
     withheld,
 )
-from metaqore.llm.assemble import Assembled, assemble, tokens_with_answer
+from metaqore.llm.assemble import Assembled, assemble, made_from, tokens_with_answer
 from metaqore.llm.batch import Batch, Limits, Waiting, plan
 from metaqore.llm.effects import NewCall
 from metaqore.llm.model import Completion, GenerateCommand, Message
@@ -34,9 +33,6 @@ from metaqore.llm.ports import Provider, Sight, Specialists
 from metaqore.llm.rules import Offer, route, routed
 from metaqore.messages import AuditNote, Outcome, Prepared, Request, Verdict, failed
 
-#: An artifact's id as it may stand in a prompt, and how many of them are looked up.
-_ARTIFACT = re.compile(r"\bart_[0-9A-Za-z-]{20,40}\b")
-MAX_NAMED = 200
 #: How long a prefix counts as warm after it was sent, in seconds; providers keep theirs for 5 minutes or more.
 WARM_S = 300.0
 
@@ -185,7 +181,7 @@ class Handlers:
         studied: Studied = request.studied
         if row is not None:
             return self._again(request, studied, row, reads, now)
-        known = reads.artifact_labels(request.organization, made_from(studied))
+        known = reads.artifact_labels(request.organization, made_from(studied.command, studied.assembled))
         missing = [artifact for artifact in studied.command.inputs if artifact not in known]
         if missing:
             return failed("not_found", f"inputs: artifact {missing[0]} does not exist")
@@ -346,8 +342,3 @@ class Handlers:
         if self._specialists is not None:
             specialists.compare(self._specialists, ended, at)
         return {request.id: outcome for request, _, _, outcome in ended}
-
-
-def made_from(studied: Studied) -> list[str]:
-    """Return the artifacts that a prompt was made from: those it declares, and those it names."""
-    return list(dict.fromkeys([*studied.command.inputs, *_ARTIFACT.findall(studied.assembled.text)[:MAX_NAMED]]))

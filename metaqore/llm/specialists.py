@@ -14,10 +14,9 @@ import msgspec
 import structlog
 
 from metaqore.audit.tags import Tag
-from metaqore.errors import MetaQoreError
 from metaqore.ids import new_id
 from metaqore.llm.answers import NEVER_CACHED, Call
-from metaqore.llm.assemble import Assembled
+from metaqore.llm.assemble import Assembled, made_from
 from metaqore.llm.config import RESERVED
 from metaqore.llm.effects import SpecialistCall
 from metaqore.llm.model import Completion, GenerateCommand, ProviderError, Usage
@@ -65,14 +64,15 @@ def may_ask(studied: Studied) -> bool:
     """Return whether a specialist may be asked about a call at all.
 
     Who names a provider or a model wants it and no other, unless they say ``specialist: true``. Who wants variety
-    (``temperature``) or cuts the answer (``stop``) asks for something that no specialist has learnt, and what reads
-    like an attack is its teacher's business.
+    (``temperature``) or cuts the answer (``stop``) asks for something that no specialist has learnt. What was made from
+    artifacts holds what others wrote, and what reads like an attack may be one: both are their teacher's business.
     """
     command = studied.command
     if command.specialist is None and (command.provider is not None or command.model is not None):
         return False
     threats = getattr(studied.assessment, "threats", ())
-    return command.specialist is not False and command.temperature == 0 and not command.stop and not threats
+    plain = command.temperature == 0 and not command.stop and not threats
+    return command.specialist is not False and plain and not made_from(command, studied.assembled)
 
 
 def look(specialists: Specialists, batch: Sequence[tuple[Request, Studied]]) -> list[Sequence[Sight]]:
@@ -83,9 +83,9 @@ def look(specialists: Specialists, batch: Sequence[tuple[Request, Studied]]) -> 
         return found
     try:
         sights = specialists.look([_question(*batch[at]) for at in asked])
-    except MetaQoreError as error:
-        # Nobody has to wait for a specialist: its teacher answers.
-        log.warning("specialists_not_asked", reason=error.code)
+    except Exception:
+        # Nobody has to wait for a specialist, whatever is wrong with it: its teacher answers.
+        log.exception("specialists_not_asked", requests=[batch[at][0].id for at in asked])
         return found
     for at, own in zip(asked, sights, strict=True):
         found[at] = own

@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from msgspec.structs import replace
 
 from metaqore.adapters.mock_provider import MockProvider
+from metaqore.audit.provenance import named
+from metaqore.cli.main import main
 from metaqore.errors import Conflict, Contention, NotFound
 from metaqore.hmcp import routing
 from metaqore.hmcp.artefact import Loaded
@@ -218,6 +221,45 @@ def test_calls_above_the_ceiling_go_to_their_provider(governed: Governed, never_
 
     assert row["result"]["provider"] == "mock"
     assert row["result"]["decision"]["label"] in ("SENSITIVE", "CRITICAL")
+
+
+@on_one_database
+def test_a_call_made_from_an_artifact_is_its_teachers_business(governed: Governed, never_drawn: None) -> None:
+    register(governed.engine.store, ORGANIZATION)
+    made = governed.do("artifact.declare", project=governed.project, type="doc", name="a", content="text")
+    artifact = made["result"]["artifact"]["id"]
+    nth = sure(governed)
+
+    assert ask(governed, nth, inputs=[artifact])["result"]["provider"] == "mock"
+
+
+@on_one_database
+def test_what_came_from_a_specialist_says_so(governed: Governed, never_drawn: None) -> None:
+    register(governed.engine.store, ORGANIZATION)
+    row = ask(governed, sure(governed))
+    made = governed.do("artifact.declare", project=governed.project, type="doc", name="a", content="text",
+                       provenance={"from": row["id"]})  # fmt: skip
+    # The call was made outside of every project, so that it is shown to who asks for all.
+    graph = governed.engine.views.provenance.of(
+        ORGANIZATION, made["result"]["artifact"]["id"], 1, depth=3, limit=100
+    )  # fmt: skip
+
+    assert named("model", "specialist", "spec_test") in graph.nodes
+
+
+@on_one_database
+def test_the_command_lists_what_they_did(
+    governed: Governed, never_drawn: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(governed.engine.store, ORGANIZATION)
+    ask(governed, sure(governed))
+    monkeypatch.setenv("METAQORE_STORAGE_DSN", governed.database.dsn)
+    monkeypatch.setenv("METAQORE_ORGANIZATION", ORGANIZATION)
+
+    told = CliRunner().invoke(main, ["specialists"])
+
+    assert told.exit_code == 0, told.output
+    assert "spec_test active   version 1 of pat_test: 2 served" in told.output
 
 
 def test_drawn_calls_go_to_the_teacher_and_both_are_compared(governed: Governed, always_drawn: None) -> None:

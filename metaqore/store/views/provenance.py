@@ -30,6 +30,13 @@ _CALL = (
     "SELECT id, request_id, project, provider, model, label, state, command, prompt_tokens, completion_tokens, "
     "cached_tokens, prepared_at, settled_at FROM llm_calls WHERE organization = ? AND {column} IN ({keys}) ORDER BY id"
 )
+#: A specialist's answer, in the same columns.
+_ANSWER = (
+    "SELECT c.id, c.request_id, c.project, 'specialist' AS provider, c.specialist AS model, d.label, "
+    "'settled' AS state, '{}' AS command, 0 AS prompt_tokens, 0 AS completion_tokens, 0 AS cached_tokens, "
+    "c.at AS prepared_at, c.at AS settled_at FROM specialist_calls c JOIN decisions d ON d.id = c.decision_id "
+    "WHERE c.organization = ? AND c.kind = 'served' AND c.{column} IN ({keys}) ORDER BY c.id"
+)
 _ENTRY = (
     "SELECT seq, tag, request_id, body FROM audit_entries WHERE organization = ? AND request_id IN ({keys}) "
     "AND tag NOT LIKE 'delivery:%' ORDER BY seq"
@@ -217,7 +224,10 @@ class _Walk:
         """Add the model calls that the author says this came from, and what they were made from."""
         ids = claims.calls_named(body)
         rows = self.rows(_CALL.replace("{column}", "id"), [one for one in ids if one.startswith("call_")])
-        rows += self.rows(_CALL.replace("{column}", "request_id"), [one for one in ids if one.startswith("req_")])
+        asked = [one for one in ids if one.startswith("req_")]
+        rows += self.rows(_CALL.replace("{column}", "request_id"), asked)
+        rows += self.rows(_ANSWER.replace("{column}", "request_id"), asked)
+        rows += self.rows(_ANSWER.replace("{column}", "id"), [one for one in ids if one.startswith("spc_")])
         rows = [row for row in rows if self._project in (None, row["project"])]
         self._requests([row["request_id"] for row in rows], [])
         found: list[Version] = []

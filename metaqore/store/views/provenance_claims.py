@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 #: What an author may name under ``provenance``; only what exists in the same organization is shown.
-_CALL = re.compile(r"(?:call|req)_[0-9A-Za-z-]{20,40}\Z")
+_CALL = re.compile(r"(?:call|req|spc)_[0-9A-Za-z-]{20,40}\Z")
 _ARTIFACT = re.compile(r"\bart_[0-9A-Za-z-]{20,40}\b")
 #: How many of them are looked up.
 _MAX_NAMED = 32
