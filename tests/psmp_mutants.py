@@ -16,6 +16,7 @@ import msgspec
 from metaqore.psmp import (
     again,
     check_claims,
+    check_constraints,
     check_content,
     check_dependencies,
     check_duplicates,
@@ -28,6 +29,7 @@ from metaqore.psmp import (
     graph,
     handlers,
     lifecycle,
+    manifest,
     proposals,
     resolution,
     restore,
@@ -217,11 +219,28 @@ def _looks_up_changes() -> contextlib.AbstractContextManager[Any]:
     return family(check_duplicates, prefetch=prefetch)
 
 
+def _first_of_the_others() -> contextlib.AbstractContextManager[Any]:
+    """A requirement is narrowed to what one of the others accepts, not to what all of them do."""
+    real = manifest.narrowed
+    return patch.object(manifest, "narrowed", lambda eco, own, others: real(eco, own, [*others][:1]))
+
+
+def _narrowed_unsaid() -> contextlib.AbstractContextManager[Any]:
+    real = check_constraints.narrow
+
+    def narrow(*args: Any) -> Any:
+        found = real(*args)
+        return found if found is None else msgspec.structs.replace(found, provenance={})
+
+    return family(check_constraints, resolve=narrow)
+
+
 ONE, MERGE, RING, RING_STRICT = (
     "one artifact, strict", "one artifact, adaptive", "a ring of dependencies, playground",
     "a ring of dependencies, strict",
 )  # fmt: skip
 LIFE, BLOCKED, BACK = "claims, lifecycles, copies", "blocked, and what becomes of it", "deleted and brought back"
+PACKAGES, NARROWS = "one package, adaptive", "one package, adaptive narrows"
 RUN_STRICT, RUN_PLAY, RUN_ADAPTIVE = "one run, strict", "one run, playground", "one run, adaptive"
 
 MUTANTS = (
@@ -239,6 +258,11 @@ MUTANTS = (
     Mutant("labels of inputs are not joined", without(check_labels, "_inputs", ()), RING),
     Mutant("overlapping claims are ignored", without(claims, "overlapping", []), LIFE),
     Mutant("the second claim is not written", lambda: family(check_claims, admitted=None), LIFE),
+    Mutant("requirements of others are not looked at", _blind(check_constraints), PACKAGES),
+    Mutant("requirements are not kept", lambda: family(check_constraints, admitted=None), PACKAGES),
+    Mutant("what is narrowed is admitted as declared", without(handlers, "_swap", None), NARROWS),
+    Mutant("a requirement is narrowed to one of the others", _first_of_the_others, NARROWS),
+    Mutant("what was narrowed is not said", _narrowed_unsaid, NARROWS),
     Mutant("a deprecated artifact keeps its claims", without(lifecycle, "released", []), LIFE),
     Mutant("copies are not found", without(check_duplicates.Contents, "another", None), LIFE),
     Mutant("what others depend on is deleted", without(deletion, "live_dependants", []), BACK),

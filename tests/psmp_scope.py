@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from tests.psmp_spec import Alias, Declare, Delete, Mode, Move, Op, Resolve, Restore, SetMode, Spec, Withdraw
-from tests.psmp_world import Broken, World, told_of
+from tests.psmp_world import Broken, World, catalogue, told_of
 
 #: What an agent has last seen of each artifact: name → version.
 Seen = dict[str, int]
@@ -75,6 +75,8 @@ class Scenario(NamedTuple):
     mode: Mode
     setup: Sequence[Op]
     agents: Sequence[Sequence[Step]]
+    #: Whether adaptive narrows requirements that contradict others.
+    narrows: bool = False
 
 
 class Explored(NamedTuple):
@@ -131,6 +133,11 @@ PACKAGE = Scenario("one package, adaptive", "adaptive", [X1, Declare("ann", "y",
         (put("x", "b", needs="==3"), move("y", "deprecated")),
         (put("z", "k", needs="<2"),),
     ))  # fmt: skip
+NARROWING = Scenario("one package, adaptive narrows", "adaptive", [X1, Declare("ann", "y", {"k": 1}, needs=">=2")], (
+        (put("x", "a", needs=">=3"), put("x", "b", needs="<2")),
+        (put("z", "k", needs="<2"), put("z", "m", needs="==1")),
+        (put("w", "k", needs="<1"), move("y", "deprecated")),
+    ), narrows=True)  # fmt: skip
 #: Declarations alone, the same whatever was seen: they can be decided in one run.
 RUNS = (
     Scenario("one run, strict", "playground",
@@ -178,7 +185,8 @@ class Explorer:
         Raises:
             Broken: with the steps that led there.
         """
-        world, spec = World(self.scenario.mode), Spec(self.scenario.mode)
+        kinds, narrows = catalogue(self.scenario.narrows), self.scenario.narrows
+        world, spec = World(self.scenario.mode, kinds), Spec(self.scenario.mode, narrows)
         try:
             for op in self.scenario.setup:
                 self._do(world, spec, op)
@@ -242,6 +250,9 @@ class Explorer:
             stale = {"version_mismatch", "parallel_creation"} & {*told.classes}
             if mode == "adaptive" and stale and len(world.provenance(op.name).get("parents", ())) != 2:
                 raise Broken("what was merged does not say from what")
+            narrowed = [op.needs] if mode == "adaptive" and "constraint_conflict" in told.classes else []
+            if narrowed and [each["declared"] for each in world.provenance(op.name).get("narrowed", ())] != narrowed:
+                raise Broken("what was narrowed does not say what was declared")
         world.check(spec)
 
 

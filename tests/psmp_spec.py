@@ -145,15 +145,17 @@ class Found(NamedTuple):
 class Spec:
     """One project."""
 
-    def __init__(self, mode: Mode) -> None:
+    def __init__(self, mode: Mode, narrows: bool = False) -> None:
         self.mode = mode
+        #: Whether adaptive takes what all others accept in place of what contradicts them.
+        self.narrows = narrows
         self.arts: dict[str, Art] = {}
         self.proposals: tuple[Proposal, ...] = ()
         #: What each position looked like; 0 is before the project was created.
         self.past: tuple[dict[str, Art], ...] = ({}, {})
 
     def copy(self) -> Spec:
-        other = Spec(self.mode)
+        other = Spec(self.mode, self.narrows)
         other.arts, other.proposals, other.past = dict(self.arts), self.proposals, self.past
         return other
 
@@ -184,7 +186,9 @@ class Spec:
         if found.classes and mode == "strict":
             return False
         if found.classes and mode == "adaptive":
-            if not {*found.classes} <= RESOLVED | RECORDED:
+            if self.narrows and "constraint_conflict" in found.classes:
+                needs = ",".join(sorted(self._required(op)))
+            elif not {*found.classes} <= RESOLVED | RECORDED:
                 return False
             if {"version_mismatch", "parallel_creation"} & {*found.classes}:
                 if found.merged is None and (art is None or art.head.content != content):
@@ -215,11 +219,8 @@ class Spec:
             classes += ["content_conflict"] if merged is None else []
         sound, wrong = self._dependencies(op)
         classes += wrong
-        if op.needs is not None:
-            others = [a.head.needs for n, a in self.arts.items() if n != op.name and a.state in HOLDING]
-            required = [needs for needs in others if needs is not None]
-            if any(not allowed(op.needs) & allowed(needs) for needs in required):
-                classes.append("constraint_conflict")
+        if op.needs is not None and any(not allowed(op.needs) & allowed(needs) for needs in self._required(op)):
+            classes.append("constraint_conflict")
         classes += ["claim_collision" for claim in op.claims if self._claimed(claim, op.name)]
         for name, version in op.reads:
             read = self.arts.get(name)
@@ -265,6 +266,10 @@ class Spec:
                 seen.add(name)
                 todo += self.arts[name].head.edges
         return False
+
+    def _required(self, op: Declare) -> list[str]:
+        others = (a.head.needs for n, a in self.arts.items() if n != op.name and a.state in HOLDING)
+        return [needs for needs in others if needs is not None]
 
     def _claimed(self, pattern: str, but: str) -> bool:
         paths = {path for path in PATHS if matches(pattern, path)}

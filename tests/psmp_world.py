@@ -29,6 +29,7 @@ from tests.psmp_spec import (
     Spec,
     Told,
     Withdraw,
+    allowed,
 )
 
 #: SQL and values → rows.
@@ -46,10 +47,16 @@ class Broken(AssertionError):
 
 
 @cache
-def catalogue() -> Catalogue:
-    """Return the kinds under the policy that MetaQore comes with."""
+def catalogue(narrows: bool = False) -> Catalogue:
+    """Return the kinds under the policy that MetaQore comes with; or by one under which adaptive narrows, too."""
     settings = load({"storage_dsn": "sqlite://", "redis_url": "redis://127.0.0.1:1/0"}, environ={})
-    return kinds.history_kinds(settings, kinds.psmp_policy(settings))
+    if not narrows:
+        return kinds.history_kinds(settings, kinds.psmp_policy(settings))
+    text = (settings.config_path / "policies" / "psmp.yaml").read_text("utf-8")
+    rule = "constraint_conflict: {severity: high, strategy: retry, adaptive: "
+    changed = text.replace(f"{rule}block", f"{rule}resolve")
+    assert changed != text
+    return kinds.history_kinds(settings, kinds.candidate_policy(settings, changed))
 
 
 def payload_of(op: Op, ids: Mapping[str, str], proposals: Sequence[tuple[str, str]]) -> dict[str, Any]:
@@ -192,7 +199,7 @@ class World:
 
 
 def stored(rows: Rows, project: str) -> dict[str, Any]:
-    """Return name → (state, versions as (content, label, by, deps), edges, aliases, and claims and needs it holds)."""
+    """Return name → (state, versions as (content, label, by, deps), edges, aliases, claims held, versions accepted)."""
     heads = rows("SELECT id, name, state, head, rank FROM artifacts WHERE project = ?", project)
     names = {row[0]: row[1] for row in heads}
     ranks = {row[0]: row[4] for row in heads}
@@ -238,7 +245,7 @@ def stored(rows: Rows, project: str) -> dict[str, Any]:
             frozenset(edges[artifact]),
             {alias: version for alias, version in aliases[artifact].items() if version is not None},
             frozenset(claims[artifact]),
-            needs.get(artifact),
+            frozenset(allowed(needs[artifact])) if artifact in needs else None,
         )
     return seen
 
@@ -286,7 +293,9 @@ def wanted_of(spec: Spec) -> dict[str, Any]:
             art.head.edges,
             dict(art.aliases),
             frozenset(art.head.claims) if art.state in ("proposed", "active", "quarantined") else frozenset(),
-            art.head.needs if art.state in ("proposed", "active", "quarantined") else None,
+            frozenset(allowed(art.head.needs))
+            if art.head.needs is not None and art.state in ("proposed", "active", "quarantined")
+            else None,
         )
         for name, art in spec.arts.items()
     }

@@ -11,7 +11,7 @@ import os
 import pytest
 
 from tests.psmp_mutants import MUTANTS, Mutant
-from tests.psmp_scope import PACKAGE, RUNS, SCENARIOS, Explorer, Scenario, in_one_run
+from tests.psmp_scope import NARROWING, PACKAGE, RUNS, SCENARIOS, Explorer, Scenario, in_one_run
 from tests.psmp_spec import Declare, Move, Spec
 from tests.psmp_world import World, told_of
 
@@ -37,6 +37,10 @@ def test_in_every_order_no_requirement_contradicts_another() -> None:
     assert Explorer(PACKAGE).run().orders == 30
 
 
+def test_in_every_order_what_is_narrowed_is_what_all_others_accept() -> None:
+    assert Explorer(NARROWING).run().orders == 90
+
+
 @pytest.mark.parametrize("scenario", RUNS, ids=names)
 def test_what_is_decided_in_one_run_is_decided_as_one_by_one(scenario: Scenario) -> None:
     assert in_one_run(scenario, EVERY).orders == ORDERS // EVERY
@@ -44,7 +48,7 @@ def test_what_is_decided_in_one_run_is_decided_as_one_by_one(scenario: Scenario)
 
 def found(mutant: Mutant) -> tuple[int, str]:
     """Return after how many decisions a fault was found, and how; -1 where it was not."""
-    scenario = next(each for each in (*SCENARIOS, *RUNS) if each.name == mutant.seen_by)
+    scenario = next(each for each in (*SCENARIOS, PACKAGE, NARROWING, *RUNS) if each.name == mutant.seen_by)
     explorer = Explorer(scenario, most=2000)
     with mutant.fault():
         try:
