@@ -295,7 +295,6 @@ ATTACKS = [
 #: What the types of PostgreSQL's columns refuse.
 REFUSED_BY_POSTGRES = frozenset(
     {
-        "edit_column_actor_to_b'\\xff\\xfe'",
         "edit_column_actor_to_5",
         "edit_column_ts_ms_to_yesterday",
         "edit_column_leaf_hash_to_text",

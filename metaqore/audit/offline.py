@@ -7,30 +7,26 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
-from urllib.parse import unquote
 
 from metaqore.audit.anchors import Standing, Trust
 from metaqore.audit.block import usable_processes
-from metaqore.audit.checkpoint import Checkpoint, VerifierKey, parse_checkpoint
+from metaqore.audit.checkpoint import Checkpoint, VerifierKey
 from metaqore.audit.compliance_check import run_check_report
 from metaqore.audit.database import open_database
 from metaqore.audit.export import ExportSource, export_lines
 from metaqore.audit.findings import CANNOT_TELL, INTACT, TAMPERED, Verdict
+from metaqore.audit.kept import Contradicted, Kept, check_kept, leaves_of, log_of, opened, proofs_of
 from metaqore.audit.merkle import (
     CompactRange,
-    LeafRange,
     consistency_ranges,
     inclusion_ranges,
     leaf_hashes,
-    stream_roots,
-    tile_root,
     verify_consistency,
 )
 from metaqore.audit.receipt import BadReceipt, Receipt, check_receipt
@@ -109,7 +105,7 @@ def run_prove(source: Source, organization: str | None, seq: int, trust: Trust, 
         raise CannotRead(f"no checkpoint of {name} covers entry {seq} yet: it is sealed a moment after it is written")
     checkpoint, note = best
     [leaf] = leaf_hashes([row.body])
-    for proof in _proofs(source, name, inclusion_ranges(seq - 1, checkpoint.size), checkpoint.size):
+    for proof in proofs_of(source, name, inclusion_ranges(seq - 1, checkpoint.size), checkpoint.size):
         receipt = Receipt(seq, leaf, tuple(proof), note)
         try:
             check_receipt(receipt, trust.keys or None)
@@ -121,24 +117,55 @@ def run_prove(source: Source, organization: str | None, seq: int, trust: Trust, 
     return TAMPERED
 
 
-def run_check_receipt(text: str, trust: Trust, entry: bytes | None, say: Say) -> int:
-    """Check a receipt; without trusted keys its arithmetic alone."""
+def run_check_receipt(text: str, trust: Trust, entry: bytes | None, source: Source | None, say: Say) -> int:
+    """Check a receipt; or what a client kept of a result, which takes the log. Without trusted keys it cannot tell."""
+    kept = Kept.parse(text)
+    if kept is not None:
+        return _check_kept(kept, trust, source, say)
     try:
         receipt = Receipt.parse(text)
+    except BadReceipt as error:
+        # Nothing is said about the log.
+        say(f"CANNOT TELL: {error.message}, or a result that was kept")
+        return CANNOT_TELL
+    try:
         checkpoint = check_receipt(receipt, trust.keys or None, body=entry)
     except InvalidInput as error:
         say(f"NOT PROVEN: {error.message}")
         return TAMPERED
     say(f"entry {receipt.seq} is in the log {checkpoint.origin} of {checkpoint.size} entries")
-    if not trust.keys:
-        say("CANNOT TELL: no signature was checked: give the log's verifier key with --trust")
-        return CANNOT_TELL
-    return INTACT
+    return _if_trusted(trust, say)
+
+
+def _check_kept(kept: Kept, trust: Trust, source: Source | None, say: Say) -> int:
+    try:
+        checkpoint = opened(kept.checkpoint, trust)
+        if source is None:
+            raise CannotRead(
+                f"a result has no proof of its own: give the log {checkpoint.origin} with --db or --export"
+            )
+        check_kept(kept, checkpoint, source)
+    except InvalidInput as error:
+        say(f"NOT PROVEN: {error.message}")
+        return TAMPERED
+    except Contradicted as error:
+        say(f"TAMPERED: {error}")
+        return TAMPERED
+    for seq, _ in kept.entries:
+        say(f"entry {seq} is in the log {checkpoint.origin} as it was shown, under {checkpoint.size} signed entries")
+    return _if_trusted(trust, say)
+
+
+def _if_trusted(trust: Trust, say: Say) -> int:
+    if trust.keys:
+        return INTACT
+    say("CANNOT TELL: no signature was checked: give the log's verifier key with --trust")
+    return CANNOT_TELL
 
 
 def run_consistency(old_note: str, new_note: str, source: Source | None, trust: Trust, say: Say) -> int:
     """Tell whether the log of the newer checkpoint begins with that of the older one."""
-    old, new = sorted((_opened(old_note, trust), _opened(new_note, trust)), key=lambda found: found.size)
+    old, new = sorted((opened(old_note, trust), opened(new_note, trust)), key=lambda found: found.size)
     if old.origin != new.origin:
         say(f"CANNOT TELL: the checkpoints are of two logs, {old.origin} and {new.origin}")
         return CANNOT_TELL
@@ -202,12 +229,12 @@ def _dispatch(given: argparse.Namespace) -> int:
         sys.stdout.write(line + "\n")
 
     trust = read_trust(given.trust)
+    log_given = given.db is not None or given.export is not None
+    alone = not log_given and given.command in ("consistency", "check-report", "check-receipt")
+    source = None if alone else open_source(given.db, given.export)
     if given.command == "check-receipt":
         entry = Path(given.entry).read_bytes() if given.entry else None
-        return run_check_receipt(Path(given.receipt).read_text(), trust, entry, say)
-    log_given = given.db is not None or given.export is not None
-    alone = not log_given and given.command in ("consistency", "check-report")
-    source = None if alone else open_source(given.db, given.export)
+        return run_check_receipt(Path(given.receipt).read_text(), trust, entry, source, say)
     if given.command == "check-report":
         return run_check_report(Path(given.report).read_text("utf-8"), trust, source, say)
     if given.command == "consistency":
@@ -263,7 +290,9 @@ def _parser() -> argparse.ArgumentParser:
     prove.add_argument("--seq", type=int, required=True)
     prove.add_argument("--organization")
     prove.add_argument("--text", action="store_true", help="as C2SP tlog-proof")
-    receipt = commands.add_parser("check-receipt", parents=[trusting], help="check a receipt")
+    receipt = commands.add_parser(
+        "check-receipt", parents=[log, trusting], help="check a receipt; with the log, a result that was kept"
+    )
     receipt.add_argument("receipt", metavar="FILE")
     receipt.add_argument("--entry", metavar="FILE", help="the bytes of the entry, to be compared")
     report = commands.add_parser("check-report", parents=[log, trusting], help="check a report on controls")
@@ -287,34 +316,13 @@ def _organization(source: Source, organization: str | None) -> str:
     return names[0]
 
 
-def _opened(note: str, trust: Trust) -> Checkpoint:
-    checkpoint = parse_checkpoint(note)
-    if trust.keys:
-        _, standing, why = trust.weigh(note, unquote(checkpoint.origin.rpartition("/")[2]))
-        if standing is not Standing.SIGNED:
-            raise InvalidInput(f"a checkpoint is not to be trusted: {why}")
-    return checkpoint
-
-
-def _leaves(source: Source, organization: str, count: int) -> Iterator[bytes]:
-    for chunk in source.chunks(organization, 1, count):
-        yield from leaf_hashes(body if type(body) is bytes else b"" for body in chunk[2])
-
-
-def _proofs(source: Source, organization: str, ranges: list[LeafRange], size: int) -> Iterator[list[bytes]]:
-    """Yield the proof from the stored tiles, then the one from the entries themselves."""
-    with contextlib.suppress(InvalidInput):
-        yield [tile_root(part, lambda level, index: source.tile(organization, level, index)) for part in ranges]
-    yield stream_roots(_leaves(source, organization, size), ranges)
-
-
 def _compare(source: Source, old: Checkpoint, new: Checkpoint) -> int:
-    name = next((name for name in source.organizations() if Trust().is_of(new.origin, name)), None)
+    name = log_of(source, new)
     if name is None:
         return CANNOT_TELL
-    for proof in _proofs(source, name, consistency_ranges(old.size, new.size), new.size):
+    for proof in proofs_of(source, name, consistency_ranges(old.size, new.size), new.size):
         if verify_consistency(old.size, new.size, proof, old.root, new.root):
             return INTACT
     tree = CompactRange()
-    tree.extend(_leaves(source, name, new.size))
+    tree.extend(leaves_of(source, name, new.size))
     return TAMPERED if tree.size == new.size and tree.root() == new.root else CANNOT_TELL

@@ -32,6 +32,7 @@ MODULES = (
     "metaqore.audit.compliance_evidence",
     "metaqore.audit.compliance_frameworks",
     "metaqore.audit.compliance_check",
+    "metaqore.audit.kept",
     "metaqore.audit.offline",
 )
 

@@ -133,12 +133,17 @@ def prove_command(
 
 @group.command("check-receipt")
 @click.argument("receipt", type=_FILE)
+@_db
+@_export
 @_trust
 @click.option("--entry", type=_FILE, metavar="FILE", help="The bytes of the entry, to be compared.")
-def check_receipt_command(receipt: Path, trust: tuple[str, ...], entry: Path | None) -> None:
-    """Check a receipt without any log."""
+def check_receipt_command(
+    receipt: Path, db: str | None, export: Path | None, trust: tuple[str, ...], entry: Path | None
+) -> None:
+    """Check a receipt without any log; or, against the log, a result that was kept (`GET /requests/{id}`)."""
     body = entry.read_bytes() if entry is not None else None
-    sys.exit(run_check_receipt(receipt.read_text(), read_trust(trust), body, click.echo))
+    source = None if db is None and export is None else _open(db, export)
+    sys.exit(run_check_receipt(receipt.read_text(), read_trust(trust), body, source, click.echo))
 
 
 @group.command("check-report")

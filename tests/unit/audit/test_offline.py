@@ -89,7 +89,47 @@ def test_a_receipt_is_proved_and_checked_in_both_forms(full, tmp_path):
         assert run("check-receipt", tmp_path / "receipt", "--trust", VKEY, "--entry", tmp_path / "other").exit_code == 1
         assert run("check-receipt", tmp_path / "receipt").exit_code == 2
     (tmp_path / "receipt").write_text("{}")
-    assert run("check-receipt", tmp_path / "receipt", "--trust", VKEY).exit_code == 1
+    assert run("check-receipt", tmp_path / "receipt", "--trust", VKEY).exit_code == 2, "it says nothing of the log"
+
+
+def test_what_a_client_kept_of_a_result_is_held_against_the_log(full, tmp_path):
+    kept = {"entries": [{"seq": seq, "tag": "-", "leaf_hash": full.rows()[seq - 1][8].hex()} for seq in (41, 42)]}
+
+    def check(**changed):
+        (tmp_path / "kept").write_text(
+            json.dumps({"id": "req_1", "audit": {**kept, "checkpoint": full.note, **changed}})
+        )
+        return run("check-receipt", tmp_path / "kept", "--db", full.path, "--trust", VKEY)
+
+    checked = check()
+    assert checked.exit_code == 0, checked.output
+    assert "entry 42 is in the log log.example/audit/acme as it was shown" in checked.output
+    assert run("check-receipt", tmp_path / "kept", "--trust", VKEY).exit_code == 2, "it has no proof of its own"
+    assert run("check-receipt", tmp_path / "kept", "--db", full.path).exit_code == 2, "no signature was checked"
+    assert check(checkpoint=None).exit_code == 2, "it was not sealed yet"
+    assert check(checkpoint=full.note.replace("\n300\n", "\n299\n")).exit_code == 1, "its signature does not fit"
+    assert "entry 7 of acme is not the one" in check(entries=[{"seq": 7, "leaf_hash": "0" * 64}]).output
+    (tmp_path / "kept").write_text(json.dumps({**kept, "checkpoint": full.note}))
+    assert run("check-receipt", tmp_path / "kept", "--db", full.path, "--trust", VKEY).exit_code == 0
+
+
+def test_a_log_rewritten_with_the_signing_key_contradicts_what_clients_kept(full, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    other = setup.Log(elsewhere)
+    other.fill(300, row=lambda organization, seq: setup.row_of(organization, seq, note="x" if seq == 9 else ""))
+    kept = {"entries": [{"seq": 42, "leaf_hash": full.rows()[41][8].hex()}], "checkpoint": full.note}
+    (tmp_path / "kept").write_text(json.dumps(kept))
+
+    checked = run("check-receipt", tmp_path / "kept", "--db", other.path, "--trust", VKEY)
+
+    assert (checked.exit_code, checked.output) == (
+        1,
+        "TAMPERED: the log does not have the root that was shown, signed for 300 entries\n",
+    )
+    other.execute("DELETE FROM audit_entries WHERE seq > 50")
+    assert "truncated: 50 of the 300" in run("check-receipt", tmp_path / "kept", "--db", other.path).output
+    other.connection.close()
 
 
 def test_proving_works_without_tiles_and_refuses_what_is_not_there_or_not_whole(full):
