@@ -78,7 +78,7 @@ _BEHIND = {
     "PrivacyViews.everything": "the organization is repeated in the answer, which nothing is filtered by",
 }
 #: A mutant that has not come to an end by then is noticed, too.
-_DEADLINE_S = 60.0
+_DEADLINE_S = 300.0
 
 
 class Mutant(NamedTuple):

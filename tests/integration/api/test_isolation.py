@@ -366,9 +366,12 @@ def test_a_token_is_given_only_what_its_giver_has(mq: Running, things: dict[str,
     given = mq.post("/tokens", body, key=weak)
     beyond = mq.post("/tokens", {**body, "scopes": ["artifacts:write"]}, key=weak)
     handed_on = mq.post("/tokens", body, key=given.json["token"])
+    no_task = mq.post("/tokens", {**body, "task": "tsk_none"}, key=weak)
+    elsewhere = mq.post("/tokens", {**body, "project": mq.project("taskless"), "task": things["task"]}, key=weak)
     of_others = mq.call("DELETE", f"/tokens/{things['token']}", key=weak)
 
     assert (given.status, beyond.status, handed_on.status, of_others.status) == (201, 403, 403, 404)
+    assert (no_task.status, elsewhere.status) == (404, 404)
 
 
 def test_what_is_stopped_is_refused_and_nothing_else(mq: Running) -> None:
