@@ -42,10 +42,10 @@ from typing import Any
 
 from metaqore.audit.compliance_evidence import EACH, FIND, NEVER, SPAN, EvidenceQuery
 from metaqore.audit.compliance_frameworks import Control, Framework
-from metaqore.audit.compliance_places import Place, read_places
 from metaqore.audit.compliance_query import TESTS, Condition, Query, is_field
 from metaqore.audit.tags import Tag
 from metaqore.errors import SettingsError
+from metaqore.places import Place, read_places
 
 EVIDENCE_FILE = "evidence.yaml"
 _TAGS = [tag.value for tag in Tag]

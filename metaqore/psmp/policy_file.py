@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
-import yaml
 
 from metaqore.errors import SettingsError
+from metaqore.places import Place, place_of
 from metaqore.psmp.catalogue import MODES, RESOLVABLE, RULES, Adaptive, Rule, Severity, Strategy
 from metaqore.psmp.policy import (
     GATES,
@@ -50,86 +50,13 @@ def load_policy(source: Path | str, *, scopes: Collection[str]) -> Policy:
         return _read(name, text, frozenset(scopes))
     except OSError as error:
         raise SettingsError(f"{name}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise SettingsError(f"{name}: is not valid YAML: {error}") from error
 
 
 @lru_cache(maxsize=8)
 def _read(name: str, text: str, scopes: frozenset[str]) -> Policy:
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
-    if root is None:
-        raise SettingsError(f"{name}:1: the file is empty")
-    return _policy(Place(name, "", root), sorted(scopes))
-
-
-class Place:
-    """One value of the file, with where it stands."""
-
-    def __init__(self, file: str, key: str, node: yaml.Node) -> None:
-        self.file = file
-        self.key = key
-        self.node = node
-
-    def refuse(self, why: str) -> SettingsError:
-        """Return what is to be raised about this place."""
-        return SettingsError(f"{self.file}:{self.node.start_mark.line + 1}: {self.key or 'the file'}: {why}")
-
-    def value(self) -> Any:
-        """Return a scalar as YAML reads it."""
-        if not isinstance(self.node, yaml.ScalarNode):
-            raise self.refuse("a single value is expected here")
-        return yaml.constructor.SafeConstructor().construct_object(self.node)
-
-    def members(self) -> dict[str, Place]:
-        """Return the members of a mapping."""
-        if not isinstance(self.node, yaml.MappingNode):
-            raise self.refuse("a mapping is expected here")
-        found: dict[str, Place] = {}
-        for name, value in self.node.value:
-            key = Place(self.file, self.key, name).value()
-            place = Place(self.file, f"{self.key}.{key}" if self.key else str(key), name)
-            if not isinstance(key, str):
-                raise place.refuse("a key is a text")
-            if key in found:
-                raise place.refuse("is given twice")
-            found[key] = Place(self.file, place.key, value)
-        return found
-
-    def only(self, required: Iterable[str], optional: Iterable[str] = ()) -> dict[str, Place]:
-        """Return the members of a mapping that has all that is required and nothing unknown."""
-        required, members = [*required], self.members()
-        known = [*required, *optional]
-        for name, place in members.items():
-            if name not in known:
-                raise place.refuse(f"is unknown here: use {', '.join(known)}")
-        for name in required:
-            if name not in members:
-                raise self.refuse(f"{name!r} is missing")
-        return members
-
-    def items(self) -> list[Place]:
-        """Return the elements of a list."""
-        if not isinstance(self.node, yaml.SequenceNode):
-            raise self.refuse("a list is expected here")
-        return [Place(self.file, f"{self.key}[{i}]", node) for i, node in enumerate(self.node.value)]
-
-    def one_or_more(self) -> list[Place]:
-        """Return the elements of a list, or the one value itself."""
-        return self.items() if isinstance(self.node, yaml.SequenceNode) else [self]
-
-    def choice(self, known: Iterable[str], what: str = "value") -> str:
-        """Return one of ``known``."""
-        found, known = self.value(), [*known]
-        if found not in known:
-            raise self.refuse(f"{found!r} is no known {what}: use {', '.join(known)}")
-        return str(found)
-
-    def flag(self) -> bool:
-        """Return true or false."""
-        found = self.value()
-        if not isinstance(found, bool):
-            raise self.refuse(f"{found!r}: use true or false")
-        return found
+    return _policy(place_of(name, text), sorted(scopes))
 
 
 def _policy(root: Place, scopes: Collection[str]) -> Policy:
@@ -144,25 +71,15 @@ def _policy(root: Place, scopes: Collection[str]) -> Policy:
             task=_lifecycle("task", lifecycles["task"], scopes),
             project=_lifecycle("project", lifecycles["project"], scopes),
             bounds=_bounds(top["bounds"]),
-            reserved_types=frozenset(_name(place) for place in top["reserved_types"].items()),
+            reserved_types=frozenset(place.text() for place in top["reserved_types"].items()),
         )
     )
-
-
-def _name(place: Place) -> str:
-    found = place.value()
-    if not isinstance(found, str) or not found.strip():
-        raise place.refuse(f"{found!r}: use a text")
-    return found
 
 
 def _bounds(place: Place) -> Bounds:
     bounds: dict[str, int | None] = {}
     for name, member in place.only((), Bounds.__struct_fields__).items():
-        bound = member.value()
-        if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int) or bound < 1):
-            raise member.refuse(f"{bound!r}: use a whole number from 1, or null for none")
-        bounds[name] = bound
+        bounds[name] = member.whole() if member.value() is not None else None
     return Bounds(**bounds)
 
 
@@ -174,15 +91,15 @@ def _rules(place: Place) -> dict[str, Rule]:
         given = member.only((), ("severity", "strategy", "adaptive", "mode"))
         changes: dict[str, Any] = {}
         if "severity" in given:
-            changes["severity"] = Severity(given["severity"].choice(Severity, "severity"))
+            changes["severity"] = Severity(given["severity"].known(Severity, "known severity"))
         if "strategy" in given:
-            changes["strategy"] = Strategy(given["strategy"].choice(Strategy, "strategy"))
+            changes["strategy"] = Strategy(given["strategy"].known(Strategy, "known strategy"))
         if "adaptive" in given:
-            changes["adaptive"] = given["adaptive"].choice(get_args(Adaptive), "behaviour of adaptive")
+            changes["adaptive"] = given["adaptive"].known(get_args(Adaptive), "known behaviour of adaptive")
             if changes["adaptive"] == "resolve" and name not in RESOLVABLE:
                 raise given["adaptive"].refuse("the engine knows no safe way out of this class: use record or block")
         if "mode" in given:
-            changes["mode"] = given["mode"].choice(MODES, "mode")
+            changes["mode"] = given["mode"].known(MODES, "known mode")
         rules[name] = msgspec.structs.replace(RULES[name], **changes)
     return rules
 
@@ -191,7 +108,7 @@ def _lifecycle(subject: Subject, place: Place, scopes: Collection[str]) -> Lifec
     given = place.only(("initial", "states", "moves"))
     places = given["states"].members()
     states = {name: _state(subject, name, member) for name, member in places.items()}
-    initial = given["initial"].choice(states, "state")
+    initial = given["initial"].known(states, "known state")
     moves: dict[str, list[Move]] = {}
     for member in given["moves"].items():
         for start, move in _moves(subject, member, states, scopes):
@@ -208,7 +125,7 @@ def _state(subject: Subject, name: str, place: Place) -> LifeState:
     flags: dict[str, Any] = {}
     for flag, member in place.only((), ("final", *_FLAGS[subject])).items():
         if flag == "as_dependency":
-            flags[flag] = member.choice(get_args(AsDependency), "meaning")
+            flags[flag] = member.known(get_args(AsDependency), "known meaning")
         else:
             flags[flag] = member.flag()
     return LifeState(name=name, **flags)
@@ -219,13 +136,13 @@ def _moves(
 ) -> Iterable[tuple[str, Move]]:
     given = place.only(("from", "to"), ("who", "checks"))
     known = [*ROLES[subject], *scopes]
-    who = tuple(each.choice(known, "role or scope") for each in given["who"].items()) if "who" in given else ()
+    who = tuple(each.known(known, "known role or scope") for each in given["who"].items()) if "who" in given else ()
     checks: tuple[str, ...] = ()
     if "checks" in given:
-        checks = tuple(each.choice(GATES[subject], "check") for each in given["checks"].items())
+        checks = tuple(each.known(GATES[subject], "known check") for each in given["checks"].items())
     for start in given["from"].one_or_more():
         for to in given["to"].one_or_more():
-            yield start.choice(states, "state"), Move(to.choice(states, "state"), who, checks)
+            yield start.known(states, "known state"), Move(to.known(states, "known state"), who, checks)
 
 
 def _check_reach(

@@ -1,4 +1,8 @@
-"""Reading a file of frameworks strictly: whatever is wrong is refused with file, line and key."""
+"""Reading a configuration file (YAML) strictly: whatever is wrong is refused with file, line and key.
+
+What is a name is taken as it is written: ``12.1``, ``on`` and ``007`` are names where names stand, whatever YAML would
+make of them elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,11 @@ import yaml
 from metaqore.errors import SettingsError
 
 _MAX_TEXT = 1_000
-# Every process reads these files when it starts; the loader in C takes a tenth of the time.
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+#: So many names are listed where another one was given.
+_MOST_LISTED = 40
+# Every process reads its files when it starts; the loader in C takes a tenth of the time. It does not survive deep
+# nesting, so it reads what was installed and nobody's request.
+_QUICK: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Place:
@@ -32,7 +39,10 @@ class Place:
         """Return a scalar as YAML reads it."""
         if not isinstance(self.node, yaml.ScalarNode):
             raise self.refuse("a single value is expected here")
-        return yaml.constructor.SafeConstructor().construct_object(self.node)
+        try:
+            return yaml.constructor.SafeConstructor().construct_object(self.node)
+        except (ValueError, yaml.YAMLError) as error:
+            raise self.refuse(f"{self.node.value!r} cannot be read: {error}") from error
 
     def is_mapping(self) -> bool:
         """Tell whether a mapping stands here."""
@@ -44,8 +54,7 @@ class Place:
             raise self.refuse("a mapping is expected here")
         found: dict[str, Place] = {}
         for name, value in self.node.value:
-            # As it is written: 12.1 is a name here and no number.
-            key = name.value if isinstance(name, yaml.ScalarNode) else ""
+            key = str(name.value) if isinstance(name, yaml.ScalarNode) else ""
             place = Place(self.file, f"{self.key}.{key}" if self.key else key, name)
             if not key:
                 raise place.refuse("a key is a text")
@@ -66,19 +75,25 @@ class Place:
                 raise self.refuse(f"{name!r} is missing")
         return members
 
+    def items(self) -> list[Place]:
+        """Return the elements of a list."""
+        if not isinstance(self.node, yaml.SequenceNode):
+            raise self.refuse("a list is expected here")
+        return [Place(self.file, f"{self.key}[{i}]", node) for i, node in enumerate(self.node.value)]
+
     def one_or_more(self) -> list[Place]:
-        """Return the elements of a list, or the one value itself."""
+        """Return the elements of a list that is not empty, or the one value itself."""
         if not isinstance(self.node, yaml.SequenceNode):
             return [self]
         if not self.node.value:
             raise self.refuse("the list is empty")
-        return [Place(self.file, f"{self.key}[{i}]", node) for i, node in enumerate(self.node.value)]
+        return self.items()
 
     def text(self) -> str:
         """Return a text that is not blank."""
         found = self.value()
         if not isinstance(found, str) or not found.strip() or len(found) > _MAX_TEXT:
-            raise self.refuse(f"{found!r}: a text of 1 to {_MAX_TEXT} characters is expected")
+            raise self.refuse(f"{found!r}: use a text of 1 to {_MAX_TEXT} characters")
         return found.strip()
 
     def name(self) -> str:
@@ -94,30 +109,50 @@ class Place:
             raise self.refuse(f"{found!r}: a whole number from {least} on is expected")
         return found
 
+    def flag(self) -> bool:
+        """Return true or false."""
+        found = self.value()
+        if not isinstance(found, bool):
+            raise self.refuse(f"{found!r}: use true or false")
+        return found
+
     def known(self, names: Iterable[str], what: str) -> str:
         """Return one of ``names``."""
         found, names = self.name(), [*names]
         if found not in names:
-            raise self.refuse(f"{found!r} is no {what}{_near(found, names)}")
+            use = f": use {', '.join(names)}" if len(names) <= _MOST_LISTED else ""
+            raise self.refuse(f"{found!r} is no {what}{_near(found, names)}{use}")
         return found
 
 
 def read_places(path: Path) -> tuple[str, Place]:
-    """Return the text of a file and its root.
+    """Return the text of an installed file and its root.
 
     Raises:
         SettingsError: it cannot be read, or is not valid YAML.
     """
     try:
         text = path.read_text("utf-8")
-        root = yaml.compose(text, Loader=_LOADER)
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except UnicodeDecodeError as error:
         raise SettingsError(f"{path}: is not valid YAML: {error}") from error
+    return text, place_of(str(path), text, _QUICK)
+
+
+def place_of(file: str, text: str, loader: Any = yaml.SafeLoader) -> Place:
+    """Return the root of a text; ``file`` is what messages call it.
+
+    Raises:
+        SettingsError: it is empty, or not valid YAML.
+    """
+    try:
+        root = yaml.compose(text, Loader=loader)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise SettingsError(f"{file}: is not valid YAML: {error}") from error
     if root is None:
-        raise SettingsError(f"{path}:1: the file is empty")
-    return text, Place(str(path), "", root)
+        raise SettingsError(f"{file}:1: the file is empty")
+    return Place(file, "", root)
 
 
 def _near(name: str, known: Iterable[str]) -> str:
