@@ -11,18 +11,23 @@ from click.testing import CliRunner
 from msgspec.structs import replace
 
 from metaqore.adapters.mock_provider import MockProvider
+from metaqore.audit.database import open_database
+from metaqore.audit.findings import Verdict as LogVerdict
 from metaqore.audit.provenance import named
+from metaqore.audit.reconcile import reconcile
 from metaqore.cli.main import main
 from metaqore.errors import Conflict, Contention, NotFound
 from metaqore.hmcp import routing
 from metaqore.hmcp.artefact import Loaded
-from metaqore.hmcp.model import Prediction
+from metaqore.hmcp.build import Built
+from metaqore.hmcp.model import GateReport, Prediction, StageResult
 from metaqore.hmcp.watch import least_proof
 from metaqore.llm.model import Completion, Usage
+from metaqore.requests import long_work
 from metaqore.store.engine import Database
 from tests.contract.pipeline import ORGANIZATION
 from tests.contract.test_security_policy import Governed, on_one_database
-from tests.specialists import POLICY, call, changes, register
+from tests.specialists import POLICY, call, changes, register, trained
 
 #: What is asked has nothing to do with what was learnt from: later changes.
 LATER = changes(200, seed=7)
@@ -74,6 +79,13 @@ def review(governed: Governed) -> None:
     """Have the reviews decided that the calls led to; a worker does that when it hears their ring."""
     assert ("llm", []) in [(queue, []) for queue, _ in governed.bell.rung]
     governed.executor.drain("llm")
+
+
+def reconciled(governed: Governed) -> LogVerdict:
+    verdict, source = LogVerdict(ORGANIZATION), open_database(governed.database.dsn)
+    reconcile(source, verdict)
+    source.close()
+    return verdict
 
 
 def state(governed: Governed, key: str = "spec_test") -> str:
@@ -221,6 +233,52 @@ def test_calls_above_the_ceiling_go_to_their_provider(governed: Governed, never_
 
     assert row["result"]["provider"] == "mock"
     assert row["result"]["decision"]["label"] in ("SENSITIVE", "CRITICAL")
+
+
+@on_one_database
+def test_who_passes_the_gate_is_proposed_and_takes_the_place_of_who_was_proposed_before(
+    governed: Governed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(governed.engine.store, ORGANIZATION, key="spec_champion")
+    register(governed.engine.store, ORGANIZATION, key="spec_before", version=2, state="proposed")
+    pattern, made = trained(ORGANIZATION)
+    with governed.database.write() as connection:
+        sql = governed.database.sql("UPDATE patterns SET body = ?")
+        connection.exec_driver_sql(sql, (json.dumps(pattern.to_json()),))
+    passed = GateReport((StageResult("functional", True),))
+    built = Built(made.artefact, made.specialist, passed)
+    monkeypatch.setattr("metaqore.hmcp.handlers.build", lambda *args, **more: built)
+
+    request = governed.submit("specialist.train", pattern="pat_test")
+    long_work.drain(governed.executor, "hmcp")
+
+    [(new, digest)] = governed.sql("SELECT id, digest FROM specialists WHERE version = 3")
+    states = {state(governed, key) for key in ("spec_champion",)}, state(governed, "spec_before"), state(governed, new)
+    assert states == ({"active"}, "retired", "proposed")
+    assert digest == made.artefact.digest
+    tags = governed.sql("SELECT tag FROM audit_entries WHERE request_id = ? ORDER BY seq", request)
+    assert [tag for (tag,) in tags if tag.startswith("hmcp:")] == [
+        "hmcp:specialist:trained", "hmcp:specialist:proposed", "hmcp:specialist:retired"
+    ]  # fmt: skip
+
+
+@on_one_database
+def test_an_answer_that_no_entry_speaks_of_is_found(governed: Governed, never_drawn: None) -> None:
+    register(governed.engine.store, ORGANIZATION)
+    nth = sure(governed)
+    sound = reconciled(governed)
+    row = ask(governed, nth, specialist=False)
+    with governed.database.write() as connection:
+        connection.exec_driver_sql(
+            governed.database.sql(
+                "INSERT INTO specialist_calls (id, organization, request_id, decision_id, specialist, kind, "
+                "confidence, at) VALUES ('spc_x', ?, ?, ?, 'spec_test', 'served', 1, 1)"
+            ),
+            (ORGANIZATION, row["id"], row["result"]["decision"]["id"]),
+        )
+
+    assert sound.findings == []
+    assert "specialist answer spc_x is there and no entry says so" in reconciled(governed).findings[0].why
 
 
 @on_one_database
