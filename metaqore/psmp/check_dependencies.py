@@ -23,6 +23,9 @@ from metaqore.psmp.traits import DEPENDS_ON
 from metaqore.psmp.version_range import parse_range
 from metaqore.psmp.workspace import Workspace
 
+#: Artifacts of a cycle that are named for people; all of them are in the evidence.
+_MOST_NAMED = 10
+
 
 def find(case: Case, workspace: Workspace) -> Iterable[Conflict]:
     """Look at each dependency in turn; what is there and closes no cycle becomes an edge."""
@@ -41,7 +44,7 @@ def find(case: Case, workspace: Workspace) -> Iterable[Conflict]:
         try:
             order_after(case, target, workspace)
         except graph.CycleFound as cycle:
-            found.append(_circular(case, index, cycle.path))
+            found.append(_circular(case, index, cycle.path, workspace))
             continue
         case.dependencies.append(target)
         found += [wrong] if wrong is not None else []
@@ -55,7 +58,7 @@ def _absent(case: Case, index: int, dependency: Dependency, target: Head | None,
     if target is not None:
         message = f"{dependency.shown} is {target.state}"
     elif (dependency.type, dependency.name) == (declaration.type, declaration.name):
-        return _circular(case, index, [case.where, case.where])
+        return _circular(case, index, [case.where, case.where], workspace)
     else:
         proposal = None
         if dependency.artifact is None:
@@ -122,8 +125,13 @@ def order_after(case: Case, target: Head, workspace: Workspace) -> None:
     case.ranks.update(ranks)
 
 
-def _circular(case: Case, index: int, path: Sequence[str]) -> Conflict:
-    message = "this dependency closes a cycle: " + " → ".join(path)
+def _circular(case: Case, index: int, path: Sequence[str], workspace: Workspace) -> Conflict:
+    some = path if len(path) <= _MOST_NAMED else [*path[: _MOST_NAMED - 1], path[-1]]
+    names = {head.id: f"{head.type}/{head.name}" for head in workspace.heads_by_id(sorted({*some}))}
+    shown = [names.get(artifact, artifact) for artifact in some]
+    if len(some) < len(path):
+        shown.insert(-1, f"{len(path) - len(some)} more")
+    message = "this dependency closes a cycle: " + " → ".join(shown)
     return case.found(CIRCULAR_DEPENDENCY, message, f"/depends_on/{index}", cycle=list(path))
 
 

@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from metaqore.clock import to_rfc3339
 from metaqore.messages import Request
 from metaqore.psmp import globs
 from metaqore.psmp.holdings import Claim, HoldingReads
@@ -140,7 +141,7 @@ def shown(claim: Claim) -> dict[str, object]:
         "claim": claim.pattern,
     }  # fmt: skip
     if claim.expires_at is not None:
-        seen["expires_at"] = claim.expires_at
+        seen["expires_at"] = to_rfc3339(claim.expires_at)
     return seen
 
 

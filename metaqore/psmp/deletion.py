@@ -144,7 +144,7 @@ def _dependants_remain(
 ) -> Outcome:
     names = [{"id": other.id, "type": other.type, "name": other.name} for other in dependants[:_SHOWN]]
     message = (
-        f"{len(dependants)} artifact{'s' if len(dependants) > 1 else ''} depend on {head.type}/{head.name}, "
+        f"{len(dependants)} artifact{'s depend' if len(dependants) > 1 else ' depends'} on {head.type}/{head.name}, "
         f"e.g. {dependants[0].type}/{dependants[0].name}: say cascade=true to delete them too, or deprecate=true"
     )
     conflict = conflict_of(

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from metaqore.audit.tags import Tag
+from metaqore.clock import to_rfc3339
 from metaqore.errors import InvalidInput
 from metaqore.ids import new_id
 from metaqore.messages import AuditNote, EventNote, Outcome, Request, Verdict, failed
@@ -135,7 +136,7 @@ def _announce(request: Request, asked: Announce, reads: PsmpReads, now: int, pol
         verdict=Verdict.APPROVED,
         result={
             "intent": {"id": intent, "project": project.id, "principal": request.principal, "purpose": asked.purpose,
-                       "state": "open", "expires_at": expires_at, **msgspec.to_builtins(body)},
+                       "state": "open", "expires_at": to_rfc3339(expires_at), **msgspec.to_builtins(body)},
             "warnings": warnings,
         },
         writes=[

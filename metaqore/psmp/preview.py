@@ -132,7 +132,7 @@ def _shown(index: int, outcome: Outcome) -> dict[str, Any]:
     if "blocking_report" in result:
         report = dict(result["blocking_report"])
         conflicts = [{**conflict, "id": None} for conflict in report.get("conflicts", ())]
-        result["blocking_report"] = {**report, "proposal": None, "conflicts": conflicts}
+        result["blocking_report"] = {**report, "proposal": None, "conflicts": conflicts, "links": {}}
     if "conflicts" in result:
         result["conflicts"] = [{**conflict, "id": None} for conflict in result["conflicts"]]
     verdict = outcome.verdict.value if outcome.verdict is not None else None
