@@ -13,4 +13,4 @@ def settle() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 10, 20)
+    gc.set_threshold(20_000, 20, 50)

@@ -113,7 +113,8 @@ class Store(Protocol):
         """One write transaction.
 
         Args:
-            meanwhile: called, once at most, where another process has to be waited for; must not write.
+            meanwhile: called, once at most, where another process or the database has to be waited for; must not
+                write.
         """
 
     def seal(self, organization: str, subject: str, salt: bytes, payload: str) -> str | None:

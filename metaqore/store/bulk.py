@@ -1,7 +1,8 @@
-"""Statements over many rows: ``executemany`` on SQLite, one statement over a JSON document on PostgreSQL.
+"""Statements over many rows: ``executemany`` on SQLite, one statement over arrays on PostgreSQL.
 
 Measured on PostgreSQL: ``executemany`` of updates costs 89 µs a row, and the driver spends 100 µs a row on quoting
-text arrays for ``unnest``; one JSON parameter, encoded and read by C code on both sides, costs a tenth of either.
+text arrays for ``unnest``; arrays that are packed by us (``arrays``) cost 5 µs, and the server a third less than with
+one JSON document for all rows.
 """
 
 from __future__ import annotations
@@ -9,81 +10,50 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
-import msgspec
-from sqlalchemy import BigInteger, Boolean, Float, Integer, LargeBinary, Table
+from sqlalchemy import Table
 
-from metaqore.store.connection import Connection
+from metaqore.store.arrays import Array, array_of
+from metaqore.store.connection import Connection, Result
 
 Row = Sequence[Any]
 Item = TypeVar("Item")
 
-_encode = msgspec.json.Encoder().encode
-
 
 class _Columns:
-    """How the columns of a table travel in a JSON document: bytes as hexadecimal text, the rest as it is.
+    """How the columns of a table travel: each as one array."""
 
-    Args:
-        utf8: columns of bytes that always are UTF-8; they travel as the text they are.
-    """
-
-    def __init__(self, table: Table, names: Sequence[str], utf8: Sequence[str] = ()) -> None:
-        self._utf8 = [names.index(name) for name in utf8]
-        self._keys = [f"c{i}" for i in range(len(names))]
-        self._bytes = [i for i, name in enumerate(names) if isinstance(table.c[name].type, LargeBinary)]
-        types = ", ".join(f"{key} {_type(table, name)}" for key, name in zip(self._keys, names, strict=True))
-        #: The rows as a table ``v``.
-        self.source = f"json_to_recordset(%s::json) AS v({types})"
+    def __init__(self, table: Table, names: Sequence[str]) -> None:
+        self._arrays = [array_of(table.c[name]) for name in names]
         #: Each column as an expression over ``v``.
-        self.expressions = [
-            f"convert_to(v.{key}, 'UTF8')" if i in self._utf8
-            else f"decode(v.{key}, 'hex')" if i in self._bytes
-            else f"v.{key}"
-            for i, key in enumerate(self._keys)
-        ]  # fmt: skip
+        self.expressions = [f"v.c{i}" for i in range(len(names))]
+        arrays = ", ".join(f"%b::{array.name}[]" for array in self._arrays)
+        #: The rows as a table ``v``.
+        self.source = f"unnest({arrays}) AS v({', '.join(f'c{i}' for i in range(len(names)))})"
 
-    def document(self, rows: Sequence[Row]) -> str:
-        """Return the rows as one JSON text."""
-        if self._bytes:
-            rows = [list(row) for row in rows]
-            for row in rows:
-                for i in self._bytes:
-                    value = row[i]
-                    if value is not None:
-                        row[i] = value.decode() if i in self._utf8 else value.hex()  # type: ignore[index]
-        keys = self._keys
-        return _encode([dict(zip(keys, row, strict=True)) for row in rows]).decode()
-
-
-def _type(table: Table, name: str) -> str:
-    kind = table.c[name].type
-    if isinstance(kind, BigInteger | Integer):
-        return "bigint"
-    if isinstance(kind, Boolean):
-        return "boolean"
-    return "double precision" if isinstance(kind, Float) else "text"
+    def parameters(self, rows: Sequence[Row]) -> tuple[Array, ...]:
+        """Return the rows, a parameter for each column."""
+        return tuple([array(values) for array, values in zip(self._arrays, zip(*rows, strict=True), strict=True)])
 
 
 class BulkInsert:
     """Insert rows given as tuples in the order of ``columns``."""
 
-    def __init__(self, table: Table, columns: str, *, utf8: Sequence[str] = ()) -> None:
+    def __init__(self, table: Table, columns: str) -> None:
         names = columns.split()
         head = f"INSERT INTO {table.name} ({', '.join(names)})"
         self._sqlite = f"{head} VALUES ({', '.join('?' * len(names))})"
         self._one = f"{head} VALUES ({', '.join(['%s'] * len(names))})"
-        self._columns = _Columns(table, names, utf8)
+        self._columns = _Columns(table, names)
         self._many = f"{head} SELECT {', '.join(self._columns.expressions)} FROM {self._columns.source}"
 
-    def __call__(self, connection: Connection, rows: Sequence[Row]) -> int:
-        """Insert ``rows`` and return how many were inserted."""
-        if not rows:
-            return 0
-        if connection.is_sqlite:
-            return connection.exec_driver_sql(self._sqlite, [tuple(row) for row in rows]).rowcount
-        if len(rows) == 1:
-            return connection.exec_driver_sql(self._one, tuple(rows[0])).rowcount
-        return connection.exec_driver_sql(self._many, (self._columns.document(rows),)).rowcount
+    def __call__(self, connection: Connection, rows: Sequence[Row]) -> None:
+        """Insert ``rows``."""
+        if connection.is_sqlite and rows:
+            connection.exec_driver_sql(self._sqlite, [tuple(row) for row in rows])
+        elif len(rows) == 1:
+            connection.exec_driver_sql(self._one, tuple(rows[0]))
+        elif rows:
+            connection.exec_driver_sql(self._many, self._columns.parameters(rows))
 
 
 class BulkUpdate:
@@ -110,15 +80,15 @@ class BulkUpdate:
             f"WHERE {' AND '.join(conditions)}"
         )
 
-    def __call__(self, connection: Connection, rows: Sequence[Row]) -> int:
-        """Update and return how many rows were matched."""
+    def __call__(self, connection: Connection, rows: Sequence[Row]) -> Result | None:
+        """Update; the result knows how many rows were matched. None where there is nothing to do."""
         if not rows:
-            return 0
+            return None
         if connection.is_sqlite:
-            return connection.exec_driver_sql(self._sqlite, [tuple(row) for row in rows]).rowcount
+            return connection.exec_driver_sql(self._sqlite, [tuple(row) for row in rows])
         if len(rows) == 1:
-            return connection.exec_driver_sql(self._one, tuple(rows[0])).rowcount
-        return connection.exec_driver_sql(self._many, (self._columns.document(rows),)).rowcount
+            return connection.exec_driver_sql(self._one, tuple(rows[0]))
+        return connection.exec_driver_sql(self._many, self._columns.parameters(rows))
 
 
 def placeholders(n: int) -> str:

@@ -6,7 +6,7 @@ statements: measured, it took longer than SQLite itself for the dozen small stat
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 Row = tuple[Any, ...]
@@ -33,18 +33,21 @@ class Mappings(list[dict[str, Any]]):
 class Result:
     """What a statement gave: rows, or how many rows it changed."""
 
-    __slots__ = ("_cursor",)
+    __slots__ = ("_cursor", "_pipeline")
 
-    def __init__(self, cursor: Any) -> None:
+    def __init__(self, cursor: Any, pipeline: Any = None) -> None:
         self._cursor = cursor
+        self._pipeline = pipeline
 
     @property
     def rowcount(self) -> int:
-        """How many rows were changed."""
+        """How many rows were changed; waits for a statement that is still under way."""
+        if self._pipeline is not None and self._cursor.pgresult is None:
+            self._pipeline.sync()
         return int(self._cursor.rowcount)
 
     def keys(self) -> list[str]:
-        """Return the names of the columns."""
+        """Return the names of the columns; known once the rows are there."""
         return [column[0] for column in self._cursor.description or ()]
 
     def fetchall(self) -> list[Row]:
@@ -88,17 +91,24 @@ class Result:
 
     def mappings(self) -> Mappings:
         """Return all rows as dictionaries."""
+        rows = self.fetchall()
         names = self.keys()
-        return Mappings(dict(zip(names, row, strict=True)) for row in self.fetchall())
+        return Mappings(dict(zip(names, row, strict=True)) for row in rows)
 
 
 class Connection:
-    """A pooled driver connection, for as long as the block that gave it lasts."""
+    """A pooled driver connection, for as long as the block that gave it lasts.
 
-    __slots__ = ("_driver", "is_sqlite")
+    Args:
+        pipeline: PostgreSQL's pipeline mode, in which a statement is waited for only where its result is asked for.
+    """
 
-    def __init__(self, driver: Any, *, is_sqlite: bool) -> None:
+    __slots__ = ("_checks", "_driver", "_pipeline", "is_sqlite")
+
+    def __init__(self, driver: Any, *, is_sqlite: bool, pipeline: Any = None) -> None:
         self._driver = driver
+        self._pipeline = pipeline
+        self._checks: list[Callable[[], None]] = []
         self.is_sqlite = is_sqlite
 
     def exec_driver_sql(self, sql: str, parameters: Sequence[Any] = ()) -> Result:
@@ -110,4 +120,20 @@ class Connection:
             cursor.execute(sql, parameters)
         else:
             cursor.execute(sql)
-        return Result(cursor)
+        return Result(cursor, self._pipeline)
+
+    def before_commit(self, check: Callable[[], None]) -> None:
+        """Run a check on what a statement did: now, or at the end where that is still under way.
+
+        Args:
+            check: raises where the transaction may not be committed.
+        """
+        if self._pipeline is None:
+            check()
+        else:
+            self._checks.append(check)
+
+    def run_checks(self) -> None:
+        """Run the checks that were put off."""
+        for check in self._checks:
+            check()

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import make_url
 
 from metaqore.errors import Contention, MetaQoreError, SettingsError, Unavailable
-from metaqore.store.engine import Database
+from metaqore.store.engine import LOG_PAGES, Database
 from tests.conftest import Postgres
 from tests.contract.pipeline import together
 
@@ -109,6 +109,24 @@ def test_a_full_disk_is_unavailable_and_leaves_the_database_whole(sqlite_dsn: st
 
 
 @pytest.mark.postgres
+def test_the_log_of_a_database_that_is_written_to_without_a_pause_stays_small(sqlite_dsn: str) -> None:
+    database = Database(sqlite_dsn)
+    log = Path(f"{make_url(sqlite_dsn).database}-wal")
+    with database.write() as connection:
+        connection.exec_driver_sql("CREATE TABLE pages (id INTEGER PRIMARY KEY, content BLOB)")
+        page = connection.exec_driver_sql("PRAGMA page_size").scalar()
+    part = LOG_PAGES // 4
+    sizes = []
+    for first in range(0, 12 * part, part):
+        with database.write() as connection:
+            connection.exec_driver_sql("INSERT INTO pages VALUES (?, zeroblob(?))", (first, part * page))
+        sizes.append(log.stat().st_size / page)
+    database.close()
+
+    # The log is emptied by the commit that fills it, the next one begins at its start again.
+    assert LOG_PAGES * 0.7 < max(sizes) < LOG_PAGES * 1.5
+
+
 def test_commits_are_durable_though_the_server_would_not_wait(postgres: Postgres, postgres_dsn: str) -> None:
     assert postgres.setting("synchronous_commit") == "off"
     database = Database(postgres_dsn)
@@ -156,7 +174,8 @@ def test_a_deadlock_is_contention(postgres_dsn: str) -> None:
 
     def change(first: str, second: str) -> None:
         with database.write() as connection:
-            connection.exec_driver_sql(touch, (first,))
+            # Asked for, so that the row is locked now and not at some time before the commit.
+            assert connection.exec_driver_sql(touch, (first,)).rowcount == 1
             both.wait(10)
             connection.exec_driver_sql(touch, (second,))
 

@@ -13,7 +13,7 @@ from metaqore.store.connection import Connection
 from metaqore.store.engine import Database
 from metaqore.store.tables.audit import audit_checkpoints, audit_entries
 
-_insert = BulkInsert(audit_entries, "organization seq tag actor project request_id ts_ms body leaf_hash", utf8=["body"])
+_insert = BulkInsert(audit_entries, "organization seq tag actor project request_id ts_ms body leaf_hash")
 _checkpoint = BulkInsert(audit_checkpoints, "organization size note sealed_at")
 
 

@@ -336,7 +336,8 @@ def _save_tasks(db: Database, connection: Connection, writes: Sequence[effects.S
 
 def _must_change(update: BulkUpdate, connection: Connection, row: Sequence[Any]) -> None:
     """Change one row that was read at the version before; Contention where it has moved since."""
-    if update(connection, [row]) != 1:
+    changed = update(connection, [row])
+    if changed is None or changed.rowcount != 1:
         raise Contention("the row has changed since it was read")
 
 

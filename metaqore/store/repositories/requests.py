@@ -140,7 +140,8 @@ class RequestRows:
 
     def extend(self, batch: Sequence[Request], until: int) -> int:
         """Extend the leases that are still ours; return how many."""
-        return _extend(self._connection, [(until, r.seq, r.fence) for r in batch])
+        extended = _extend(self._connection, [(until, r.seq, r.fence) for r in batch])
+        return extended.rowcount if extended is not None else 0
 
     def still_mine(self, batch: Sequence[Request]) -> list[Request]:
         """Return those that still run under the fence they were claimed with; locked until the commit."""
@@ -158,9 +159,9 @@ class RequestRows:
         """Write new states.
 
         Raises:
-            Contention: a row has another fence by now; nothing of this transaction may be committed.
+            Contention: here or at the commit: a row has another fence by now, so nothing may be committed.
         """
-        changed = _settle(
+        settled = _settle(
             self._connection,
             [
                 (s.state.value, s.verdict, s.result, s.error, s.attempt, s.fence, s.available_at, s.finished_at,
@@ -168,8 +169,8 @@ class RequestRows:
                 for s in rows
             ],
         )  # fmt: skip
-        if changed != len(rows):
-            raise Contention(f"{len(rows) - changed} of {len(rows)} requests were claimed by another worker")
+        if settled is not None:
+            self._connection.before_commit(lambda: _check(settled.rowcount, len(rows)))
 
     def settle_by_id(self, request_id: str, row: Settled) -> None:
         """Write the state of a request that was inserted in this very transaction."""
@@ -222,6 +223,11 @@ class RequestRows:
             ).one()
             first[organization] = (row[0] - audits + 1, row[1] - events + 1)
         return first
+
+
+def _check(changed: int, wanted: int) -> None:
+    if changed != wanted:
+        raise Contention(f"{wanted - changed} of {wanted} requests were claimed by another worker")
 
 
 def _request(row: Sequence[Any], payload: dict[str, Any]) -> Request:
