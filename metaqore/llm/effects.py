@@ -65,8 +65,9 @@ class SettleCall(Write, frozen=True):
 
 
 class RaiseCall(Write, frozen=True):
-    """Effect: what was found in a call's answer gives the call another label, and says whether to learn from it."""
+    """Effect: what was found in a call's answer gives the call another label."""
 
     id: str
     label: str
+    #: Whether others may learn from it, as far as the answer is concerned.
     trainable: bool

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from metaqore.llm.model import ProviderUnavailable
 from metaqore.store.engine import Database
 from tests.contract.test_security_policy import MAIL, TOKEN, Governed, on_one_database
 
@@ -108,6 +109,23 @@ def test_a_withheld_answer_stays_withheld_when_the_ledger_is_asked_again(talking
 
 
 @on_one_database
+def test_an_answer_that_a_second_attempt_gets_is_judged_too(talking: Governed, monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = next(iter(talking.executor.catalogue["llm.generate"].long._work._providers.values()))  # type: ignore[union-attr]
+    busy = ProviderUnavailable("busy", provider="mock", reason="busy")
+    with monkeypatch.context() as first:
+        first.setattr(type(provider), "complete", lambda self, batch: [busy for _ in batch])
+        row = talking.do("llm.generate", prompt=f"{SECRET_PROMPT} Name the pets.")
+        assert row["state"] == "accepted"
+    with talking.database.write() as connection:
+        connection.exec_driver_sql("UPDATE requests SET available_at = 0 WHERE state = 'accepted'")
+
+    again = talking.finish(row["id"])
+
+    assert (again["state"], again["verdict"]) == ("succeeded", "vetoed")
+    assert ledger(talking)["state"] == "settled"
+
+
+@on_one_database
 def test_a_model_that_tells_its_instructions_is_not_listened_to(talking: Governed) -> None:
     told = "You are the concierge of Hotel Aurora. Never speak of the renovation in May; keep the fourth floor free."
     asked = [{"role": "system", "content": told}, {"role": "user", "content": "Hello, who are you?"}]
@@ -116,7 +134,7 @@ def test_a_model_that_tells_its_instructions_is_not_listened_to(talking: Governe
     other = talking.do("llm.generate", prompt="Hello, who are you?")
 
     assert row["verdict"] == "vetoed", row["result"]
-    assert row["result"]["decision"]["rules"] == ["threat.prompt_leakage"]
+    assert "threat.prompt_leakage" in row["result"]["decision"]["rules"]
     assert other["verdict"] == "approved"
 
 

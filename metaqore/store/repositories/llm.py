@@ -26,7 +26,8 @@ _call = BulkInsert(
 _settle = BulkUpdate(
     llm_calls, "state batch_id response error prompt_tokens completion_tokens cached_tokens settled_at", "id"
 )
-_raise = BulkUpdate(llm_calls, "label trainable", "id")
+_raise = BulkUpdate(llm_calls, "label", "id")
+_keep_from_training = BulkUpdate(llm_calls, "trainable", "id")
 
 
 class LlmRows(GateRows, BudgetRows, ServingRows):
@@ -100,7 +101,9 @@ def _settle_calls(_db: Database, connection: Connection, writes: Sequence[effect
 
 
 def _raise_calls(_db: Database, connection: Connection, writes: Sequence[effects.RaiseCall]) -> None:
-    _raise(connection, [(w.label, int(w.trainable), w.id) for w in writes])
+    _raise(connection, [(w.label, w.id) for w in writes])
+    # What the decision of the call forbids, no answer allows.
+    _keep_from_training(connection, [(0, w.id) for w in writes if not w.trainable])
 
 
 WRITERS: dict[type[Write], Callable[[Database, Connection, Sequence[Any]], None]] = {
