@@ -38,9 +38,9 @@ _ACT = f"SELECT set_config('{tenant.SETTING}', %s, %s)"
 #: Before this release a WAL database could be corrupted (sqlite.org/wal.html#walresetbug).
 SAFE_SQLITE = (3, 51, 3)
 
-#: Of SQLite's write-ahead log, before a commit empties it into the database. With 2000, nearly each batch of 256 did, and
-#: wrote pages that the next one changed again: measured, bulk took 5 to 15 % longer, and a fifth more was written. With
-#: more, whoever pays for it waits longer: 0.1 s now, where a million artifacts spread the pages over the file.
+#: How long SQLite's log may be before a commit empties it into the database. With 2000, nearly each batch of 256 did,
+#: and wrote pages that the next one changed again: bulk took 5 to 15 % longer, and wrote a fifth more. With more,
+#: whoever empties it takes longer: 0.1 s now, where a million artifacts spread the pages over the whole file.
 LOG_PAGES = 8000
 
 
