@@ -24,7 +24,8 @@ from metaqore.psmp.scene import Scene
 #: Most requests that are decided for one report, and most content, in characters, that is read for it.
 MAX_TRIES = 64
 MAX_READ = 8_000_000
-#: Seconds that are spent on one proposal, and on one page of proposals.
+#: Seconds of a processor that are spent on one proposal, and seconds on one page of proposals. So a report offers no
+#: less where the machine is busy with something else.
 PROPOSAL_S, PAGE_S = 0.5, 2.0
 #: How often conflicts are looked for under those that are gone.
 _LAYERS = 3
@@ -55,20 +56,22 @@ class Trial:
     """Decides requests as a worker would, and writes nothing; stops when enough was tried."""
 
     def __init__(
-        self, reads: ReportReads, kinds: Callable[[str], KindLike], proposal: Proposal, now: int, until: float
-    ) -> None:
+        self, reads: ReportReads, kinds: Callable[[str], KindLike], proposal: Proposal, now: int, until: float,
+        work_s: float = PROPOSAL_S,
+    ) -> None:  # fmt: skip
         self.reads = reads
         self.now = now
         self._kinds = kinds
         self._proposal = proposal
         self._until = until
+        self._work_until = time.thread_time() + work_s
         size = len(str(proposal.payload.get("content", "")))
         self._left = min(MAX_TRIES, max(8, MAX_READ // (size + 1)))
 
     @property
     def exhausted(self) -> bool:
         """True where nothing more is tried."""
-        return self._left <= 0 or time.monotonic() > self._until
+        return self._left <= 0 or time.thread_time() > self._work_until or time.monotonic() > self._until
 
     def decide(self, kind: str, payload: Mapping[str, Any], principal: str) -> Outcome:
         """Return what a worker would decide about a request."""
@@ -97,8 +100,8 @@ class Reports:
         reading: opens the look-ups of one moment.
         kinds: kind of request by name.
         clock: the time in milliseconds.
-        proposal_s: seconds after which nothing more is tried for one proposal.
-        page_s: the same for a page of proposals.
+        proposal_s: seconds of a processor after which nothing more is tried for one proposal.
+        page_s: seconds after which nothing more is tried for a page of proposals, or for one that is alone.
     """
 
     def __init__(
@@ -122,9 +125,7 @@ class Reports:
             found = reads.proposal(organization, proposal)
             if found is None:
                 return None
-            report = (
-                self._report(reads, found, time.monotonic() + self._proposal_s) if found.state == "blocked" else None
-            )
+            report = self._report(reads, found, time.monotonic() + self._page_s) if found.state == "blocked" else None
         return {**_shown(found), "blocking_report": report}
 
     def kept(self, organization: str, proposal: str) -> dict[str, Any] | None:
@@ -141,11 +142,11 @@ class Reports:
             for each in proposals:
                 proposal = reads.proposal(organization, each) if time.monotonic() < until else None
                 if proposal is not None and proposal.state == "blocked":
-                    found[each] = self._report(reads, proposal, min(until, time.monotonic() + self._proposal_s))
+                    found[each] = self._report(reads, proposal, until)
         return found
 
     def _report(self, reads: ReportReads, proposal: Proposal, until: float) -> dict[str, Any]:
-        trial = Trial(reads, self._kinds, proposal, self._clock(), until)
+        trial = Trial(reads, self._kinds, proposal, self._clock(), until, self._proposal_s)
         payload = declared(proposal.payload)
         present = trial.decide("artifact.declare", payload, proposal.author)
         conflicts = _named(present.result.get("blocking_report", {}).get("conflicts", ()), proposal)

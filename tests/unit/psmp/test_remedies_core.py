@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metaqore.psmp import reports
 from metaqore.psmp.minimal_core import MAX_CAUSES, Cause, Core, causes_of, minimal_core
+from metaqore.psmp.proposals import Proposal
+from metaqore.psmp.reports import Trial
 
 NAMES = [f"/depends_on/{n}" for n in range(7)]
 #: Each set of causes is one obstacle: it is there as long as all of its causes are.
@@ -69,3 +75,21 @@ def test_conflicts_are_grouped_by_the_part_of_the_declaration_they_point_at() ->
     ]  # fmt: skip
     grouped = {cause.pointer: [conflict["id"] for conflict in cause.conflicts] for cause in causes_of(conflicts)}
     assert grouped == {"/depends_on/2": ["1", "2"], "/content/a/3/b": ["3"], "/base_version": ["4"]}
+
+
+def test_what_is_tried_for_a_report_is_measured_in_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine, on which everything takes longer, makes no report poorer."""
+    now = {"work": 10.0, "wall": 1000.0}
+    monkeypatch.setattr(
+        reports, "time", SimpleNamespace(thread_time=lambda: now["work"], monotonic=lambda: now["wall"])
+    )
+    proposal = Proposal(id="prop_1", organization="o", project="p", type="doc", name="x", state="blocked", author="ann",
+                        request="req_1", payload={}, conflicts=(), approval=None)  # fmt: skip
+    reads: Any = None
+    trial = Trial(reads, dict[str, Any]().__getitem__, proposal, 0, until=1002.0, work_s=0.5)
+
+    found = []
+    for now["work"], now["wall"] in ((10.0, 1001.5), (10.6, 1001.5), (10.0, 1003.0)):
+        found.append(trial.exhausted)
+
+    assert found == [False, True, True]
