@@ -93,6 +93,34 @@ def test_what_only_looks_like_base64_is_not_suspected(text: str) -> None:
     assert suspects(f"{text} Z2hwX2ExQjJjM0Q0ZTVGNmc3SDhpOUowazFMMm0zTjRvNVA2cTdSOA==")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Released on 2026-11-22.", "2026-11-22T13:04:05.123456Z worker: started", "from 2026-11-22 13:04 until the end",
+        "- *2026-11-22.* **Pure decisions commit claim and verdict together**", '{"at":"2026-11-22T13:04:05+01:00"}',
+    ],
+)  # fmt: skip
+def test_a_date_is_not_suspected(text: str) -> None:
+    assert not suspects(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-11-22 4111 1111 1111 1111",
+        "4111 1111 1111 1111 2026-11-22",
+        "1990-11-22-1234",
+        "555-2026-11-22",
+        "call 2026-11-22 33",
+        "0 (2026-11-22",
+        "12026-11-22",
+        "2026-11-22.7",
+    ],
+)
+def test_a_number_near_a_date_is_suspected(text: str) -> None:
+    assert suspects(text)
+
+
 def test_a_long_content_is_read_at_once() -> None:
     filler = "Nothing to see here. " * (SHORT // 20 + 1)
 
