@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from flask import Request
 
@@ -50,6 +50,17 @@ def _project_of(name: str, value: str, who: Principal) -> str | None:
         return value
     table = _TABLES.get(name)
     return door().views.security.project_of(table, who.organization, value) if table is not None else None
+
+
+def check_inputs(artifacts: Sequence[str], who: Principal) -> None:
+    """Refuse artifacts outside of the project that ``who`` is bound to: their labels would say that they are there.
+
+    Raises:
+        NotFound: one of them is in another project, or nowhere.
+    """
+    for artifact in artifacts if who.project is not None else ():
+        if _project_of("artifact", artifact, who) != who.project:
+            raise NotFound(f"inputs: artifact {artifact} does not exist")
 
 
 def check_submission(environ: Mapping[str, object], project: str | None, who: Principal) -> None:

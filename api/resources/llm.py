@@ -6,6 +6,7 @@ from flask import Response
 from flask.views import MethodView
 
 from api.blueprint import Blueprint
+from api.bounds import check_inputs
 from api.door import caller, door
 from api.schemas import accept
 from api.schemas.llm import GenerateSchema
@@ -30,4 +31,5 @@ class Generate(MethodView):
         project, payload = command
         if project is not None:
             door().projects.check(caller().organization, project)
+        check_inputs(payload.get("inputs") or (), caller())
         return submit("llm.generate", project, payload)

@@ -83,7 +83,8 @@ def keys_given(world: World) -> None:
 
 
 def token_at_home(world: World) -> None:
-    """A token does in its own project what it was given, and nothing without a project."""
+    """A token does in its own project what it was given, and names nothing outside of it."""
+    isolation.test_a_token_names_nothing_outside_of_its_project(world.mq, world.things)  # type: ignore[arg-type]
     isolation.test_a_token_does_at_home_what_it_was_given_and_nothing_else(world.mq, world.things)  # type: ignore[arg-type]
 
 

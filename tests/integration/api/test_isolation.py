@@ -139,12 +139,12 @@ def _specialist(mq: Running) -> str:
     database = Database(mq.settings.dsn)
     sql = (
         "INSERT INTO specialists (id, organization, pattern, version, state, manifest, gate, request_id, created_at) "
-        "VALUES (?, ?, 'pat_isolated', 1, 'active', '{}', '{}', 'req_0', 1)"
+        "VALUES (?, ?, 'pat_classified-4711', 1, 'active', '{}', '{}', 'req_0', 1)"
     )
     with database.write() as connection:
-        connection.exec_driver_sql(database.sql(sql), ("spec_classified-4711", mq.settings.organization))
+        connection.exec_driver_sql(database.sql(sql), ("spec_isolated", mq.settings.organization))
     database.close()
-    return "spec_classified-4711"
+    return "spec_isolated"
 
 
 def _erased(mq: Running, project: str) -> str:
@@ -357,6 +357,19 @@ def test_a_token_does_at_home_what_it_was_given_and_nothing_else(mq: Running, th
     assert mq.call("PATCH", f"/tasks/{other}", {"title": "u"}, **change).status == 403
     assert mq.call("PATCH", f"/tasks/{task}", {"title": "u"}, **change).status == 200
     assert mq.get(f"/requests/{things['request_id']}", key=token).status == 403
+
+
+def test_a_token_names_nothing_outside_of_its_project(mq: Running, things: dict[str, str]) -> None:
+    project = mq.project("small")
+    body = {"agent": "a", "project": project, "scopes": ["llm:generate"]}
+    token = mq.post("/tokens", body).json["token"]
+
+    for artifact in (things["artifact"], "art_none"):
+        answer = mq.post("/llm/generate", {"project": project, "prompt": "p", "inputs": [artifact]}, key=token)
+        assert (answer.status, answer.json["detail"]) == (404, f"inputs: artifact {artifact} does not exist")
+    at_home = mq.post("/tokens", {**body, "project": things["project"]}).json["token"]
+    own = {"project": things["project"], "prompt": "p", "inputs": [things["artifact"]]}
+    assert mq.post("/llm/generate", own, key=at_home).status == 202
 
 
 def test_a_token_is_given_only_what_its_giver_has(mq: Running, things: dict[str, str]) -> None:

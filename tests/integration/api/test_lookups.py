@@ -139,7 +139,7 @@ def look_ups(world: World) -> Iterator[LookUp]:
     for group, views in {**groups, "past": world.views.time.at(10**9)}.items():
         for name, method in inspect.getmembers(views, inspect.ismethod):
             parameters = inspect.signature(method).parameters
-            if "organization" in parameters:
+            if "organization" in parameters and (not name.startswith("_") or f"{group}.{name}" in ROWS):
                 for row in [f"{group}.{name}", *(row for row in ROWS if row.startswith(f"{group}.{name} "))]:
                     given = {each: _given(each, ROWS.get(row, {}), world.things) for each in parameters}
                     del given["organization"]
