@@ -22,13 +22,15 @@ from metaqore.ids import new_id
 from metaqore.kinds import candidate_policy
 from metaqore.psmp.checkpoints import MAX_HOLD_S, refuse
 from metaqore.psmp.policy import Policy
-from metaqore.psmp.replay import Progress, Replayed
+from metaqore.psmp.replay import Changed, Progress, Replayed
 from metaqore.psmp.replaying import Range, reported
 
 #: A line of JSON for each report of progress, and the result at the end.
 LINES = "application/x-ndjson"
 #: The most decisions that are decided again for a single answer, in some seconds; more are work for a worker.
 MAX_AT_ONCE = 5000
+#: What a replay tells on its way.
+Step = Progress | Changed | Replayed
 _ASYNC = re.compile(r"(?:^|[,;])\s*respond-async\s*(?=$|[,;])", re.IGNORECASE)
 
 
@@ -94,7 +96,7 @@ def _accepted(project: str, asked: Range) -> Response:
     return labelled(answers.accepted(receipt.ids[0]), receipt, waited)
 
 
-def _held(checkpoint: str, project: str, steps: Iterator[Progress | Replayed]) -> Iterator[Progress | Replayed]:
+def _held(checkpoint: str, project: str, steps: Iterator[Step]) -> Iterator[Step]:
     """Keep the checkpoint that a replay begins at from being deleted for as long as it runs."""
     by, executor = f"replay {new_id('hold')} of {caller().name}", door().engine.executor
     ask = partial(submission, "checkpoint.hold", project)
@@ -116,12 +118,13 @@ def _held(checkpoint: str, project: str, steps: Iterator[Progress | Replayed]) -
         executor.run_now(leave)
 
 
-def _lines(
-    first: Progress | Replayed, rest: Iterator[Progress | Replayed], tell: Callable[[Replayed], dict[str, Any]]
-) -> Iterator[bytes]:
+def _lines(first: Step, rest: Iterator[Step], tell: Callable[[Replayed], dict[str, Any]]) -> Iterator[bytes]:
     try:
         for step in chain((first,), rest):
-            line = {"result": tell(step)} if isinstance(step, Replayed) else {"progress": step}
+            if isinstance(step, Replayed):
+                line: dict[str, Any] = {"result": tell(step)}
+            else:
+                line = {"changed" if isinstance(step, Changed) else "progress": step}
             yield msgspec.json.encode(line) + b"\n"
     except MetaQoreError as error:
         yield msgspec.json.encode({"error": {"code": error.code, "message": error.message}}) + b"\n"

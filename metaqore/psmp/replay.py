@@ -30,7 +30,7 @@ from metaqore.psmp.preview import in_mode
 #: Decisions, and rows of the state that a replay begins with, between two reports of progress; decisions cost about a
 #: second of one processor for each 1300.
 REPORT_EVERY = 250
-#: The most decisions that are shown one by one.
+#: The most decisions that a report shows one by one; a stream tells the others, too.
 MAX_SHOWN = 500
 #: Things that are remembered as decided another way, so that what follows from them can be told.
 MAX_TOUCHED = 100_000
@@ -184,8 +184,10 @@ class Replays:
     def stream(
         self, organization: str, project: str, start: int, recorded: Iterable[Recorded], *, mode: Mode | None = None,
         policy: Policy | None = None, wait: bool = False,
-    ) -> Iterator[Progress | Replayed]:  # fmt: skip
-        """Decide ``recorded`` again; yield how far that has come, and what would have been decided last.
+    ) -> Iterator[Progress | Changed | Replayed]:  # fmt: skip
+        """Decide ``recorded`` again; yield how far that has come, and at last what would have been decided.
+
+        Decisions beyond ``MAX_SHOWN`` that come out another way are yielded one by one.
 
         Args:
             start: the position after which ``policy`` decides, and the state of which it begins with.
@@ -304,7 +306,7 @@ class _Replay:
         self.touched: dict[str, str] = {}
         self.counts: Counter[str] = Counter()
 
-    def run(self, recorded: Iterable[Recorded]) -> Iterator[Progress | Replayed]:
+    def run(self, recorded: Iterable[Recorded]) -> Iterator[Progress | Changed | Replayed]:
         """Decide everything again."""
         done = Replayed()
         self.would_be = self.was.fork()
@@ -313,14 +315,16 @@ class _Replay:
                 if each.erased:
                     done.not_reproduced += 1
                     continue
-                self._step(each, done)
+                if (beyond := self._step(each, done)) is not None:
+                    yield beyond
                 if done.decided % REPORT_EVERY == 0:
                     yield Progress(rows=self.rows, decided=done.decided, position=each.position)
         done.counts = dict(self.counts)
         yield done
 
-    def _step(self, each: Recorded, done: Replayed) -> None:
-        outcome = self.would_be.go(each, self.candidate, self.mode)
+    def _step(self, each: Recorded, done: Replayed) -> Changed | None:
+        """Decide; return what comes out another way where the report has no room for it."""
+        beyond, outcome = None, self.would_be.go(each, self.candidate, self.mode)
         verdict = _verdict(outcome)
         done.decided += 1
         if verdict == each.verdict:
@@ -328,11 +332,15 @@ class _Replay:
         else:
             self.counts[f"{each.verdict} → {verdict}"] += 1
             alone = _verdict(self.was.look(each, self.candidate, self.mode))
+            changed = self._changed(each, outcome, alone=alone != each.verdict)
             if len(done.changed) < MAX_SHOWN:
-                done.changed.append(self._changed(each, outcome, alone=alone != each.verdict))
+                done.changed.append(changed)
+            else:
+                beyond = changed
             if len(self.touched) < MAX_TOUCHED:
                 self.touched.update(dict.fromkeys(_subjects(each), each.id))
         done.not_reproduced += _verdict(self.was.go(each, self.then)) != each.verdict
+        return beyond
 
     def _changed(self, each: Recorded, outcome: Outcome, *, alone: bool) -> Changed:
         report = outcome.result.get("blocking_report", outcome.result)

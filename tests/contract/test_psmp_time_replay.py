@@ -21,7 +21,7 @@ from metaqore.messages import Submission
 from metaqore.psmp.holdings import holding_states
 from metaqore.psmp.policy import Policy
 from metaqore.psmp.preview import Preview
-from metaqore.psmp.replay import Progress, Replayed, Replays
+from metaqore.psmp.replay import Changed, Progress, Replayed, Replays
 from metaqore.psmp.replaying import Replaying
 from metaqore.requests import long_work
 from metaqore.requests.catalogue import Catalogue
@@ -354,6 +354,22 @@ def test_a_replay_says_how_far_it_is_and_can_be_left(
     next(left)
     left.close()
     assert replay(pipeline, replays, lived, 3).not_reproduced == 0
+
+
+def test_a_stream_tells_every_change_and_a_report_the_first_ones(
+    pipeline: Pipeline, replays: Replays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("metaqore.psmp.replay.MAX_SHOWN", 1)
+    p = pipeline.project("strict")
+    decide(pipeline, *(declared(p, name, 1, depends_on=["gone"]) for name in "abc"))
+    recorded = TimeViews(pipeline.database).recorded(p, 1, 4)
+
+    told = [*replays.stream(ORGANIZATION, p, 1, recorded, mode="playground")]
+
+    last = told[-1]
+    assert isinstance(last, Replayed)
+    assert ([c.what for c in last.changed], last.counts) == (["doc/a"], {"blocked → approved": 3})
+    assert [each.what for each in told if isinstance(each, Changed)] == ["doc/b", "doc/c"]
 
 
 LONG = bool(os.environ.get("METAQORE_TEST_LONG"))

@@ -41,6 +41,7 @@ class Replay(MethodView):
 
         More than 5000 decisions, or with ``Prefer: respond-async``, are accepted as a request: a worker performs it,
         and ``GET /requests/{id}`` has the same report as its ``result``. With ``Accept: application/x-ndjson`` it is
-        streamed however long it takes: a line ``{"progress": …}`` now and then, and ``{"result": …}`` at the end.
+        streamed however long it takes: a line ``{"progress": …}`` now and then, and ``{"result": …}`` at the end. The
+        report names the first 500 decisions that come out another way; those beyond are lines ``{"changed": …}``.
         """
         return what_if.replay(body)
