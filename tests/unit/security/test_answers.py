@@ -167,6 +167,12 @@ def test_nothing_is_recorded_of_an_answer_that_says_nothing_new() -> None:
     assert (known.text, known.label, known.judged) == (f"Written to {MAIL}.", "SENSITIVE", None)
 
 
+def test_an_answer_is_at_least_as_sensitive_as_its_call() -> None:
+    found = judge("She is well.", exit_with(label=Label.SENSITIVE))
+
+    assert (found.label, found.no_cache, found.trainable, found.judged) == ("SENSITIVE", True, False, None)
+
+
 def test_a_finding_raises_the_label_and_with_it_what_is_owed() -> None:
     found = judge(f"Ask {MAIL}.")
 
