@@ -27,15 +27,11 @@ from zlib import crc32
 from metaqore.security.detect_patterns import Patterns
 
 _LINK = re.compile(r"https?://[^\s<>()\[\]\"']{1,512}")
-_HOST = re.compile(
-    r"\b[a-z0-9][a-z0-9-]{0,62}(?:\.[a-z0-9-]{1,63}){0,4}\.(?:internal|lan|corp|local|intranet|prod|svc)\b"
-    r"|\b(?:10(?:\.\d{1,3}){3}|192\.168(?:\.\d{1,3}){2}|172\.(?:1[6-9]|2\d|3[01])(?:\.\d{1,3}){2})\b"
-)
-_OPAQUE = re.compile(r"[a-z0-9+/=_-]{40,}")
-_SIGNS = Patterns(
+_KINDS = Patterns(
     {
-        "host": r"\.(?:internal|lan|corp|local|intranet|prod|svc)\b|\b(?:10|192\.168|172\.[123]\d)\.\d",
-        "opaque": r"[a-z0-9+/=_-]{40}",
+        "host": r"\b[a-z0-9][a-z0-9-]{0,62}(?:\.[a-z0-9-]{1,63}){0,4}\.(?:internal|lan|corp|local|intranet|prod|svc)\b"
+        r"|\b(?:10(?:\.\d{1,3}){3}|192\.168(?:\.\d{1,3}){2}|172\.(?:1[6-9]|2\d|3[01])(?:\.\d{1,3}){2})\b",
+        "opaque": r"[a-z0-9+/=_-]{40,}",
     }
 )
 #: Stand for a link, an internal host and an opaque string.
@@ -61,6 +57,7 @@ class Chunk(NamedTuple):
     """A piece of a text, small enough to be scored at once."""
 
     offset: int
+    #: With marks for links, hosts and opaque strings, padded so that nothing moves.
     text: str
     #: As they stand in the text; their kinds are worked out with their scores.
     tokens: list[str]
@@ -77,20 +74,22 @@ def chunks_of(text: str, pieces: Sequence[tuple[int, int]]) -> list[Chunk]:
             chunk = text[offset : min(end, offset + _CHUNK)]
             if chunk not in seen:
                 seen.add(chunk)
-                tokens = _TOKEN.findall(_marked(chunk))
-                pairs = [(31 * a + b) % BUCKETS for a, b in pairwise(map(_HASHES.__getitem__, tokens))]
-                found.append(Chunk(offset, chunk, tokens, pairs))
+                marked = _marked(chunk)
+                tokens = _TOKEN.findall(marked)
+                hashes = list(map(_HASHES.__getitem__, tokens))
+                pairs = [(31 * a + b) % BUCKETS for a, b in pairwise(hashes)]
+                found.append(Chunk(offset, marked, tokens, pairs))
     return found
 
 
-def tokens_of(text: str) -> list[str]:
-    """Return the tokens of a folded lower-case text; numbers, links, hashes and internal hosts by their kind."""
-    return [_kind(token) for token in _TOKEN.findall(_marked(text))]
+def tokens_of(chunk: Chunk) -> list[str]:
+    """Return the tokens of a chunk; numbers, links, hashes and internal hosts by their kind."""
+    return [_kind(token) for token in chunk.tokens]
 
 
-def token_span(text: str, first: int, last: int) -> tuple[int, int]:
-    """Return the characters that the tokens ``[first, last)`` of a folded lower-case text cover."""
-    found = list(islice(_TOKEN.finditer(_marked(text)), first, last))
+def token_span(chunk: Chunk, first: int, last: int) -> tuple[int, int]:
+    """Return the characters that the tokens ``[first, last)`` of a chunk cover."""
+    found = list(islice(_TOKEN.finditer(chunk.text), first, last))
     return (found[0].start(), found[-1].end()) if found else (0, 0)
 
 
@@ -98,11 +97,13 @@ def _marked(text: str) -> str:
     """Put marks for links, hosts and opaque strings, padded so that nothing moves."""
     if "://" in text:
         text = _LINK.sub(lambda m: "\x01".ljust(len(m[0])), text)
-    signs = _SIGNS.present(text.encode())
-    if "host" in signs:
-        text = _HOST.sub(lambda m: "\x02".ljust(len(m[0])), text)
-    if "opaque" in signs:
-        text = _OPAQUE.sub(lambda m: "\x03".ljust(len(m[0])) if any(map(str.isalnum, m[0])) else m[0], text)
+    for name, mark in (("host", "\x02"), ("opaque", "\x03")):
+        parts, read_to = [], 0
+        for match in _KINDS.find(name, text.encode("ascii")):
+            if mark == "\x02" or any(map(str.isalnum, match.text)):
+                parts += [text[read_to : match.start], mark.ljust(match.end - match.start)]
+                read_to = match.end
+        text = "".join(parts) + text[read_to:] if parts else text
     return text
 
 
@@ -143,12 +144,12 @@ def pair_bucket(first: str, second: str) -> int:
 
 
 class _Hashes(dict[str, int]):
-    """Token as written → hash of its kind, worked out once."""
+    """Token as written → bucket of the hash of its kind, worked out once."""
 
     def __missing__(self, token: str) -> int:
         if len(self) >= _CACHE_SIZE:
             self.clear()
-        value = self[token] = token_hash(_kind(token))
+        value = self[token] = token_hash(_kind(token)) % BUCKETS
         return value
 
 
@@ -207,9 +208,11 @@ class LinearModel:
         self.digest = sha256(raw).hexdigest()
         self._bias: float = facts["bias"]
         scale: float = facts["scale"]
-        weights = [scale * (byte - 256 if byte > 127 else byte) for byte in body]
-        self._pairs = [PAIR_WEIGHT * weight for weight in weights]
-        self._own = _Scores(weights)
+        # Of each byte one object, not of each bucket: a text looks up thousands, and they should stay near the core.
+        own = [scale * (byte - 256 if byte > 127 else byte) for byte in range(256)]
+        pairs = [PAIR_WEIGHT * weight for weight in own]
+        self._pairs = [pairs[byte] for byte in body]
+        self._own = _Scores([own[byte] for byte in body])
 
     def whole(self, chunk: Chunk) -> float:
         """Return the score of a chunk as a whole; the bias for an empty one."""

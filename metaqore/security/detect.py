@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 
 from metaqore.security import detect_contacts, detect_health, detect_identity, detect_secrets
 from metaqore.security.assess_payload import Document
 from metaqore.security.detect_patterns import Patterns
 from metaqore.security.detect_rule import Hit, Judge
+from metaqore.security.joined import Joined
 from metaqore.security.model import Finding, Label
 from metaqore.security.normalise_views import View
 
@@ -31,14 +32,18 @@ MAX_FINDINGS = 500
 
 @cache
 def _compiled() -> tuple[Patterns, dict[str, Judge]]:
-    return Patterns({rule.id: rule.pattern for rule in RULES}), {rule.id: rule.judge for rule in RULES}
+    needs = {rule.id: rule.needs for rule in RULES if rule.needs}
+    return Patterns({rule.id: rule.pattern for rule in RULES}, needs), {rule.id: rule.judge for rule in RULES}
 
 
 def find(document: Document, views: Sequence[View]) -> list[Finding]:
     """Return the findings of a document, most severe first, without one inside another."""
-    found = [finding(document, rule, hit) for rule, hit in [*scan(document.text), *_fields(document)]]
-    for view in views:
-        found += [finding(document, rule, hit, view) for rule, hit in scan(view.text)]
+    joined = Joined((document.text, *(view.text for view in views)))
+    found = [finding(document, rule, hit) for rule, hit in _fields(document)]
+    for rule, hit in scan(joined.text):
+        index, start = joined.origin(hit.start)
+        moved = hit._replace(start=hit.start - start, end=hit.end - start)
+        found.append(finding(document, rule, moved, views[index - 1] if index else None))
     found.sort(key=lambda f: (-f.label, -f.confidence))
     return found[:MAX_FINDINGS]
 
@@ -48,11 +53,11 @@ def scan(text: str) -> list[tuple[str, Hit]]:
     patterns, judges = _compiled()
     data = text.encode("ascii")
     hits: list[tuple[str, Hit]] = []
-    for rule in sorted(patterns.present(data)):
-        judged = (judges[rule](text, match) for match in patterns.find(rule, data))
+    for rule, stretches in patterns.spots(data).items():
+        matches = (match for stretch in stretches for match in patterns.find(rule, data, *stretch))
         # A rule has one label: more of its hits than are kept would say nothing new.
-        hits += [(rule, hit) for hit in islice(filter(None, judged), MAX_FINDINGS)]
-    hits.sort(key=lambda found: (-found[1].label, -found[1].confidence, found[1].start))
+        hits += [(rule, hit) for hit in islice(filter(None, map(partial(judges[rule], text), matches)), MAX_FINDINGS)]
+    hits.sort(key=lambda found: (-found[1].label, -found[1].confidence, found[1].start, found[0]))
     kept: list[tuple[str, Hit]] = []
     taken: list[tuple[int, int]] = []
     for rule, hit in hits:

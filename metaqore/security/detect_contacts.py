@@ -11,7 +11,7 @@ import re
 
 from metaqore.security.detect_patterns import Match
 from metaqore.security.detect_people import Tie, person_in
-from metaqore.security.detect_rule import Hit, Rule, Words, after, around, before
+from metaqore.security.detect_rule import DIGITS, Hit, Rule, Words, after, around, before
 from metaqore.security.model import Label
 
 _ROLE_MAILBOXES = frozenset(
@@ -138,6 +138,13 @@ def _address(text: str, match: Match) -> Hit | None:
     return Hit("address", Label.SENSITIVE, 0.9, match.start, match.end)
 
 
+def _forces(text: str, match: Match) -> Hit | None:
+    """A field post office, and the unit or ship before it."""
+    near = text[max(0, match.start - 80) : match.start]
+    unit = [found.start() for found in re.finditer(r"\b(?:PSC|Unit|USNS|USS|USNV|USCGC|CMR)\b[^\n]*\n?[^\n]*\Z", near)]
+    return Hit("address", Label.SENSITIVE, 0.9, match.start - len(near) + unit[0] if unit else match.start, match.end)
+
+
 def _street(text: str, match: Match) -> Hit | None:
     """A street and number alone may be anybody's: it takes words that speak of an address, or a person."""
     near = around(text, match.start, match.end, 60)
@@ -170,39 +177,43 @@ _SOUTHERN_STREET = (
     r"Alameda|Acceso|Urbanizacion|Rua|Travessa|Praca"
 )
 _UK_POSTCODE = r"[A-Z]{1,2}[0-9][A-Z0-9]? ?[0-9][A-Z]{2}"
+#: What every address has that is looked for.
+_POSTAL = (
+    r"[ ,\n][A-Z]{1,2}[0-9][A-Z0-9]? ?[0-9][A-Z]{2}\b|\b\d{5}\b|"
+    r"\b(?:\d{2}-\d{3}|\d{4}(?: ?[A-Z]{2})?),?[ \n][A-Z]"
+)
 _SEP = r"(?: ?[,\n]\s*| )"
 
 RULES: tuple[Rule, ...] = (
     Rule("contact.email", r"[A-Za-z0-9._%+'-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,6}[A-Za-z]{2,24}\b", _email),
-    Rule("contact.phone", r"[+(]?\(?\d(?:[ ./()-]{0,3}\d){6,16}(?: ?(?:x|ext\.?) ?\d{1,6})?", _phone),
+    Rule("contact.phone", r"[+(]?\(?\d(?:[ ./()-]{0,3}\d){6,16}(?: ?(?:x|ext\.?) ?\d{1,6})?", _phone, DIGITS),
     Rule("contact.ip", r"\b(?:\d{1,3}(?:\.\d{1,3}){3}|(?:[0-9a-fA-F]{1,4}:){2,7}(?::?[0-9a-fA-F]{1,4}){1,6})\b", _ip),
     # 4934 Anderson Isle Suite 008, Smithhaven, LA 85272
     Rule("contact.address_us", rf"\b\d{{1,6}} (?:{_WORD} ){{1,4}}?{_WORD}(?:,? (?:Suite|Apt\.?|Unit|Ste\.?|"
         rf"#) ?\w{{1,6}})?{_SEP}"
-         rf"{_CITY},? [A-Z]{{2}} \d{{5}}(?:-\d{{4}})?\b", _address),
-    Rule("contact.address_forces", r"\b(?:(?:PSC|Unit|USNS|USS|USNV|USCGC|CMR)\b[^\n]{0,60}?)?[,\n ]\s*(?:APO|FPO|"
-        r"DPO),? (?:AA|AE|AP) \d{5}\b", _address),
+         rf"{_CITY},? [A-Z]{{2}} \d{{5}}(?:-\d{{4}})?\b", _address, _POSTAL),
+    Rule("contact.address_forces", r"\b(?:APO|FPO|DPO),? (?:AA|AE|AP) \d{5}\b", _forces),
     # Flat 95, Johnson Locks, Charlesburgh, CH73 6DB
     Rule("contact.address_uk", rf"\b(?:(?:Flat|Studio|Unit|Apartment|Apt|No\.?) )?\d{{1,5}}[A-Za-z]?,?[ \n]"
-        rf"(?:{_WORD}[ ,\n]{{1,3}}){{1,8}}{_UK_POSTCODE}\b", _address),
+        rf"(?:{_WORD}[ ,\n]{{1,3}}){{1,8}}{_UK_POSTCODE}\b", _address, _POSTAL),
     # Kasimir-Gerlach-Strasse 9, 42613 Perleberg; aleja Strazacka 33/28, 18-595 Koszalin; Jansstraat 7, 3765NC, Liessel
     Rule("contact.address_eu", rf"\b[A-Za-z][A-Za-z'.-]+(?: [A-Za-z'.-]+){{0,4}} \d{{1,5}} ?[a-zA-Z]?(?:[/-]\d{{1,4}})?"
         rf"(?: ?m\. ?\d+)?{_SEP}(?:[A-Z]{{1,2}}-)?(?:\d{{5}}|\d{{2}}-\d{{3}}|\d{{4}}(?: ?[A-Z]{{2}})?),?[ \n]{_CITY}",
-        _address),
+        _address, _POSTAL),
     # Piazza Coriolano, 424 Piano 9, 98043, Rometta; Camino de Nerea 13, Teruel, 39622
     Rule("contact.address_south", rf"\b(?:{_SOUTHERN_STREET}) (?:[A-Za-z'.-]+ ){{0,5}}[A-Za-z'.-]+,? ?\d{{1,4}}"
-        r"[A-Za-z0-9 .,\n-]{0,50}?\b\d{5}\b", _address),
+        r"[A-Za-z0-9 .,\n-]{0,50}?\b\d{5}\b", _address, _POSTAL),
     # 39, boulevard Mendes, 04488 Briand
     Rule("contact.address_fr", rf"(?i:\b(?:\d{{1,4}}(?: ?(?:bis|ter))?,? )?(?:rue|avenue|boulevard|chemin|place|"
         rf"impasse|allee|quai|cours|route|square|passage))"
-         rf" [A-Za-z' .-]{{2,50}}{_SEP}\d{{5}} {_CITY}", _address),
+         rf"(?: [A-Za-z'.-]+){{1,7}}{_SEP}\d{{5}} {_CITY}", _address, _POSTAL),
     Rule("contact.street", rf"\b\d{{1,5}}[A-Za-z]?,? (?:{_WORD} ){{1,3}}{_STREET_TYPE}\b|(?i:\b\d{{1,4}}(?: bis|"
         rf" ter)?,? (?:rue|avenue|boulevard|chemin|"
          rf"impasse|allee)) (?:de |du |des |la |le |l')*[A-Z][a-z]+|\b[A-Z][a-z]+(?:strasse|strase|str\.|weg|platz|"
          rf"gasse|allee|damm|ufer) \d{{1,4}}\b|"
          rf"\b(?:ul\.|ulica|aleja|al\.|plac|pl\.|os\.) {_WORD}(?: {_WORD})? \d{{1,4}}\b|"
          rf"\bP\.? ?O\.? Box \d{{1,6}}\b", _street),
-    Rule("contact.postcode", rf"(?i:\b(?:address|addresse|anschrift|adres)\b)[^\n]{{0,60}}\b(?:{_UK_POSTCODE}|"
+    Rule("contact.postcode", rf"(?i:\b(?:address|addresse|anschrift|adres)\b)(?:\S* ){{1,10}}?(?:{_UK_POSTCODE}|"
         rf"\d{{5}} {_CITY}|\d{{2}}-\d{{3}} {_CITY})", _address),
     Rule("contact.born", r"(?i)\b(?:born(?: on)?|date of birth|d\.?o\.?b\.?|birth ?date|geboren am|geb\.|nee? le|"
         r"urodzon[ya])[ :]{1,3}(?:\d{4}-\d{2}-\d{2}|\d{1,2}[./ -](?:\d{1,2}|[A-Za-z]{3,9})[./ -]\d{2,4}|"

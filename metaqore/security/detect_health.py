@@ -24,7 +24,7 @@ _CONDITIONS = r"""
     gluten) intolerant|intolerance|(?:personality|eating|bipolar|anxiety|sleep|mood|panic|autoimmune|genetic|blood|
     attention deficit) disorder|\w+ (?:syndrome|infection|deficiency)|(?:heart|kidney|liver|lung|thyroid|autoimmune|
     infectious|chronic|celiac|lyme|bowel|skin|eye|gum|bone|blood|terminal) (?:disease|illness|condition)|
-    blood sugar|(?-i:AIDS|ALS|IBS|OCD|UTI|STI|STDs?|COPD|IVF|PCOS)|hiv(?:[- ]positive)?|ptsd|adhd|
+    blood sugar|hiv(?:[- ]positive)?|ptsd|adhd|
     krebs(?:erkrankung|leiden|patient\w*)|abortion|acne|addiction|alcohol(?:ism| abuse| dependency)|allerg(?:y|ies|
     ic to)|alopecia|anaemia|anemia|anaphyla\w+|aneurysm|angina|anorexia|anxiety|appendicitis|arrhythmia|
     arteriosclerosis|arthritis|arthrosis|asthma(?:tic)?|astma|atherosclerosis|atrial fibrillation|autis(?:m|tic)|
@@ -120,6 +120,8 @@ def _term(kind: str, weight: float) -> Rule:
 
 _PATTERNS = {
     "condition": rf"(?i)\b(?:{one_line(_CONDITIONS)})\b",
+    # Apart, for they are short enough to be in many words.
+    "acronym": r"\b(?:AIDS|ALS|IBS|OCD|UTI|STI|STDs?|COPD|IVF|PCOS)\b",
     "medicine": rf"(?i)\b(?:{one_line(_MEDICINES)})\b",
     "health_event": rf"(?i)\b(?:{one_line(_EVENTS)})\b",
 }
@@ -131,4 +133,9 @@ _MEDICAL_COMPANY = Words(
     """
 )
 
-RULES: tuple[Rule, ...] = (_term("condition", 0.95), _term("medicine", 0.9), _term("health_event", 0.85))
+RULES: tuple[Rule, ...] = (
+    _term("condition", 0.95),
+    _term("acronym", 0.95),
+    _term("medicine", 0.9),
+    _term("health_event", 0.85),
+)

@@ -10,7 +10,7 @@ import re
 from metaqore.security import detect_numbers as numbers
 from metaqore.security.detect_patterns import Match
 from metaqore.security.detect_people import Tie, person_in
-from metaqore.security.detect_rule import Hit, Rule, Words, around, before
+from metaqore.security.detect_rule import DIGITS, Hit, Rule, Words, around, before
 from metaqore.security.model import Label
 
 #: A digit group inside something longer: an amount, a hash, a version, a serial with letters.
@@ -137,10 +137,10 @@ def _document(text: str, match: Match) -> Hit | None:
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("identity.payment_card", r"\d(?:[ -]?\d){12,18}", _card),
-    Rule("identity.iban", r"(?i)\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11,40}", _iban),
-    Rule("identity.us_ssn", r"\d{3}-\d{2}-\d{4}", _ssn),
-    Rule("identity.national", r"\d(?:[ .+-]?\d){8,14}", _national),
+    Rule("identity.payment_card", r"\d(?:[ -]?\d){12,18}", _card, DIGITS),
+    Rule("identity.iban", r"(?i)\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11,40}", _iban, r"\d{2}(?:[ -]?[A-Za-z0-9]){11}"),
+    Rule("identity.us_ssn", r"\d{3}-\d{2}-\d{4}", _ssn, DIGITS),
+    Rule("identity.national", r"\d(?:[ .+-]?\d){8,14}", _national, DIGITS),
     Rule(
         "identity.lettered",
         r"\b(?:[A-Z]{6}[0-9LMNPQRSTUV]{2}[A-EHLMPRST][0-9LMNPQRSTUV]{2}[A-Z][0-9LMNPQRSTUV]{3}[A-Z]|"

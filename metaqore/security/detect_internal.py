@@ -50,7 +50,7 @@ def internal(document: Document, chunks: Sequence[Chunk]) -> tuple[str, Hit] | N
         return None
     chunk, span = best
     whole = span == (0, len(chunk.tokens))
-    start, end = (0, len(chunk.text)) if whole else token_span(chunk.text, *span)
+    start, end = (0, len(chunk.text)) if whole else token_span(chunk, *span)
     confidence = round(min(0.99, 0.5 + best_score / 8), 3)
     hit = Hit("internal_material", Label.INTERNAL, confidence, chunk.offset + start, chunk.offset + end)
     return "internal.text", hit

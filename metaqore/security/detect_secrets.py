@@ -15,7 +15,7 @@ import re
 from collections import Counter
 
 from metaqore.security.detect_patterns import Match
-from metaqore.security.detect_rule import Hit, Rule, Words, around, before
+from metaqore.security.detect_rule import OPAQUE, Hit, Rule, Words, around, before
 from metaqore.security.model import Label
 
 #: Tokens that say by their prefix whose they are.
@@ -139,7 +139,7 @@ def _issued(kind: str) -> Rule:
             return None
         return _hit(kind, match, 0.98)
 
-    return Rule(f"secret.{kind}", _ISSUED[kind], judge)
+    return Rule(f"secret.{kind}", _ISSUED[kind], judge, OPAQUE if kind in ("twilio_key", "discord_token") else "")
 
 
 def _jwt(_text: str, match: Match) -> Hit | None:
@@ -263,7 +263,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "secret.told",
-        r"(?i)\b(?:password|passwort|passcode|passphrase|pass|kennwort|haslo|login)\b[a-z ]{0,24}?\b(?:is|was|ist|"
+        r"(?i)\b(?:password|passwort|passcode|passphrase|pass|kennwort|haslo|login)(?: [a-z]+){0,4}? (?:is|was|ist|"
         r"to|est|jest|it's|as)"
         r":? ['\"]?(?P<value>[^\s'\"]{6,80})",
         _told,
@@ -276,7 +276,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "secret.option",
         r"(?i)(?:--?(?:password|passwd|pass|pw|secret|token)[ =]|sshpass -p ?|"
-        r"\bcurl [^\n]{0,80}-u \S{1,40}:)['\"]?(?P<value>[^\s'\"]{6,})",
+        r"\bcurl (?:\S+ ){0,8}?-u [^\s:]+:)['\"]?(?P<value>[^\s'\"]{6,})",
         _option,
     ),
     Rule(
@@ -285,5 +285,5 @@ RULES: tuple[Rule, ...] = (
         r"(?: is|:|=)+ ?(?P<value>\d{3,8})\b",
         _pin,
     ),
-    Rule("secret.opaque", r"\b[A-Za-z0-9+/_-]{24,}={0,2}", _opaque),
+    Rule("secret.opaque", r"\b[A-Za-z0-9+/_-]{24,}={0,2}", _opaque, OPAQUE),
 )

@@ -13,6 +13,7 @@ import re
 import unicodedata
 from bisect import bisect_right
 from functools import cached_property
+from itertools import accumulate
 
 #: Stands for a letter of a script that has no Latin look-alike. No rule matches it.
 OTHER_LETTER = "\x1a"
@@ -75,27 +76,13 @@ class Folded:
         self._original = original
 
     @cached_property
-    def _runs(self) -> tuple[list[int], list[int]]:
-        """Return where, in the folded and in the original text, the runs begin in which both go step by step."""
-        odd = "".join(char for char in set(self._original) if len(_FOLD[ord(char)]) != 1)
-        folded_at, original_at, shift = [0], [0], 0
-        for match in re.finditer(f"[{re.escape(odd)}]", self._original):
-            size = len(_FOLD[ord(match[0])])
-            start = match.start() + shift
-            # Every character of an expansion comes from the one that was expanded.
-            folded_at += range(start, start + size)
-            original_at += [match.start()] * size
-            folded_at.append(start + size)
-            original_at.append(match.end())
-            shift += size - 1
-        return folded_at, original_at
+    def _ends(self) -> list[int]:
+        """Return, of each character of the original, how many folded ones there are up to its end."""
+        return list(accumulate(map(len, map(_FOLD.__getitem__, map(ord, self._original)))))
 
     def _origin(self, index: int) -> int:
-        if not self.moved:
-            return index
-        folded_at, original_at = self._runs
-        run = bisect_right(folded_at, index) - 1
-        return min(original_at[run] + index - folded_at[run], len(self._original))
+        # A character that was dropped ends where the one before it does: the search goes past it.
+        return bisect_right(self._ends, index) if self.moved else index
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Return the characters ``[start, end)`` of the original that a span of ``text`` came from."""

@@ -174,9 +174,9 @@ def _readable(octets: bytes) -> str:
         text = octets.decode()
     except UnicodeDecodeError:
         return ""
-    letters = sum(char.isalpha() or char == " " for char in text)
-    unprintable = sum(not (char.isprintable() or char in "\r\n\t") for char in text)
-    fine = letters >= 0.5 * len(text) and unprintable <= 0.1 * len(text) and len(text) > 7
+    letters = sum(map(str.isalpha, text)) + text.count(" ")
+    printable = sum(map(str.isprintable, text)) + sum(map(text.count, "\r\n\t"))
+    fine = letters >= 0.5 * len(text) and printable >= 0.9 * len(text) and len(text) > 7
     return text if fine else ""
 
 

@@ -17,6 +17,7 @@ from metaqore.security import threats_agents, threats_indirect, threats_rules
 from metaqore.security.assess_linear import Chunk, LinearModel, Stretch, chunks_of, load, token_span, tokens_of
 from metaqore.security.assess_payload import Document, Place, read
 from metaqore.security.detect_patterns import Patterns
+from metaqore.security.joined import Joined
 from metaqore.security.model import Position, Threat
 from metaqore.security.normalise_views import PLAIN_WORDS, View, views
 from metaqore.security.threats_rules import STRONG, ThreatRule
@@ -34,8 +35,12 @@ _OTHER_SCRIPTS = re.compile(
     "|(?:تجاهل|انس)[^.\\n]{0,60}(?:التعليمات|القواعد)|(?:नज़रअंदाज़|अनदेखा)[^।\\n]{0,40}|(?:התעלם|שכח)[^.\\n]{0,40}(?:ההוראות|הכללים)",
     re.IGNORECASE,
 )
-#: Cyrillic, Hebrew, Arabic, Devanagari, kana, Han, Hangul: without any of them the long search is idle.
-_OTHER_LETTERS = re.compile("[\u0400-\u04ff\u0590-\u06ff\u0900-\u097f\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]")
+#: What one of these has: without, the long search is idle. Text is searched for a fixed string much faster.
+_OTHER_STEMS = (
+    "инструкц", "правил", "указани", "команд", "системн", "скрыт", "інструкці", "指令", "指示", "说明", "說明", "规则",
+    "規則", "提示", "要求", "命令", "ルール", "システムプロンプト", "지시", "명령", "규칙", "지침", "시스템",
+    "التعليمات", "القواعد", "नज़रअंदाज़", "अनदेखा", "ההוראות", "הכללים",
+)  # fmt: skip
 _FOREIGN = ThreatRule("foreign.script", "prompt_injection", STRONG, "", "tells the model to set its instructions aside")
 
 #: The model's score counts down to this: silence of the model does not outweigh a strong rule.
@@ -71,6 +76,18 @@ class _Strongest(NamedTuple):
     stretch: Stretch = Stretch(float("-inf"), 0, 0)
 
 
+class _Fired(NamedTuple):
+    """The rules that fire, and the readings in which they do."""
+
+    names: set[str]
+    readings: list[_Reading]
+    joined: Joined
+    #: Of ``joined``, as the patterns read it.
+    data: bytes
+    #: What speaks in another script; None for the text as it came.
+    foreign: _Reading | None
+
+
 class _Sign(NamedTuple):
     """One sign of an attack, and where it stands in the payload."""
 
@@ -101,12 +118,12 @@ def scan(document: Document, seen: Sequence[View], chunks: Sequence[Chunk], posi
     readings = _readings(document, seen, chunks)
     fired = _fired(document.original, readings, position)
     strongest = _strongest(readings, model)
-    total = max(strongest.score, FLOOR) + _weight(fired)
+    total = max(strongest.score, FLOOR) + _weight(fired.names)
     if total < model.threshold:
         return []
     confidence = round(1 / (1 + math.exp(model.threshold - total)), 3)
-    strong_first = sorted(fired.items(), key=lambda found: -_rules()[found[0]].weight)
-    signs = [_sign(document, *found) for found in strong_first[:MAX_SIGNS]]
+    strong_first = sorted(fired.names, key=lambda name: (-_rules()[name].weight, name))
+    signs = [_sign(document, name, fired) for name in strong_first[:MAX_SIGNS]]
     if strongest.score > 0:
         # The model says that it is one, not which: it borrows the family of the strongest rule.
         family = signs[0].rule.family if signs else "prompt_injection"
@@ -121,10 +138,10 @@ def chunks_of_document(document: Document) -> list[Chunk]:
 
 def rule_weight(document: Document, seen: Sequence[View], position: Position) -> float:
     """Return what the rules alone add."""
-    return _weight(_fired(document.original, _readings(document, seen, ()), position))
+    return _weight(_fired(document.original, _readings(document, seen, ()), position).names)
 
 
-def _weight(fired: dict[str, _Reading | None]) -> float:
+def _weight(fired: set[str]) -> float:
     return min(CEILING, sum(_rules()[name].weight for name in fired))
 
 
@@ -133,7 +150,7 @@ def token_readings(original: str) -> list[list[str]]:
     document = read(original)
     seen = views(document.original, document.text)
     readings = _readings(document, seen, chunks_of_document(document))
-    return [tokens_of(chunk.text) for reading in readings for chunk in reading.chunks]
+    return [tokens_of(chunk) for reading in readings for chunk in reading.chunks]
 
 
 def _readings(document: Document, seen: Sequence[View], chunks: Sequence[Chunk]) -> list[_Reading]:
@@ -164,18 +181,22 @@ def _legible(text: str, prose: list[tuple[int, int]], disguised: list[View]) -> 
     return [(start, end) for start, end in pieces if end > start]
 
 
-def _fired(original: str, readings: list[_Reading], position: Position) -> dict[str, _Reading | None]:
-    """Return the rules that fire and the first reading in which each does; None for the text as it came."""
+def _fired(original: str, readings: list[_Reading], position: Position) -> _Fired:
+    """Return the rules that fire."""
     asked = [_patterns(False), _patterns(True)] if position.is_indirect else [_patterns(False)]
-    fired: dict[str, _Reading | None] = {}
-    for reading in readings:
-        data = reading.text.encode("ascii")
-        for name in sorted(name for patterns in asked for name in patterns.present(data)):
-            fired.setdefault(name, reading)
-    for text, where in ((original, None), *((reading.unfolded, reading) for reading in readings)):
-        if not text.isascii() and _OTHER_LETTERS.search(text) and _OTHER_SCRIPTS.search(text):
-            fired.setdefault(_FOREIGN.id, where)
-    return fired
+    joined = Joined(reading.text for reading in readings)
+    data = joined.text.encode("ascii")
+    names = {name for patterns in asked for name in patterns.present(data)}
+    foreign: list[_Reading | None] = [None] if _speaks_foreign(original) else []
+    foreign += [reading for reading in readings if _speaks_foreign(reading.unfolded)]
+    return _Fired({*names, _FOREIGN.id} if foreign else names, readings, joined, data, foreign[0] if foreign else None)
+
+
+def _speaks_foreign(text: str) -> bool:
+    if text.isascii():
+        return False
+    lower = text.lower()
+    return any(stem in lower for stem in _OTHER_STEMS) and bool(_OTHER_SCRIPTS.search(text))
 
 
 def by_chance(tokens: int) -> float:
@@ -197,21 +218,22 @@ def _strongest(readings: list[_Reading], model: LinearModel) -> _Strongest:
     return best
 
 
-def _sign(document: Document, name: str, reading: _Reading | None) -> _Sign:
+def _sign(document: Document, name: str, fired: _Fired) -> _Sign:
     rule = _rules()[name]
-    if reading is None:
-        found = _OTHER_SCRIPTS.search(document.original)
-        start, end = found.span() if found else (0, 0)
-        return _Sign(rule, "plain", document.place_raw(start, end))
-    if rule is _FOREIGN and reading.span:
-        return _Sign(rule, reading.view, document.place(*reading.span))
-    match = next(_patterns(rule.indirect_only).find(name, reading.text.encode("ascii")))
-    return _Sign(rule, reading.view, document.place(*(reading.span or (match.start, match.end))))
+    if rule is not _FOREIGN:
+        match = next(_patterns(rule.indirect_only).find(name, fired.data))
+        index, start = fired.joined.origin(match.start)
+        reading = fired.readings[index]
+        return _Sign(rule, reading.view, document.place(*(reading.span or (match.start - start, match.end - start))))
+    if fired.foreign and fired.foreign.span:
+        return _Sign(rule, fired.foreign.view, document.place(*fired.foreign.span))
+    found = _OTHER_SCRIPTS.search(document.original)
+    return _Sign(rule, "plain", document.place_raw(*(found.span() if found else (0, 0))))
 
 
 def _model_sign(document: Document, family: str, found: _Strongest) -> _Sign:
     reading, chunk, stretch = found.reading, found.chunk, found.stretch
-    start, end = token_span(chunk.text, stretch.first, stretch.last)
+    start, end = token_span(chunk, stretch.first, stretch.last)
     span = reading.span or (chunk.offset + start, chunk.offset + end)
     rule = ThreatRule("model.stretch", family, found.score, "", "reads like texts that attack a model")
     return _Sign(rule, reading.view, document.place(*span))

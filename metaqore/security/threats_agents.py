@@ -96,7 +96,7 @@ RULES: tuple[ThreatRule, ...] = (
     ThreatRule("agents.forward_all", "data_exfiltration", 4.0,
         r"\b(?:forward|send|copy|redirect|export|upload|post) (?:\w+ ){0,2}?(?:every|all|each|"
         r"any)(?: \w+){0,2} (?:mails?|e-?mails?|messages?|"
-        r"inbox|files?|contacts?|documents?|conversations?)\b[^\n!?]{0,60}\b(?:to|at) (?:\S+@\S+|https?://\S+|"
+        r"inbox|files?|contacts?|documents?|conversations?)\b[^\n.!?]* (?:to|at) (?:\S+@\S+|https?://\S+|"
         r"the address)",
         "carries everything away"),
     ThreatRule("agents.link_secret", "data_exfiltration", STRONG,
@@ -108,8 +108,8 @@ RULES: tuple[ThreatRule, ...] = (
         "puts secrets into an address"),
     ThreatRule("agents.link_slot", "data_exfiltration", STRONG,
         r"\b(?:answer|reply|respon[sd]e?|summary|picture|image|"
-        r"pixel)s?\b[^\n]{0,60}https?://[^\s]{0,200}[?&=/][^\s]{0,60}[{\[<]\w*|"
-        r"https?://[^\s]{0,200}[?&=][^\s]{0,60}[{\[<][a-z_ ]{2,40}[}\]>]\S* (?:as (?:an? )?(?:picture|image|pixel)|"
+        r"pixel)s?\b[^\n.!?]*https?://\S*[?&=/]\S*[{\[<]|"
+        r"https?://\S*[?&=]\S*[{\[<][a-z_ ]*[}\]>]\S* (?:as (?:an? )?(?:picture|image|pixel)|"
         r"with (?:every|each) (?:reply|"
         r"answer)|when you (?:answer|reply)|in (?:your|every|each) (?:answer|reply|response))",
         "makes answers load an address with data in it"),
@@ -158,7 +158,7 @@ RULES: tuple[ThreatRule, ...] = (
         "makes the agent deceive people", indirect_only=True),
     ThreatRule("trigger.sleeper", "artifact_poisoning", 4.0,
         r"\b(?:when(?:ever)?|if|once|as soon as|after|on|until|wait for|sleep until|"
-        r"stay quiet until)\b[^\n.!?]{2,80}[,.;:] ?[^\n!?]{0,60}\b"
+        r"stay quiet until)\b[^\n.!?,;:]+[,.;:][^\n.!?,;:]*\b"
         r"(?:stop (?:obey|listen|follow)\w*|wipe|erase (?:all|the|every)|delete (?:all|the|every)|copy the secrets|"
         r"drop (?:all|every|your) "
         r"rules?|grant all|you (?:obey|serve|take orders)|your (?:hidden|secret|system) \w+|(?:answer|"
@@ -183,16 +183,15 @@ RULES: tuple[ThreatRule, ...] = (
         r"void|matters?|holds?)\b|\b(?:replaces|overrides|supersedes|cancels) everything (?:above|before|else|you)\b",
         "says that nothing said before counts"),
     ThreatRule("jailbreak.lawless", "jailbreak", 4.0,
-        r"\b(?:you|who|which|that|\w{1,12}) (?:never (?:says? no|refuses?|declines?|objects?)|"
+        r"\w (?:never (?:says? no|refuses?|declines?|objects?)|"
         r"is not bound by (?:any|the|a) "
         r"(?:filters?|rules?|polic(?:y|ies))|answers? (?:everything|anything|all)(?: \w+)? without (?:exception|"
         r"limits?)|"
         r"(?:ignores?|breaks?|knows no|has no|obeys no|is above) (?:every |all |any )?(?:guidelines?|rules?|limits|"
         r"laws|"
-        r"(?:content )?polic(?:y|ies)|filters?|restrictions?))\b[^\n]{0,160}\b(?:you|role|answer\w*|reply|repl(?:y|"
-        r"ies)|"
-        r"ask|pretend|play|game|explains?)\b|"
-        r"\b(?:pretend|imagine|act|answer|reply|play|be|as|are)\b[^\n]{0,80}\b(?:who|which|"
+        r"(?:content )?polic(?:y|ies)|filters?|restrictions?))\b[^\n.!?]*(?:[.!?][^\n.!?]*){0,2}\b(?:you|role|"
+        r"answer\w*|reply|repl(?:y|ies)|ask|pretend|play|game|explains?)\b|"
+        r"\b(?:pretend|imagine|act|answer|reply|play|be|as|are)\b[^\n.!?]* (?:who|which|"
         r"that) (?:never (?:says? no|"
         r"refuses?)|answers? (?:everything|anything|all)(?: \w+)? without|(?:ignores?|breaks?|has no|knows no|"
         r"is not bound "
@@ -214,8 +213,8 @@ RULES: tuple[ThreatRule, ...] = (
     ThreatRule("spoof.context_over", "prompt_injection", 3.5,
         r"\b(?:end of (?:the )?(?:tool result|results?|context|retriev\w+ \w+|document|input)|(?:retrieved |"
         r"the )?(?:context|tool result|document|input|results?) "
-        r"(?:ends here|is over|continues? with|goes on with))\b[^\n]{0,80}\b(?:assistant|agent|model|system|you|"
-        r"instruction|command|orders?)\b|"
+        r"(?:ends here|is over|continues? with|goes on with))\b[^\n.!?]*(?:[.!?][^\n.!?]*)?\b(?:assistant|agent|model|"
+        r"system|you|instruction|command|orders?)\b|"
         r"\bnew system (?:message|prompt|instruction)\b",
         "pretends that the data has ended"),
 )  # fmt: skip

@@ -33,9 +33,9 @@ RULES: tuple[ThreatRule, ...] = (
         r"e-?mails|records|config\w*)|admin password)\b",
         "asks for secrets or customer data"),
     ThreatRule("exfiltration.markdown", "data_exfiltration", STRONG,
-        r"!?\[[^\]\n]{0,120}\]\(\s*<?https?://[^\s)]{0,300}(?:=|/)\s*(?:\[[a-z_ ]{2,30}\]|\{[a-z_ ]{2,30}\}|"
+        r"\]\(\s*<?https?://[^\s)]*(?:=|/)\s*(?:\[[a-z_ ]{2,30}\]|\{[a-z_ ]{2,30}\}|"
         r"<[a-z_ ]{2,30}>)|"
-        r"\]:\s*<?https?://[^\s]{0,300}=\s*(?:\[[a-z_ ]{2,30}\]|\{[a-z_ ]{2,30}\}|<[a-z_ ]{2,30}>)|"
+        r"\]:\s*<?https?://\S*=\s*(?:\[[a-z_ ]{2,30}\]|\{[a-z_ ]{2,30}\}|<[a-z_ ]{2,30}>)|"
         r"(?:replac(?:e|ing)|where(?:as|by|in)?|with|substitut\w+) (?:\[[a-z_ ]{2,30}\]|\{[a-z_ ]{2,30}\}|"
         r"<[a-z_ ]{2,30}>|data|info) (?:with|is|by|for|=|contains|being) (?:an? |"
         r"the )?(?:\w+[- ]){0,3}(?:encoded|summary|conversation|contents?|user|previous|email|chat)",
@@ -53,7 +53,7 @@ RULES: tuple[ThreatRule, ...] = (
         "carries the conversation out through a link"),
     ThreatRule("exfiltration.send", "data_exfiltration", 4.0,
         rf"\b(?:send|e-?mail|forward|post|upload|exfiltrate|transmit|leak|mail|copy|"
-        rf"submit)\b(?: \w+){{0,5}} {_SECRETS}(?: \w+){{0,8}} (?:to|at|via) (?:\S+ ){{0,4}}?(?:https?://\S+|"
+        rf"submit)\b(?: \w+)* {_SECRETS}(?: \w+)* (?:to|at|via) (?:\S+ ){{0,4}}?(?:https?://\S+|"
         rf"\S*(?:attacker|evil|exfil|hacker|malicious|steal|spy)\S*|external\w*|this (?:address|webhook|server|"
         rf"url))|\bforward all [^\n.!?]*extern",
         "sends data to a stranger"),
