@@ -105,6 +105,9 @@ class Bench:
                 governed.bulk(mq, self.database, self.project, total=self.n(10_000), batch=100))  # fmt: skip
             add("governed_bulk500_per_s",
                 governed.bulk(mq, self.database, self.project, total=self.n(10_000), batch=500))  # fmt: skip
+            add("governed_bulk_texts_per_s",
+                governed.bulk(mq, self.database, self.project, total=self.n(10_000), batch=100, texts=True),
+                )  # fmt: skip
 
     def flatness(self, large: int) -> None:
         """p50 of a declare in a project with ``large`` artifacts over one with 1,000, taken in turn."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
 import time
 from collections.abc import Callable
 from typing import Any
@@ -25,13 +26,35 @@ def declaration(project: str, name: str, *, base: int | None = None, needs: str 
     return body
 
 
-def workload(project: str, total: int) -> list[dict[str, Any]]:
-    """Return declarations of which a tenth conflicts and a third has a dependency."""
+_WORDS = (
+    "a agent an and answer are as at batch be before between by change check client code commit content copy data "
+    "decide each edit event every file first for from has how in index is it its keep key last line list lock log make "
+    "may merge message model name new no not of on one only open or order other out page part path plan project queue "
+    "read record request review rule run same scope seen send set size so state step store table task test than that "
+    "the their then there these they this time to two under until use value version view wait was what when where "
+    "which while who will with work write"
+).split()
+
+
+def prose(numbers: random.Random) -> str:
+    """Return a text of about 400 bytes that no other artifact has."""
+    return " ".join(numbers.choices(_WORDS, k=84))
+
+
+def workload(project: str, total: int, *, texts: bool = False) -> list[dict[str, Any]]:
+    """Return declarations of which a tenth conflicts and a third has a dependency.
+
+    Args:
+        texts: each has a text of its own, so that its hash is looked for among the others'; else one filler for all.
+    """
     run = next(_names)
+    numbers = random.Random(run)
     items: list[dict[str, Any]] = []
     for i in range(total):
         needs = f"r{run}-n{i - 1}" if i % 3 == 1 and (i - 1) % 10 != 9 else None
         items.append(declaration(project, f"r{run}-n{i}", base=7 if i % 10 == 9 else None, needs=needs))
+        if texts:
+            items[-1]["content"] = {"text": prose(numbers)}
     return items
 
 
@@ -47,9 +70,11 @@ def _open(database: Database) -> int:
     return count
 
 
-def bulk(mq: Running, database: Database, project: str, *, total: int, batch: int) -> float:
+def bulk(
+    mq: Running, database: Database, project: str, *, total: int, batch: int, texts: bool = False
+) -> float:  # fmt: skip
     """Return declarations a second, from the first byte sent until the last verdict is committed."""
-    items = workload(project, total)
+    items = workload(project, total, texts=texts)
     host = f"127.0.0.1:{mq.settings.port}"
     raws = [
         load.request("POST", "/api/v1/artifacts/batch", host, _headers(mq), {"items": items[i : i + batch]})
