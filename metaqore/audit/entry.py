@@ -130,6 +130,8 @@ def make_entry(
 
 def spans(numbers: Sequence[int]) -> str:
     """Return rising numbers as text: ``3-5 9`` for 3, 4, 5 and 9."""
+    if len(numbers) == 1:
+        return str(numbers[0])
     found: list[list[int]] = []
     for number in numbers:
         if found and found[-1][1] == number - 1:
