@@ -174,6 +174,9 @@ def _compared(
     decision = call.decision["id"]
     if not sight.routed:
         return _written(request, sight, decision, "abstained", None, 0, now, new_id("spc")) if sight.serves else None
+    # It would not have answered what leaves no room for its answer; and whoever cuts the teacher's could retire it.
+    if not _fits(sight, call.command.max_tokens):
+        return None
     # Where somebody answers, a fair sample is what was drawn: what else reached the teacher did so for a reason.
     if not sight.audited and any(other.serves for other in call.sights):
         return None

@@ -334,6 +334,16 @@ def test_drawn_calls_go_to_the_teacher_and_both_are_compared(governed: Governed,
     assert "spec_test:audited:agreed" in details
 
 
+@on_one_database
+def test_nobody_retires_a_specialist_by_cutting_its_teachers_answers(governed: Governed, always_drawn: None) -> None:
+    register(governed.engine.store, ORGANIZATION)
+
+    for nth in range(3):
+        ask(governed, nth, max_tokens=1)
+
+    assert governed.sql("SELECT count(*) FROM specialist_calls WHERE kind = 'audited'") == [(0,)]
+
+
 def test_a_specialist_whose_teacher_changes_its_mind_is_retired_at_once_and_says_so(
     governed: Governed, always_drawn: None, says: Callable[[str | None], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
