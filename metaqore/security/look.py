@@ -8,6 +8,7 @@ automaton build a state for nearly every byte.
 
 from __future__ import annotations
 
+import json
 import re
 from functools import cache
 from typing import Any
@@ -179,12 +180,24 @@ def look(content: Any, text: str, declared: str | None) -> Looked | None:
     found = tuple(detect.find(document, seen))
     label = Label.join(*(finding.label for finding in found))
     if label >= Label.SENSITIVE:
-        return Looked(label.name, found, tuple(value_of(content, finding) for finding in found))
+        return Looked(label.name, found, _values(content, found))
     if public and not found:
         internal = detect_internal.internal(document, threats.chunks_of_document(document))
         if internal is not None and internal[1].type != "unjudged":
             return Looked(Label.INTERNAL.name, (detect.finding(document, *internal),), ("",))
     return None
+
+
+def _values(content: Any, found: tuple[Finding, ...]) -> tuple[str, ...]:
+    """Return what was found, squeezed, for each finding. Read once: many may stand in one long text."""
+    # Pointers into a text are pointers into the JSON value that it is.
+    value = json.loads(content) if isinstance(content, str) and any(f.pointer is not None for f in found) else content
+    read_before: dict[tuple[str | None, int, int], str] = {}
+    for finding in found:
+        place = finding.pointer, finding.start, finding.end
+        if place not in read_before:
+            read_before[place] = value_of(content if finding.pointer is None else value, finding)
+    return tuple(read_before[finding.pointer, finding.start, finding.end] for finding in found)
 
 
 def suspects(text: str) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import os
@@ -158,3 +159,21 @@ def test_what_stood_there_before_is_nothing_more() -> None:
     assert more is not None
     assert (more.label, more.types) == ("SENSITIVE", ["email"])
     assert "posteo" not in repr(looked)
+
+
+def test_many_findings_in_one_long_text_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[str] = []
+    monkeypatch.setattr(
+        "metaqore.security.look.value_of", lambda content, _: taken.append(type(content).__name__) or ""
+    )
+    keys = json.dumps([{"password": f"hunter{number}!Q"} for number in range(40)])
+    wrapped = base64.b64encode(" ".join(f"p{number}@mail{number}.org" for number in range(40)).encode()).decode()
+
+    raised = look(keys, json.dumps(keys), None)
+    assert raised is not None
+    # Parsed before, not once for each of them.
+    assert (len(raised.findings) >= 40, set(taken)) == (True, {"list"})
+    taken.clear()
+    raised = look(wrapped, json.dumps(wrapped), None)
+    assert raised is not None
+    assert (len(raised.findings), len(raised.values), len(taken)) == (40, 40, 1)
