@@ -159,6 +159,7 @@ def test_a_cycle_over_three_artifacts_is_found_within_one_batch_and_over_several
         cycle = report["conflicts"][0]["evidence"]["cycle"]
         names = {row[0]: row[1] for row in pipeline.sql("SELECT id, name FROM artifacts WHERE project = ?", project)}
         assert [names[artifact] for artifact in cycle] == ["a", "c", "b", "a"]
+        assert report["conflicts"][0]["message"].endswith(": doc/a → doc/c → doc/b → doc/a")
 
 
 def declare(pipeline: Pipeline, project: str, edit: Edit, version: int = 0) -> str:

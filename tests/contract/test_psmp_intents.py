@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from metaqore.clock import from_rfc3339
 from metaqore.messages import Submission
 from metaqore.store.views import build
 from tests.contract.deciding import WORK, Decided, asked, decide, decide_one, declared
@@ -190,6 +191,7 @@ def test_the_answer_warns_of_whom_it_will_clash_with(pipeline: Pipeline) -> None
         claims={"paths": ["src/*/a.py"], "resources": ["db"]}
     ))  # fmt: skip
     assert answer.verdict == "approved"
+    assert from_rfc3339(answer.result["intent"]["expires_at"]) > pipeline.clock.now
     assert warnings(answer) == [
         ("blocked_proposal", "doc/x", "cy"),
         ("moved", "doc/x", "bob"),

@@ -106,6 +106,8 @@ def test_a_preview_says_what_would_be_decided_and_writes_nothing(pipeline: Pipel
     assert [item["verdict"] for item in found.items] == ["blocked", "approved", "blocked", "approved", "approved"]
     assert (found.position, found.mode) == (2, "strict")
     assert found.items[1]["result"]["artifact"]["id"] is None
+    report = found.items[0]["result"]["blocking_report"]
+    assert (report["proposal"], report["links"]) == (None, {})
     classes = [c["class"] for c in found.items[2]["result"]["blocking_report"]["conflicts"]]
     assert classes == ["missing_dependency"]
     verdicts = [verdict for verdict, _ in decide(pipeline, *asked)]
