@@ -75,6 +75,7 @@ _HARMLESS = {
 #: Look-ups whose filter stands before another one, or is none, and why.
 _BEHIND = {
     "TimeViews.projects": "each project that is found is looked up again, within the organization",
+    "HmcpViews._service": "only what the organization's own specialists did is counted",
     "PrivacyViews.everything": "the organization is repeated in the answer, which nothing is filtered by",
 }
 #: A mutant that has not come to an end by then is noticed, too.

@@ -6,8 +6,9 @@ from flask import Blueprint, Response
 
 from api import answers
 from api.access import SCOPE
-from api.door import door
+from api.door import caller, door
 from api.metrics import exposition
+from metaqore.errors import Forbidden
 
 blp = Blueprint("health", __name__)
 
@@ -27,7 +28,13 @@ def ready() -> tuple[Response, int]:
 
 @blp.get("/metrics")
 def metrics() -> Response:
-    """Say in Prometheus' text format how much is queued and how much there is."""
+    """Say in Prometheus' text format how much is queued and how much there is, in all organizations.
+
+    Raises:
+        Forbidden: the key is of another organization than the installation's own: names of others are in it.
+    """
+    if caller().organization != door().settings.organization:
+        raise Forbidden("metrics are of the whole installation: use a key of the organization that runs it")
     text, content_type = exposition(door().views.health)
     return Response(text, content_type=content_type)
 

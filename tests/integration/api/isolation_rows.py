@@ -62,6 +62,8 @@ def doors(world: World) -> None:
     assert mq.get("/projects", key="").status == 401
     assert mq.get("//healthz", key="").status == 200
     assert mq.get("//docs/problems", key="").status == 200
+    assert mq.get("//metrics").status == 200
+    assert mq.get("//metrics", key=world.stranger).status == 403
     assert mq.get("//nowhere").status == 404
     assert mq.get("//nowhere", key="").status == 401
 

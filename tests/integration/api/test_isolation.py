@@ -434,6 +434,8 @@ def test_a_secret_is_shown_once(mq: Running) -> None:
 def test_metrics_need_their_scope_and_probes_need_no_key(mq: Running, stranger: str) -> None:
     assert mq.get("//metrics", key="").status == 401
     assert mq.get("//metrics", key=mq.make_key(["projects:read"])).status == 403
+    # It counts for all organizations, and says their names.
+    assert mq.get("//metrics", key=stranger).status == 403
     assert b"metaqore_queue_depth" in mq.get("//metrics", key=mq.make_key(["metrics:read"])).body
     assert mq.get("//healthz", key="").json == {"status": "alive"}
     assert mq.get("//readyz", key="").json["status"] == "ready"

@@ -32,6 +32,7 @@ GIVEN: Mapping[str, Any] = {
 }  # fmt: skip
 #: Look-up → what it is asked with besides, or instead.
 ROWS: Mapping[str, Mapping[str, Any]] = {
+    "audit._covering": {},
     "audit.entries": {"project": None, "request": None},
     "delivery.events": {"after": 0},
     "psmp.artifacts": {"name": None},
@@ -59,7 +60,7 @@ WITHOUT = frozenset(
     {
         "requests.finished",  # who waits for a request has found it before
         "security.all_stops", "security.gate", "security.principal", "security.token",  # the door, which asks whose
-        "health.counts", "health.database", "health.open_requests", "health.sinks",  # numbers, for metrics
+        "health.counts", "health.database", "health.open_requests", "health.sinks", "health.specialists",  # numbers
         "time.at", "time.diff", "time.difference", "time.recorded",  # of a project that ``time.place`` has found
         "holdings.manifest", "holdings.manifest_at", "audit.verifier_keys",
     }
