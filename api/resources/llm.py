@@ -27,7 +27,12 @@ class Generate(MethodView):
     @blp.alt_response(200, schema=RequestSchema, success=True)
     @blp.problems(403, 404, 422)
     def post(self, command: accept.Generation) -> Response:
-        """Ask a model; SecureGateway decides first whether, and where the text may go"""
+        """Ask a model; SecureGateway decides first whether, and where the text may go
+
+        The answer is judged before it is delivered. Where it says something that the prompt did not, `result.answer` has
+        the decision: label, findings (never their values; places are those in the provider's own text), obligations.
+        What may not be delivered is a veto with that decision, and was paid for.
+        """
         project, payload = command
         if project is not None:
             door().projects.check(caller().organization, project)
