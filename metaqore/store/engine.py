@@ -263,7 +263,9 @@ class Database:
                 free = int(connection.exec_driver_sql("PRAGMA freelist_count").scalar())
                 # The row itself takes a page, and so may the table: what is left over is little, and taken next.
                 taken = max(1, min(free, left, _SLICE_PAGES) - 2)
-                connection.exec_driver_sql("INSERT INTO free_pages VALUES (zeroblob(?))", (taken * (page - 4),))
+                # A quarter stays with the row: then what goes to pages of its own fills them to the last byte.
+                zeros = taken * (page - 4) + page // 4
+                connection.exec_driver_sql("INSERT INTO free_pages VALUES (zeroblob(?))", (zeros,))
             left = min(left, free) - taken
         with self.write() as connection:
             connection.exec_driver_sql("DROP TABLE free_pages")

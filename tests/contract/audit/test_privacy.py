@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from metaqore.audit.database import sqlite3
 from metaqore.audit.entry import commit_to
 from metaqore.cli.privacy_desk import Privacy
 from metaqore.embedded.broker import Broker
@@ -249,10 +251,16 @@ def states(kept: Kept) -> list[tuple[bool, bool]]:
     return [(files is not None, results is not None) for files, results in rows]
 
 
-def test_what_retention_lets_go_is_in_no_file_of_the_database(sqlite_dsn: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rewritten", [True, False], ids=["a small file", "a file too large to be rewritten"])
+def test_what_retention_lets_go_is_in_no_file_of_the_database(
+    rewritten: bool, sqlite_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from metaqore.adapters import cleaning
     from metaqore.adapters.cleaning import Cleaner
     from metaqore.requests.schedules import Schedules
 
+    if not rewritten:
+        monkeypatch.setattr(cleaning, "_QUICK_BYTES", 0)
     database = Database(sqlite_dsn)
     kept = Kept(database, tmp_path)
     kept.bring_in(kept.project(), "customer-9")
@@ -281,6 +289,31 @@ def test_what_retention_lets_go_is_in_no_file_of_the_database(sqlite_dsn: str, t
     assert kept.sql("SELECT count(*) FROM llm_calls WHERE command <> '{}'")[0][0] == 0
     assert holding([path for path in tmp_path.rglob("metaqore.db*") if path.is_file()]) == []
     kept.desk.close()
+    database.close()
+
+
+def test_what_lies_in_free_pages_is_overwritten_without_rewriting_the_file(sqlite_dsn: str, tmp_path: Path) -> None:
+    database = Database(sqlite_dsn)
+    path = Path(sqlite_dsn.removeprefix("sqlite:///"))
+    # As it was written and deleted by somebody who overwrote nothing.
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as stranger:
+        stranger.execute("PRAGMA secure_delete = OFF").fetchall()
+        stranger.execute("CREATE TABLE was (id INTEGER PRIMARY KEY, text TEXT)")
+        stranger.execute("BEGIN")
+        stranger.executemany("INSERT INTO was VALUES (?, ?)", [(n, f"{PLANTED} " * (n % 400)) for n in range(2000)])
+        stranger.execute("DELETE FROM was WHERE id % 2 = 0")
+        stranger.execute("DROP TABLE was")
+        stranger.execute("COMMIT")
+    size = database.size()
+    assert size > 4_000_000
+
+    assert database.compact(rewrite=False)
+
+    assert holding([path, path.with_name(path.name + "-wal")]) == []
+    assert database.size() < size + 100_000, "nothing was added to speak of"
+    with database.read() as connection:
+        assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+        assert connection.exec_driver_sql("SELECT 1 FROM sqlite_master WHERE name = 'free_pages'").fetchall() == []
     database.close()
 
 
