@@ -29,8 +29,8 @@ class Generate(MethodView):
     def post(self, command: accept.Generation) -> Response:
         """Ask a model; SecureGateway decides first whether, and where the text may go
 
-        The answer is judged before it is delivered. Where it says something that the prompt did not, `result.answer` has
-        the decision: label, findings (never their values; places are those in the provider's own text), obligations.
+        The answer is judged before it is delivered. Where it says something that the prompt did not, `result.answer`
+        has the decision: label, findings (never values; their places are those in the provider's text), obligations.
         What may not be delivered is a veto with that decision, and was paid for.
         """
         project, payload = command
