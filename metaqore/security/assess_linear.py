@@ -27,11 +27,12 @@ from zlib import crc32
 from metaqore.security.detect_patterns import Patterns
 
 _LINK = re.compile(r"https?://[^\s<>()\[\]\"']{1,512}")
+_SHORTEST_OPAQUE = 40
 _KINDS = Patterns(
     {
         "host": r"\b[a-z0-9][a-z0-9-]{0,62}(?:\.[a-z0-9-]{1,63}){0,4}\.(?:internal|lan|corp|local|intranet|prod|svc)\b"
         r"|\b(?:10(?:\.\d{1,3}){3}|192\.168(?:\.\d{1,3}){2}|172\.(?:1[6-9]|2\d|3[01])(?:\.\d{1,3}){2})\b",
-        "opaque": r"[a-z0-9+/=_-]{40,}",
+        "opaque": rf"[a-z0-9+/=_-]{{{_SHORTEST_OPAQUE},}}",
     }
 )
 #: Stand for a link, an internal host and an opaque string.
@@ -97,7 +98,11 @@ def _marked(text: str) -> str:
     """Put marks for links, hosts and opaque strings, padded so that nothing moves."""
     if "://" in text:
         text = _LINK.sub(lambda m: "\x01".ljust(len(m[0])), text)
-    for name, mark in (("host", "\x02"), ("opaque", "\x03")):
+    # Most strings of a JSON value are short words: they can hold neither.
+    kinds = [("host", "\x02")] if "." in text else []
+    if len(text) >= _SHORTEST_OPAQUE:
+        kinds.append(("opaque", "\x03"))
+    for name, mark in kinds:
         parts, read_to = [], 0
         for match in _KINDS.find(name, text.encode("ascii")):
             if mark == "\x02" or any(map(str.isalnum, match.text)):
