@@ -93,7 +93,9 @@ def stack(layers: Sequence[Layer]) -> Stack:
         frozenset(kind for layer in layers for rule in layer.rules.rules for kind in _asks_about(rule)),
         any(layer.rules.early.size for layer in layers),
         frozenset(
-            str(rule.argument) for layer in layers for rule in layer.rules.rules
+            str(rule.argument)
+            for layer in layers
+            for rule in layer.rules.rules
             if rule.effect is Effect.REQUIRE_APPROVAL and rule.mode is RuleMode.ENFORCE
         ),
         tuple(layer.to_dict() for layer in layers),
