@@ -4,6 +4,11 @@ Whatever SecureGateway refuses is a row in ``decisions`` with its audit entry, i
 those of ``ALWAYS``. What it lets through is recorded where its verdict is: calls and assessments in ``decisions``,
 everything else in its request and in the audit entry of the same transaction. A row in ``decisions`` for each
 declaration would say nothing more, and cost a statement on the path of all of them.
+
+So an auditor asks the log, not the table: each request has exactly one verdict, and each verdict its entry, which
+reconciliation counts. What the entry of something that was let through does not name is the digest of SecureGateway's
+rules that had no objection: custom policies are in the log themselves (``security:policy:changed``, in the order of the
+entries), while the engine's own file shows in the digests of the decisions before and after, and in ``/readyz``.
 """
 
 from __future__ import annotations
