@@ -31,6 +31,7 @@ from metaqore.errors import Contention, SettingsError, Unavailable
 from metaqore.messages import State, Verdict
 from metaqore.store import arrays, tenant
 from metaqore.store.connection import Connection
+from metaqore.store.free_pages import overwrite_free_pages
 
 _SIZE = "SELECT pg_database_size(current_database())"
 _ACT = f"SELECT set_config('{tenant.SETTING}', %s, %s)"
@@ -66,10 +67,6 @@ def _adapt(module: ModuleType) -> None:
     module.register_adapter(bool, int)
     for names in (State, Verdict, Tag):
         module.register_adapter(names, str.__str__)
-
-
-#: How many free pages one transaction overwrites: 16 MB.
-_SLICE_PAGES = 4096
 
 
 class Database:
@@ -232,7 +229,7 @@ class Database:
             Unavailable: the database cannot be used, or SQLite's readers did not come to an end in ``wait_s``.
         """
         if self.is_sqlite and not rewrite:
-            self._overwrite_free_pages()
+            overwrite_free_pages(self.write)
         with self._checked(), self._pooled(self._reader) as driver:
             if not self.is_sqlite:
                 driver.execute("VACUUM FULL" if rewrite else "VACUUM")
@@ -251,24 +248,6 @@ class Database:
                             f"readers held on to the database for {wait_s:g} s, so that its log could not be emptied"
                         )
                     time.sleep(0.05)
-
-    def _overwrite_free_pages(self) -> None:
-        """Fill the pages that are free now with zeros, and let go of them again, in transactions of 16 MB."""
-        with self.write() as connection:
-            left = int(connection.exec_driver_sql("PRAGMA freelist_count").scalar())
-            page = int(connection.exec_driver_sql("PRAGMA page_size").scalar())
-            connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS free_pages (zeros BLOB)")
-        while left > 0:
-            with self.write() as connection:
-                free = int(connection.exec_driver_sql("PRAGMA freelist_count").scalar())
-                # The row itself takes a page, and so may the table: what is left over is little, and taken next.
-                taken = max(1, min(free, left, _SLICE_PAGES) - 2)
-                # A quarter stays with the row: then what goes to pages of its own fills them to the last byte.
-                zeros = taken * (page - 4) + page // 4
-                connection.exec_driver_sql("INSERT INTO free_pages VALUES (zeroblob(?))", (zeros,))
-            left = min(left, free) - taken
-        with self.write() as connection:
-            connection.exec_driver_sql("DROP TABLE free_pages")
 
     def size(self) -> int:
         """Return how many bytes the database has on the disk, without its write-ahead log.
