@@ -10,63 +10,27 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection as SqlAlchemyConnection
-from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, OperationalError
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from metaqore.audit.tags import Tag
 from metaqore.audit.vault import Vault
-from metaqore.errors import Contention, SettingsError, Unavailable
-from metaqore.messages import State, Verdict
-from metaqore.store import arrays, tenant
+from metaqore.errors import Contention, Unavailable
+from metaqore.store import tenant
 from metaqore.store.connection import Connection
+from metaqore.store.drivers import parse, postgres_engine, sqlite_engine
 from metaqore.store.free_pages import overwrite_free_pages
 
 _SIZE = "SELECT pg_database_size(current_database())"
 _ACT = f"SELECT set_config('{tenant.SETTING}', %s, %s)"
-
-#: Before this release a WAL database could be corrupted (sqlite.org/wal.html#walresetbug).
-SAFE_SQLITE = (3, 51, 3)
-
-#: How long SQLite's log may be before a commit empties it into the database. With 2000, nearly each batch of 256 did,
-#: and wrote pages that the next one changed again: bulk took 5 to 15 % longer, and wrote a fifth more. With more,
-#: whoever empties it takes longer: 0.1 s now, where a million artifacts spread the pages over the whole file.
-LOG_PAGES = 8000
-
-
-def sqlite_module() -> ModuleType:
-    """Return ``sqlite3``, or ``pysqlite3`` where the linked SQLite has the WAL reset bug."""
-    if sqlite3.sqlite_version_info >= SAFE_SQLITE:
-        return sqlite3
-    try:
-        import pysqlite3
-    except ImportError:
-        return sqlite3
-    module: ModuleType = pysqlite3.dbapi2
-    return module
-
-
-def _adapt(module: ModuleType) -> None:
-    """Tell the driver how to bind None, bytes, booleans and names: unasked, it looks for a way with each such value.
-
-    Measured: 1.8 µs a value, 0.2 µs with an adapter; a declaration binds some twenty.
-    """
-    module.register_adapter(type(None), {}.get)
-    module.register_adapter(bytes, bytearray)
-    module.register_adapter(bool, int)
-    for names in (State, Verdict, Tag):
-        module.register_adapter(names, str.__str__)
 
 
 class Database:
@@ -80,7 +44,7 @@ class Database:
     """
 
     def __init__(self, dsn: str) -> None:
-        url = _parse(dsn)
+        url = parse(dsn)
         self.dsn = dsn
         #: Seals request payloads; None stores them as they are.
         self.vault: Vault | None = None
@@ -95,11 +59,11 @@ class Database:
             path = Path(url.database or "")
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock_path = path.with_name(path.name + ".lock")
-            self.engine = self._reader = _sqlite_engine(url)
+            self.engine = self._reader = sqlite_engine(url)
         else:
-            self.engine = _postgres_engine(url)
+            self.engine = postgres_engine(url)
             # Look-ups need no transaction, and so no round trips to begin and end one.
-            self._reader = _postgres_engine(url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+            self._reader = postgres_engine(url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
         self._dbapi: Any = self.engine.dialect.loaded_dbapi
 
     def close(self) -> None:
@@ -323,65 +287,3 @@ def _is_free(lock: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _parse(dsn: str) -> URL:
-    try:
-        url = make_url(dsn)
-        backend = url.get_backend_name()
-    except (ArgumentError, NoSuchModuleError) as error:
-        raise SettingsError(f"METAQORE_STORAGE_DSN={dsn!r}: not a database URL ({error})") from error
-    if backend not in ("sqlite", "postgresql"):
-        raise SettingsError(f"METAQORE_STORAGE_DSN: {backend!r} is not supported. Allowed: sqlite, postgresql")
-    if backend == "sqlite" and url.database in (None, "", ":memory:"):
-        raise SettingsError("METAQORE_STORAGE_DSN: SQLite needs a file, e.g. sqlite:///metaqore.db")
-    return url
-
-
-def _options(url: URL) -> str:
-    """Return the server options of a connection: those of the URL, and that it acts for everyone until told else."""
-    given = url.query.get("options", "")
-    return f"{given if isinstance(given, str) else ' '.join(given)} -c {tenant.SETTING}={tenant.EVERYONE}".strip()
-
-
-def _postgres_engine(url: URL, **options: Any) -> Engine:
-    engine = create_engine(
-        url, pool_size=8, max_overflow=24, pool_timeout=5,
-        connect_args={"connect_timeout": 5, "prepare_threshold": 3, "options": _options(url)}, **options,
-    )  # fmt: skip
-
-    @event.listens_for(engine, "connect")
-    def _on_connect(connection: Any, _record: object) -> None:
-        arrays.register(connection)
-        # A 202 is a promise, whatever the server's own setting: with ``off`` its crash forgets the last commits.
-        connection.execute(
-            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
-        )
-        connection.commit()
-
-    return engine
-
-
-def _sqlite_engine(url: URL) -> Engine:
-    module = sqlite_module()
-    _adapt(module)
-    engine = create_engine(
-        url, module=module, pool_size=8, max_overflow=56, pool_timeout=10, pool_reset_on_return=None,
-        connect_args={"check_same_thread": False, "timeout": 10},
-    )  # fmt: skip
-
-    @event.listens_for(engine, "connect")
-    def _on_connect(connection: Any, _record: object) -> None:
-        # Transactions are begun by hand, so that a write takes its lock at once.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in (
-            "journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON",
-            "cache_size=-16000", "temp_store=MEMORY", f"wal_autocheckpoint={LOG_PAGES}",
-            # What is deleted is overwritten in pages that are written anyway; ``compact`` sees to free pages.
-            "secure_delete=FAST",
-        ):  # fmt: skip
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    return engine

@@ -16,7 +16,8 @@ from metaqore.messages import Request
 from metaqore.requests.recorder import encode_payload
 from metaqore.store.bulk import placeholders
 from metaqore.store.connection import Connection
-from metaqore.store.engine import Database, sqlite_module
+from metaqore.store.drivers import sqlite_module
+from metaqore.store.engine import Database
 from metaqore.store.tables import metadata
 from metaqore.store.unit_of_work import SqlTransaction
 

@@ -22,7 +22,8 @@ import structlog
 
 from metaqore.messages import Request, Submission
 from metaqore.store import migrate
-from metaqore.store.engine import Database, sqlite_module
+from metaqore.store.drivers import sqlite_module
+from metaqore.store.engine import Database
 from tests.contract.pipeline import ORGANIZATION, Pipeline
 from tests.psmp_corpus import MAKERS, corpus, score, table
 from tests.psmp_world import World, catalogue

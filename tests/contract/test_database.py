@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import make_url
 
 from metaqore.errors import Contention, MetaQoreError, SettingsError, Unavailable
-from metaqore.store.engine import LOG_PAGES, Database
+from metaqore.store.drivers import LOG_PAGES
+from metaqore.store.engine import Database
 from tests.conftest import Postgres
 from tests.contract.pipeline import together
 
