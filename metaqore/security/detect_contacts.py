@@ -33,9 +33,11 @@ _PHONE_TALK = Words(
     call\w*|phone\w*|telephone|tel|telefon\w*|mobile|mobil|cell|fax|reach\w*|dial|ring|sms|text me|whatsapp|
     signal|contact\w*|answering|
     answer (?:at|on)|leave a message|voicemail|handy\w*|rufnummer|portable|numero|komork\w*|zadzwon\w*|hotline|
-    callback|landline|number|nummer|numer
+    callback|landline
     """
 )
+#: Speaks of a telephone only where the number looks like one: tickets, invoices and builds have numbers, too.
+_NUMBER_TALK = Words("number|nummer|numer")
 _NOT_PHONE_TALK = Words(
     r"""
     order|pallet|invoice|version|v|release|rfc|issue|ticket|port|isbn|cost cent(?:er|re)|serial|build|commit|page|
@@ -83,8 +85,9 @@ def _phone(text: str, match: Match) -> Hit | None:
         return None
     near = before(text, match.start, 60) + " " + after(text, end, 24)
     told = bool(_PHONE_TALK.occur(near))
-    if _NOT_PHONE_TALK.occur(before(text, match.start, 16)) and not told:
+    if not told and _NOT_PHONE_TALK.occur(before(text, match.start, 24)):
         return None
+    told = told or ((number != digits or len(digits) >= 10) and bool(_NUMBER_TALK.occur(near)))
     confidence = 0.92 if told else _phone_shape(number, digits)
     if not told and confidence < 0.7 and person_in(around(text, match.start, end, 40)) is Tie.STRONG:
         confidence = 0.8
