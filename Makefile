@@ -11,7 +11,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-
 .PHONY: demo up test lint bench chaos fuzz clean
 
 $(VENV)/bin/python:
-	@$(PYTHON) -m venv $(VENV) 2>/dev/null || python3 -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 # A stamp for each set of extras: made again only when what is to be installed has changed.
 $(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/bin/python
@@ -59,4 +59,5 @@ bench: $(VENV)/.bench
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis .import_linter_cache build dist \
+	    *.egg-info demo-report.html

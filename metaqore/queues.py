@@ -1,12 +1,18 @@
 """The named queues, and what API and workers must agree on about the broker.
 
 This module is data: it imports neither Celery nor Redis. ``celery_config`` is the one place for Celery's settings;
-the reasons are in the table of the reference notes and, shortly, beside each line.
+the reasons are, shortly, beside each line.
+
+A message is a ring and no job, so what is advised for jobs does not hold: there are no time limits, since lease and
+heartbeat of the work say whether it goes on; prefetch is not disabled, since a ring that a busy worker holds back is
+heard with its next look, or with the sweep; connections are not limited, since a process has a handful.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
+
+from metaqore.errors import SettingsError
 
 QUEUES: Final = ("psmp", "security", "llm", "hmcp", "system")
 
@@ -29,7 +35,13 @@ def result_key(request_id: str) -> str:
 
 
 def celery_config(redis_url: str, *, result_expires_s: int) -> dict[str, Any]:
-    """Return Celery's settings for API and workers."""
+    """Return Celery's settings for API and workers.
+
+    Raises:
+        SettingsError: there is no broker; Celery itself would take whatever listens on port 6379 of this machine.
+    """
+    if not redis_url:
+        raise SettingsError("METAQORE_REDIS_URL is not set: workers, beat and Flower need the API's broker")
     sockets = {
         # A stopped Redis must never hold a thread for longer than this.
         "socket_timeout": 5,

@@ -19,7 +19,9 @@ from metaqore.errors import SettingsError
 
 PREFIX = "METAQORE_"
 #: Variables with our prefix that are not settings: where the settings are, and switches for fault injection.
-NOT_SETTINGS = frozenset({"CONFIG", "FAILPOINT", "REDIS_SERVER", "TEST_DATA", "TEST_LONG", "FLOWER_AUTH"})
+NOT_SETTINGS = frozenset(
+    {"CONFIG", "FAILPOINT", "REDIS_SERVER", "TEST_DATA", "TEST_LONG", "TEST_WITHOUT_SERVICES", "FLOWER_AUTH"}
+)
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -132,6 +134,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def config_path(self) -> Path:
         """The folder with the policy files: ``config_dir``, else the one shipped with MetaQore."""
         return Path(self.config_dir) if self.config_dir else _shipped()
+
+    @property
+    def flower_path(self) -> Path:
+        """Flower's configuration: in ``config_dir`` where it has one, else the shipped."""
+        own = self.config_path / "flower.py"
+        return own if own.is_file() else _shipped() / "flower.py"
 
     @property
     def compliance_path(self) -> Path:

@@ -66,5 +66,7 @@ def engine() -> Engine:
         with _guard:
             found = _engines.get(pid)
             if found is None:
-                found = _engines[pid] = build(settings, _bell)
+                found = build(settings, _bell)
+                found.executor.looked = lambda queue, finished: progress().note(queue, finished)
+                _engines[pid] = found
     return found

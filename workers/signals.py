@@ -13,6 +13,7 @@ from metaqore.adapters.logging import configure
 from metaqore.embedded.readiness import mark_ready
 from metaqore.errors import MetaQoreError
 from metaqore.queues import QUEUES
+from metaqore.requests.sweep import bury
 from metaqore.settings import load
 
 log = structlog.get_logger(__name__)
@@ -45,11 +46,22 @@ def _ready(sender: Any, **_: Any) -> None:
             log.warning("worker_ready_without_database", queue=queue, reason=error.code)
         WorkerBell().ring(queue, [])
     settle()
-    watchdog.start(names & set(QUEUES) - {"system"})
+    watchdog.start(names & set(QUEUES))
     if "system" in names:
+        _bury()
         sealing.start()
         streaming.start()
     mark_ready(load().data_path, sender.hostname.partition("@")[0])
+
+
+def _bury() -> None:
+    """End what has used up its attempts, without waiting for beat."""
+    from workers.engine import engine
+
+    try:
+        bury(engine().executor, now=engine().executor.clock())
+    except MetaQoreError as error:
+        log.warning("worker_ready_without_database", queue="system", reason=error.code)
 
 
 def _stopping(**_: Any) -> None:

@@ -81,7 +81,7 @@ def _supervise(loaded: Settings, key: str, web_workers: int, console: Console, b
     login = _flower_login(loaded.data_path)
     stack = processes.Stack(
         data_folder=loaded.data_path,
-        flower_conf=loaded.config_path / "flower.py",
+        flower_conf=loaded.flower_path,
         environ=_environment(loaded, login, os.environ),
         host=loaded.host,
         port=loaded.port,

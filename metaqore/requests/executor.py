@@ -72,6 +72,9 @@ class Executor:
         self.owner = owner
         self.clock = clock
         self.guard = guard
+        #: Called with (queue, how many were finished) after each batch, and now and then during long work: a queue that
+        #: is never empty is looked after, too.
+        self.looked: Callable[[str, int], None] = lambda _queue, _finished: None
 
     def drain(self, queue: str, heard: set[str] | None = None) -> int:
         """Decide every pure request that is open on ``queue``; return how many were decided.
@@ -90,6 +93,7 @@ class Executor:
                 heard.difference_update([request.id for request in batch])
             waiting: set[str] = set()
             decided = self._decide_or_split(queue, batch, waiting, meanwhile=backlog.look_ahead)
+            self.looked(queue, decided)
             total += decided
             if not backlog.is_more(decided, waiting):
                 break

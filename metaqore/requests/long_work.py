@@ -24,6 +24,9 @@ from metaqore.requests.recorder import Recorder
 
 log = structlog.get_logger(__name__)
 
+#: How often work that takes long says so, at least; well below ``progress.STALLED_AFTER_MS``.
+_SIGN_OF_LIFE_S = 15.0
+
 
 def drain(executor: Executor, queue: str, heard: set[str] | None = None) -> int:
     """Perform all open long work of ``queue``; return how many requests were settled.
@@ -40,6 +43,7 @@ def drain(executor: Executor, queue: str, heard: set[str] | None = None) -> int:
             if heard:
                 heard.difference_update([request.id for request in batch])
             done = _perform_batch(executor, kind, batch)
+            executor.looked(queue, done)
             total += done
             if done == 0:
                 break
@@ -155,13 +159,14 @@ def _run(long: LongWork, work: Sequence[tuple[Request, Any]]) -> list[Outcome]:
 
 @contextmanager
 def _heartbeat(executor: Executor, kind: Kind, batch: Sequence[Request]) -> Iterator[None]:
-    """Extend the leases every third of their length while the work goes on."""
+    """Extend the leases every third of their length, or sooner, while the work goes on, and say that it does."""
     stop = threading.Event()
 
     def beat() -> None:
-        while not stop.wait(kind.lease_s / 3):
+        while not stop.wait(min(kind.lease_s / 3, _SIGN_OF_LIFE_S)):
             if failpoints.hit("heartbeat.skip"):
                 continue
+            executor.looked(kind.queue, 0)
             try:
                 with executor.store.write() as tx:
                     tx.requests.extend(batch, executor.clock() + kind.lease_s * 1000)

@@ -1,13 +1,16 @@
 """Whether workers make progress: the sign of life that counts, because a ping is answered by a worker that is stuck.
 
-Every drain notes that its queue was looked after. A queue whose requests have been due for a while although nobody
-looked has lost its workers' attention (a broker connection that consumes nothing is the known case); such a worker
-ends itself, and whoever started it starts it again.
+A drain notes after each batch that its queue was looked after, and long work that it still goes on. A queue whose
+requests have been due for a while although nobody looked has lost its workers' attention (a broker connection that
+consumes nothing is the known case); such a worker ends itself, and whoever started it starts it again. What is due on
+the system queue are deliveries, and whatever beat fires is a look at it.
 """
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
@@ -24,7 +27,7 @@ class ProgressReads(Protocol):
     """Look-ups of progress."""
 
     def oldest_due(self, now: int) -> Mapping[str, int]:
-        """Return queue → since when (ms) its longest waiting request could be claimed."""
+        """Return queue → since when (ms) its longest waiting request, or delivery, could be claimed."""
 
     def looked_after(self) -> Mapping[str, int]:
         """Return queue → when (ms) a worker last drained it."""
@@ -38,18 +41,28 @@ class Progress:
         self._worker = worker
         self._clock = clock
         self._noted: dict[str, float] = {}
+        self._unsaid: Counter[str] = Counter()
+        self._guard = threading.Lock()
 
     def note(self, queue: str, drained: int) -> None:
-        """Say that ``queue`` was looked after. A database that cannot be written now is no reason to fail."""
-        now = time.monotonic()
-        if now - self._noted.get(queue, -_NOTE_EVERY_S) < _NOTE_EVERY_S:
-            return
-        self._noted[queue] = now
+        """Say that ``queue`` was looked after. A database that cannot be written now is no reason to fail.
+
+        Args:
+            drained: how many requests were finished; counted with the next note where this one comes too soon.
+        """
+        with self._guard:
+            now = time.monotonic()
+            self._unsaid[queue] += drained
+            if now - self._noted.get(queue, -_NOTE_EVERY_S) < _NOTE_EVERY_S:
+                return
+            self._noted[queue], told = now, self._unsaid.pop(queue)
         try:
             with self._store.write() as tx:
-                tx.note_progress(self._worker, queue, self._clock(), drained)
+                tx.note_progress(self._worker, queue, self._clock(), told)
         except MetaQoreError:
-            self._noted.pop(queue)
+            with self._guard:
+                self._noted.pop(queue, None)
+                self._unsaid[queue] += told
 
 
 def stalled(reads: ProgressReads, queues: Collection[str], *, now: int, started_at: int) -> list[str]:

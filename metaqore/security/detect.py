@@ -28,12 +28,21 @@ _SECRET_FIELD = re.compile(
 )
 #: Findings kept of one payload; the label is that of all.
 MAX_FINDINGS = 500
+_DIGITS = "0123456789"
+#: Characters one of which is in everything that a rule can find.
+ONE_OF = {
+    "contact.born": _DIGITS, "contact.email": "@", "contact.ip": ".:", "contact.street": _DIGITS, "secret.pin": _DIGITS,
+    "secret.beside": " ,", "identity.us_ssn": "-", "contact.address_us": _DIGITS, "contact.address_uk": _DIGITS,
+    "contact.address_eu": _DIGITS, "contact.address_south": _DIGITS, "contact.address_fr": _DIGITS,
+    "contact.phone": _DIGITS, "identity.national": _DIGITS, "identity.payment_card": _DIGITS, "identity.iban": _DIGITS,
+}  # fmt: skip
 
 
 @cache
 def _compiled() -> tuple[Patterns, dict[str, Judge]]:
     needs = {rule.id: rule.needs for rule in RULES if rule.needs}
-    return Patterns({rule.id: rule.pattern for rule in RULES}, needs), {rule.id: rule.judge for rule in RULES}
+    patterns = {rule.id: rule.pattern for rule in RULES}
+    return Patterns(patterns, needs, ONE_OF), {rule.id: rule.judge for rule in RULES}
 
 
 def find(document: Document, views: Sequence[View]) -> list[Finding]:

@@ -40,12 +40,16 @@ class Match(NamedTuple):
 class Patterns:
     """A fixed set of named patterns."""
 
-    def __init__(self, patterns: Mapping[str, str], needs: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, patterns: Mapping[str, str], needs: Mapping[str, str] | None = None,
+        one_of: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
         """Compile ``patterns``: mapping of name → RE2 pattern (``(?i)`` for any case).
 
         Args:
             needs: Of some patterns that have no literals to go by, a small one that occurs wherever they match. Equal
                 ones are looked for once.
+            one_of: Of some patterns, ASCII characters one of which is in every match: the cheapest question of all.
 
         Raises:
             ValueError: a pattern is not valid RE2; says which.
@@ -63,6 +67,8 @@ class Patterns:
                 raise ValueError(f"pattern {name!r} is not valid RE2: {error}") from error
             self._occurs[name] = self._alone(pattern)
         self._needs = dict(needs or {})
+        self._one_of = {name: chars.encode("ascii") for name, chars in (one_of or {}).items()}
+        self._chars = frozenset(self._one_of.values())
         self._signs = {sign: self._alone(sign) for sign in set(self._needs.values())}
         within = {name: pattern for name, pattern in patterns.items() if not crosses_lines(pattern)}
         self._within = self._literals(within)
@@ -101,6 +107,10 @@ class Patterns:
 
     def _needed(self, names: Sequence[str], data: bytes) -> Sequence[str]:
         """Return those of some patterns of which the need is there, too."""
+        if self._chars:
+            missing = {chars for chars in self._chars if not any(char in data for char in chars)}
+            if missing:
+                names = [name for name in names if self._one_of.get(name) not in missing]
         if not self._needs:
             return names
         needs = self._needs

@@ -55,8 +55,12 @@ _SIGNS = Patterns(
         # Three such words within a few of each other.
         "leet": rf"(?:\b{_LEET_WORD_SIGN}\b[ ,.;:!?'\"\n]+(?:\w+[ ,.;:!?'\"\n]+){{0,3}}){{2}}{_LEET_WORD_SIGN}\b",
         "reversed": _REVERSED_SIGN,
-    }
-)
+    },
+    one_of={
+        "binary": "01", "morse": "-.", "ascii85": "<", "spaced": " ._-", "url": "%", "html": "&", "escapes": "\\",
+        "leet": "013457@$",
+    },
+)  # fmt: skip
 #: What a line of a whole text in that disguise has at least.
 _LINE_SIGNS = {
     "rot13": re.compile(_ROT13_SIGN),

@@ -1,4 +1,4 @@
-"""``python -m tests.bench [--json FILE] [--quick] [--only PREFIX]``: one interleaved run, reported as ratios.
+"""``python -m tests.bench [--json FILE] [--scale S] [--artifacts N]``: one interleaved run, reported as ratios.
 
 Peers and MetaQore share one Valkey (AOF everysec) and two cores; whoever is not being measured is stopped (SIGSTOP).
 MetaQore's SQLite runs with WAL and ``synchronous=FULL``.
@@ -182,7 +182,7 @@ def summary(numbers: Numbers) -> dict[str, float]:
         ("ratio_single_p50_celery", "governed_single_p50_ms", "celery_noop_p50_ms"),
         ("ratio_64_clients_celery", "governed_64_clients_per_s", "celery_noop_per_s"),
         ("ratio_accept_validate", "http_accept_per_s", "smorest_validate_per_s"),
-        ("ratio_postgres_sqlite", "postgres_bulk_per_s", "governed_bulk_per_s"),
+        ("ratio_postgres_sqlite", "postgres_bulk_per_s", "sqlite_beside_postgres_per_s"),
     ):
         if out.get(top) and out.get(bottom):
             out[name] = out[top] / out[bottom]
@@ -206,7 +206,7 @@ def _postgres(folder: Path, sqlite: Bench, rounds: int) -> None:
                 with only(sqlite.ours, everybody):
                     total = sqlite.n(10_000)
                     sqlite._add(
-                        "governed_bulk_per_s",
+                        "sqlite_beside_postgres_per_s",
                         governed.bulk(sqlite.mq, sqlite.database, sqlite.project, total=total, batch=100),
                     )
                 with only(ours, everybody):

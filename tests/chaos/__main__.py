@@ -42,7 +42,10 @@ def main() -> int:
         for name, value in asdict(found).items():
             if name != "open_requests":
                 print(f"{name:26} {value:10.2f}" if isinstance(value, float) else f"{name:26} {value:10}")
-        control, _ = run(Path(place) / "control", seconds=5, control=True)
+        control, _ = run(
+            Path(place) / "control", seconds=5, agents=options.agents, seed=options.seed, postgres=postgres,
+            control=True,
+        )  # fmt: skip
         print(f"control run, sweep and drain off: lost {control.lost} of {control.acknowledged}")
         for line in found.open_requests:
             print(f"  open at the end: {line}")

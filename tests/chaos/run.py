@@ -53,12 +53,11 @@ def run(
             over.wait()
 
         faults = threading.Thread(target=hurt, daemon=True)
-        for thread in [*threads, *([] if control else [faults])]:
+        for thread in [*threads, faults]:
             thread.start()
         time.sleep(seconds)
         stop_faults.set()
-        if not control:
-            calm.wait()
+        calm.wait()
         stop_load.set()
         for thread in threads:
             thread.join()

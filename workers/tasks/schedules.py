@@ -7,13 +7,14 @@ from metaqore.bootstrap import cleaner
 from metaqore.requests.planned import PlannedReports
 from metaqore.requests.schedules import Schedules
 from workers.app import app
-from workers.engine import WorkerBell, engine
+from workers.engine import WorkerBell, engine, progress
 
 
 @app.task(name="metaqore.system.fire", ignore_result=True)
 def fire(name: str, period_s: float) -> bool:
     """Do what a schedule asks for, once for each of its firing times."""
     here = engine()
+    progress().note("system", 0)
     clean = cleaner(here)
     plan = Plan(here.settings.compliance_frameworks, here.settings.compliance_period)
     return Schedules(

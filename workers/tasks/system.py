@@ -8,12 +8,13 @@ from celery.worker import state
 
 from metaqore.queues import drain_task
 from workers.app import app
-from workers.engine import engine
+from workers.engine import engine, progress
 
 
 @app.task(name=drain_task("system"), ignore_result=True)
 def deliver(ids: Sequence[str] = ()) -> int:
     """Send the deliveries that are due. One task at a time does, the others only tell it to look again."""
+    progress().note("system", 0)
     return engine().dispatcher.run(_stopping)
 
 

@@ -40,14 +40,21 @@ class RequestViews:
         return {row[0]: row[1] for row in rows}
 
     def oldest_due(self, now: int) -> dict[str, int]:
-        """Return queue → since when its longest waiting request could be claimed."""
+        """Return queue → since when its longest waiting request, or delivery, could be claimed."""
         rows = self._all(
             "SELECT queue, min(CASE WHEN state = 'running' AND lease_until > available_at THEN lease_until "
             f"ELSE available_at END) FROM requests WHERE {_OPEN} AND available_at <= ? "
             "AND (state = 'accepted' OR lease_until <= ?) GROUP BY queue",
             now, now,
         )  # fmt: skip
-        return {row[0]: row[1] for row in rows}
+        deliveries = self._all(
+            "SELECT min(CASE WHEN p.not_before > d.next_at THEN p.not_before ELSE d.next_at END) "
+            "FROM webhook_deliveries d JOIN webhook_endpoints p ON p.id = d.endpoint WHERE d.state = 'pending' AND "
+            "d.next_at <= ? AND (d.lease_until IS NULL OR d.lease_until <= ?) AND p.state = 'active' "
+            "AND p.not_before <= ?",
+            now, now, now,
+        )[0][0]  # fmt: skip
+        return {row[0]: row[1] for row in rows} | ({"system": deliveries} if deliveries is not None else {})
 
     def looked_after(self) -> dict[str, int]:
         """Return queue → when a worker last drained it."""

@@ -5,8 +5,10 @@ import re
 import time
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from metaqore.security import detect, threats
+from metaqore.security import detect, normalise_views, threats
 from metaqore.security.detect_patterns import Patterns, crosses_lines
 from metaqore.security.joined import Joined
 from tests.unit.security.test_detect import PERSONAL, SECRETS
@@ -63,6 +65,23 @@ def test_what_a_pattern_needs_is_looked_for_before_it():
 
     assert patterns.present(b"1234 12345 12345") == set()
     assert patterns.present(b"1234 12345 12345 x") == {"four", "word", "ten"}
+
+
+CHARACTERS = [
+    *((name, rule.pattern, detect.ONE_OF[name]) for rule in detect.RULES if (name := rule.id) in detect.ONE_OF),
+    *((name, normalise_views._SIGNS._each[name].pattern.decode(), chars.decode())
+      for name, chars in normalise_views._SIGNS._one_of.items()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "pattern", "chars"), CHARACTERS, ids=[name for name, *_ in CHARACTERS])
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_each_match_of_a_pattern_has_one_of_its_characters(data, name: str, pattern: str, chars: str):
+    # Python's own engine makes the examples; what RE2 takes for a match is what counts.
+    text = data.draw(st.from_regex(re.compile(pattern, re.ASCII), alphabet=st.characters(codec="ascii"))).encode()
+    for match in Patterns({name: pattern}).find(name, text):
+        assert any(char in match.text for char in chars), match.text
 
 
 @pytest.mark.parametrize(("pattern", "crosses"), [
