@@ -22,6 +22,10 @@ DONE_CHANNEL: Final = "mq:done"
 #: What is rung where something was stopped or may go on: no queue, every process that can be heard looks again.
 STOPS: Final = "stops"
 STOPS_CHANNEL: Final = "mq:stops"
+#: A stopped Redis must never hold a thread for longer than this.
+_SOCKETS: Final = {
+    "socket_timeout": 5, "socket_connect_timeout": 2, "socket_keepalive": True, "health_check_interval": 10,
+}  # fmt: skip
 
 
 def drain_task(queue: str) -> str:
@@ -42,13 +46,6 @@ def celery_config(redis_url: str, *, result_expires_s: int) -> dict[str, Any]:
     """
     if not redis_url:
         raise SettingsError("METAQORE_REDIS_URL is not set: workers, beat and Flower need the API's broker")
-    sockets = {
-        # A stopped Redis must never hold a thread for longer than this.
-        "socket_timeout": 5,
-        "socket_connect_timeout": 2,
-        "socket_keepalive": True,
-        "health_check_interval": 10,
-    }
     return {
         "broker_url": redis_url,
         "result_backend": redis_url,
@@ -73,7 +70,7 @@ def celery_config(redis_url: str, *, result_expires_s: int) -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_transport_options": {
-            **sockets,
+            **_SOCKETS,
             "global_keyprefix": KEY_PREFIX,
             "visibility_timeout": 1800,
             "unacked_restore_interval": 5,
