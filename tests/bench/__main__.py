@@ -31,6 +31,7 @@ from tests.bench import (
     psmp_numbers,
     psmp_proof,
     security_numbers,
+    stage_numbers,
 )
 from tests.running import Running, free_port, running, wait_until
 
@@ -247,6 +248,7 @@ def main() -> int:
                 declare_s = bench.declare_s()
             finally:
                 bench.close()
+    numbers |= stage_numbers.numbers()
     numbers |= psmp_numbers.measure() | psmp_proof.measure(options.artifacts)
     print("audit log", flush=True)
     numbers |= audit_numbers.numbers(declare_s, entries=max(100_000, int(1_000_000 * options.scale)))
