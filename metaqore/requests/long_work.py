@@ -54,8 +54,7 @@ def _perform_batch(executor: Executor, kind: Kind, batch: Sequence[Request]) -> 
     long = kind.long
     if long is None:
         raise TypeError(f"{kind.name} is no long work")
-    if kind.survey is not None:
-        kind.survey([request for request in batch if not isinstance(request.studied, MetaQoreError)])
+    _survey(kind, [request for request in batch if not isinstance(request.studied, MetaQoreError)])
     work, finished = _prepare_or_split(executor, kind, long, batch)
     if not work:
         return finished
@@ -66,6 +65,15 @@ def _perform_batch(executor: Executor, kind: Kind, batch: Sequence[Request]) -> 
     return finished + executor.finish(
         [request for request, _ in work], _withheld(executor, work, outcomes), leased=True
     )
+
+
+def _survey(kind: Kind, batch: Sequence[Request]) -> None:
+    """Let the kind look at a batch together. What it finds only saves work, so nothing waits for it."""
+    if kind.survey is not None:
+        try:
+            kind.survey(batch)
+        except Exception:
+            log.exception("survey_failed", requests=[request.id for request in batch])
 
 
 def _withheld(

@@ -27,7 +27,7 @@ def where(kind: str, queue: str) -> str:
         return "in the request and the audit entry of the transaction that changed something: it is decided in the call"
     if queue == "psmp":
         return "in the request's verdict and its audit entry, which carries the digest of the policy that decided"
-    if queue == "hmcp":
+    if queue in ("hmcp", "llm"):
         return "in the request's verdict and its audit entry; what it learns from was decided call by call"
     if queue == "security":
         return "in the request's verdict and its audit entry; it reads what was decided, and nothing leaves"

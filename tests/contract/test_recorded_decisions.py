@@ -49,7 +49,7 @@ class Everything(Governed):
 
     def _noting(self, kind: Kind) -> Kind:
         work: dict[str, Any] = {"decide": self.ran.decide} if kind.decide is not None else {"long": self.ran}
-        return msgspec.structs.replace(kind, study=None, **work)
+        return msgspec.structs.replace(kind, study=None, survey=None, **work)
 
     def ask(self, kind: Kind) -> str:
         """Ask for one, and return the id of the request."""

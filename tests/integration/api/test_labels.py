@@ -67,7 +67,7 @@ class Told:
 
 
 @pytest.fixture(scope="module")
-def told(mq: Running) -> Iterator[Told]:
+def planted(mq: Running) -> Iterator[Told]:
     with Receiver() as receiver:
         made = Told(mq, receiver)
         yield made
@@ -80,18 +80,18 @@ def everything_in_redis(mq: Running) -> bytes:
     return b"\n".join(found)
 
 
-def test_each_call_has_its_label_and_its_answer(told: Told) -> None:
-    for label, call in told.calls.items():
+def test_each_call_has_its_label_and_its_answer(planted: Told) -> None:
+    for label, call in planted.calls.items():
         assert (call["verdict"], call["result"]["decision"]["label"]) == ("approved", label)
         assert call["result"]["text"]
 
 
 @pytest.mark.parametrize("label", LABELS)
-def test_the_result_cache_has_no_answer_that_may_not_be_cached(mq: Running, told: Told, label: str) -> None:
+def test_the_result_cache_has_no_answer_that_may_not_be_cached(mq: Running, planted: Told, label: str) -> None:
     client = redis.Redis.from_url(mq.broker.url, socket_timeout=2)
 
     def kept() -> bytes:
-        found = client.get(f"mq:celery-task-meta-{told.calls[label]['id']}")
+        found = client.get(f"mq:celery-task-meta-{planted.calls[label]['id']}")
         return found if isinstance(found, bytes) else b""
 
     cached = json.loads(wait_until(kept, "the result backend knows that it is finished"))
@@ -100,10 +100,10 @@ def test_the_result_cache_has_no_answer_that_may_not_be_cached(mq: Running, told
     assert ("result" in cached["result"]) == (label in ("PUBLIC", "INTERNAL"))
 
 
-def test_no_sink_has_the_content_of_an_artifact_or_a_prompt_of_any_label(mq: Running, told: Told) -> None:
-    events = mq.get(f"/events?project={told.project}&limit=200").body
-    deliveries = mq.get(f"/webhooks/{told.endpoint}/deliveries?page_size=200").body
-    entries = mq.get(f"/audit/entries?project={told.project}&page_size=200").body
+def test_no_sink_has_the_content_of_an_artifact_or_a_prompt_of_any_label(mq: Running, planted: Told) -> None:
+    events = mq.get(f"/events?project={planted.project}&limit=200").body
+    deliveries = mq.get(f"/webhooks/{planted.endpoint}/deliveries?page_size=200").body
+    entries = mq.get(f"/audit/entries?project={planted.project}&page_size=200").body
     logs = b"".join(file.read_bytes() for file in mq.folder.rglob("*.log"))
     metrics = mq.get("//metrics").body
     database = bootstrap.open_database(mq.settings)
@@ -112,17 +112,17 @@ def test_no_sink_has_the_content_of_an_artifact_or_a_prompt_of_any_label(mq: Run
     database.close()
     sinks = {"events": events, "deliveries": deliveries, "audit": entries, "logs": logs, "metrics": metrics,
              "what webhooks and streams are made of": outgoing, "redis": everything_in_redis(mq),
-             "the receiver of webhooks": told.sent(), "the event stream": told.streamed()}  # fmt: skip
+             "the receiver of webhooks": planted.sent(), "the event stream": planted.streamed()}  # fmt: skip
 
-    assert told.artifacts["CRITICAL"].encode() in outgoing
+    assert planted.artifacts["CRITICAL"].encode() in outgoing
     for sink, held in sinks.items():
-        for label, canary in told.canaries.items():
+        for label, canary in planted.canaries.items():
             assert canary.encode() not in held, (sink, label)
-    for label, canary in told.canaries.items():
-        assert canary.encode() in mq.get(f"/artifacts/{told.artifacts[label]}").body, label
+    for label, canary in planted.canaries.items():
+        assert canary.encode() in mq.get(f"/artifacts/{planted.artifacts[label]}").body, label
 
 
-def test_the_training_set_has_public_calls_alone(mq: Running, told: Told) -> None:
+def test_the_training_set_has_public_calls_alone(mq: Running, planted: Told) -> None:
     database = bootstrap.open_database(mq.settings)
     with SqlStore(database).read() as tx:
         learnt = tx.reads("hmcp").events("default", 0, 10_000)
@@ -130,12 +130,12 @@ def test_the_training_set_has_public_calls_alone(mq: Running, told: Told) -> Non
     database.close()
 
     assert {event.label for event in learnt} <= {"PUBLIC"}
-    assert told.calls["PUBLIC"]["id"] in ids
-    assert not {told.calls[label]["id"] for label in LABELS[1:]} & ids
+    assert planted.calls["PUBLIC"]["id"] in ids
+    assert not {planted.calls[label]["id"] for label in LABELS[1:]} & ids
 
 
-def test_a_call_on_an_artifact_inherits_what_its_content_was_found_to_hold(mq: Running, told: Told) -> None:
-    body = {"project": told.project, "type": "doc", "name": "found", "content": "Write to maria.keller@posteo.net."}
+def test_a_call_on_an_artifact_inherits_what_its_content_was_found_to_hold(mq: Running, planted: Told) -> None:
+    body = {"project": planted.project, "type": "doc", "name": "found", "content": "Write to maria.keller@posteo.net."}
     made = mq.post("/artifacts", body, prefer="wait=30").json["result"]
     call = mq.post("/llm/generate", {"prompt": QUESTION, "inputs": [made["artifact"]["id"]]}, prefer="wait=30").json
 
