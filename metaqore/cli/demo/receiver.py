@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 import time
@@ -99,7 +100,8 @@ class Listener:
 
     def __init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
-        self._is_over = False
+        # Closed at the end: what has connected by then is counted first.
+        self._end, self._ended = socket.socketpair()
         self.connections = 0
         self._thread = threading.Thread(target=self._count, name="listener", daemon=True)
 
@@ -115,16 +117,13 @@ class Listener:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._is_over = True
-        # A connection wakes the thread on every system; closing the socket does not.
-        socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+        self._end.close()
         self._thread.join()
+        self._ended.close()
         self._socket.close()
 
     def _count(self) -> None:
-        while True:
+        while self._socket in select.select([self._socket, self._ended], [], [])[0]:
             connection, _ = self._socket.accept()
-            connection.close()
-            if self._is_over:
-                return
             self.connections += 1
+            connection.close()
