@@ -7,52 +7,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
 
 import msgspec
 import yaml
+
+from metaqore.cli.local_server import LocalServer
 
 #: Its name in the providers' file.
 NAME = "told"
 
 
-class Told:
+class Told(LocalServer):
     """The provider on a free port of 127.0.0.1, for the time of a ``with`` block."""
 
     def __init__(self) -> None:
         self._answers: dict[str, str] = {}
         self._guard = threading.Lock()
-        answer = self._answer
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                asked = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-                body = msgspec.json.encode(answer(msgspec.json.decode(asked)))
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002  named by the base class
-                """Say nothing: the terminal belongs to the report."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, name=NAME, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(NAME, self._answer)
 
     def say(self, word: str, text: str) -> None:
         """Answer with ``text`` whoever has ``word`` in the prompt."""
@@ -64,16 +36,17 @@ class Told:
         data = yaml.safe_load(providers.read_text(encoding="utf-8"))
         data["providers"][NAME] = {
             "kind": "openai", "class": "local", "region": "local", "models": ["told-1"], "concurrency": 8,
-            "base_url": f"http://127.0.0.1:{self._server.server_port}/v1",
+            "base_url": f"http://127.0.0.1:{self.port}/v1",
         }  # fmt: skip
         providers.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
 
-    def _answer(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def _answer(self, _headers: Mapping[str, str], body: bytes) -> bytes:
+        asked = msgspec.json.decode(body)
         prompt = " ".join(str(message["content"]) for message in asked["messages"])
         with self._guard:
             text = next((text for word, text in self._answers.items() if word in prompt), "I was told nothing.")
-        return {
+        return msgspec.json.encode({
             "model": asked["model"],
             "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
             "usage": {"prompt_tokens": len(prompt) // 4, "completion_tokens": len(text) // 4},
-        }
+        })  # fmt: skip

@@ -8,12 +8,13 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 
 import msgspec
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+from metaqore.cli.local_server import LocalServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,42 +39,18 @@ def is_signed(received: Received, secret: str) -> bool:
     return True
 
 
-class Receiver:
+class Receiver(LocalServer):
     """A webhook receiver on a free port of 127.0.0.1, for the time of a ``with`` block."""
 
     def __init__(self) -> None:
         self._received: list[Received] = []
         self._arrived = threading.Condition()
-        note = self._note
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-                note(Received({name.lower(): value for name, value in self.headers.items()}, body))
-                self.send_response(204)
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002  named by the base class
-                """Say nothing: the terminal belongs to the display."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, name="receiver", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__("receiver", self._note)
 
     @property
     def url(self) -> str:
         """Where to send webhooks."""
-        return f"http://127.0.0.1:{self._server.server_port}/hooks"
+        return f"http://127.0.0.1:{self.port}/hooks"
 
     @property
     def received(self) -> list[Received]:
@@ -89,9 +66,9 @@ class Receiver:
                 lambda: types <= {each.type for each in self._received}, deadline - time.monotonic()
             )
 
-    def _note(self, received: Received) -> None:
+    def _note(self, headers: Mapping[str, str], body: bytes) -> None:
         with self._arrived:
-            self._received.append(received)
+            self._received.append(Received(headers, body))
             self._arrived.notify_all()
 
 
