@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import importlib.util
+import logging
 import os
 import shutil
 import signal
@@ -32,14 +33,17 @@ from metaqore.store import migrate  # noqa: E402
 from metaqore.store.engine import Database  # noqa: E402
 from metaqore.store.tables import metadata  # noqa: E402
 
-# Structlog's own default draws a traceback with all local variables, which takes a second for each.
+# Structlog's own default draws a traceback with all local variables, which takes a second for each. And it prints: a
+# thread of one test would write into the output that another part of it reads. A failed test shows what was logged.
 structlog.configure(
     processors=[
         structlog.processors.add_log_level,
         structlog.processors.format_exc_info,
         structlog.processors.KeyValueRenderer(key_order=["event"]),
-    ]
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
 )
+logging.getLogger("metaqore").setLevel("DEBUG")
 
 
 class FailuresAtOnce:
