@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 
+from metaqore.adapters import logging
 from metaqore.adapters.cleaning import Cleaner
 from metaqore.adapters.egress_http import SocketNetwork
 from metaqore.adapters.line_file import RotatedFile
@@ -141,6 +143,9 @@ def _snapshot(store: SqlStore) -> Iterator[Any]:
 
 def open_database(settings: Settings) -> Database:
     """Return the database of the settings; request payloads in it are sealed for their data subjects."""
+    if not structlog.is_configured():
+        # A command of one-off work, whose output may be read by a program: structlog's default prints among it.
+        logging.configure("warning", settings.log_format)
     database = Database(settings.dsn)
     database.vault = Vault(settings.privacy_key_path)
     return database

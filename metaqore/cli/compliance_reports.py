@@ -12,7 +12,6 @@ from typing import Any
 import click
 import msgspec
 
-from metaqore.adapters.logging import configure
 from metaqore.audit.checkpoint import parse_checkpoint
 from metaqore.audit.compliance_file import load_frameworks
 from metaqore.bootstrap import one_off, seal_now
@@ -38,8 +37,6 @@ def made_report(
     Raises:
         ClickException: it cannot be made; says why.
     """
-    # What the engine logs must not get between the lines of a report that is printed.
-    configure("warning", settings.log_format)
     known = load_frameworks(settings.compliance_path)
     if framework not in known:
         raise click.ClickException(f"{framework!r} is no framework: one of {', '.join(known)}")
