@@ -10,6 +10,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from metaqore.clock import now_ms
 from metaqore.queues import QUEUES
+from metaqore.security.policy_source import PolicySource
 from metaqore.store.views.health import HealthViews
 
 
@@ -86,8 +87,30 @@ class _Database:
         yield from (calls, disagreed, saved)
 
 
-def exposition(views: HealthViews) -> tuple[bytes, str]:
+class _Policies:
+    """Collects which policy file the answering process holds; the others look at it just as often."""
+
+    def __init__(self, policies: PolicySource) -> None:
+        self._policies = policies
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families of one scrape."""
+        found = self._policies.report()
+        usable = GaugeMetricFamily(
+            "metaqore_policy_usable", "0 where the policy file was changed to one that cannot be used, and the one "
+            "before holds", labels=["file"],
+        )  # fmt: skip
+        age = GaugeMetricFamily(
+            "metaqore_policy_age_seconds", "How long the policies of a file have held", labels=["file", "digest"]
+        )
+        usable.add_metric(["security.yaml"], float(found["ok"]))
+        age.add_metric(["security.yaml", found["digest"]], float(found["age_s"]))
+        yield from (usable, age)
+
+
+def exposition(views: HealthViews, policies: PolicySource) -> tuple[bytes, str]:
     """Return the text of one scrape and its content type."""
     registry = CollectorRegistry()
     registry.register(_Database(views))
+    registry.register(_Policies(policies))
     return generate_latest(registry), CONTENT_TYPE_LATEST

@@ -44,10 +44,12 @@ from metaqore.requests.attempts import Limits
 from metaqore.requests.catalogue import Catalogue
 from metaqore.requests.executor import Executor
 from metaqore.requests.intake import Intake
+from metaqore.requests.policy_files import PolicyFiles
 from metaqore.requests.ports import Bell
 from metaqore.requests.recorder import Recorder
 from metaqore.security import keys
 from metaqore.security.gate import SecureGate
+from metaqore.security.policy_files import Seen
 from metaqore.security.policy_source import PolicySource
 from metaqore.settings import Settings
 from metaqore.store import migrate, views
@@ -73,6 +75,8 @@ class Engine(msgspec.Struct, kw_only=True):
     dispatcher: Dispatcher
     #: SecureGateway's policy file, as it is now.
     policies: PolicySource
+    #: Tells the log of every organization which policy files hold.
+    policy_files: PolicyFiles
     gate: SecureGate
     #: What blocks a proposal and what to do about it, worked out when it is read.
     reports: Reports
@@ -117,14 +121,22 @@ def build(settings: Settings, bell: Callable[[Settings], Bell]) -> Engine:
     dispatcher = Dispatcher(
         store, sender, lambda now: Recorder(catalogue, now), lambda journal: executor.after_commit([], journal)
     )
+    files = PolicyFiles(executor, partial(_policy_files, policies, policy))
+    policies.record = files.record
     return Engine(
-        policies=policies, gate=gate,
+        policies=policies, policy_files=files, gate=gate,
         reports=Reports(partial(_reading, store), catalogue.__getitem__, executor.clock),
         preview=Preview(partial(_snapshot, store), policy, executor.clock),
         replays=replays(settings, database, policy),
         settings=settings, database=database, store=store, catalogue=catalogue, intake=intake, executor=executor,
         views=views.build(database), sender=sender, dispatcher=dispatcher, psmp=policy,
     )  # fmt: skip
+
+
+def _policy_files(policies: PolicySource, psmp: Policy) -> list[Seen]:
+    """Return the policy files that this process decides by now. PSMP's is read when a process starts."""
+    policies.look()
+    return [policies.seen(), Seen(file="psmp.yaml", digest=psmp.digest)]
 
 
 @contextlib.contextmanager

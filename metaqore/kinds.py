@@ -59,7 +59,7 @@ from metaqore.psmp.replay import Replays
 from metaqore.psmp.replaying import Replaying
 from metaqore.requests.cancel import cancel
 from metaqore.requests.catalogue import Catalogue, Decide, Kind
-from metaqore.security import key_handlers, policy_handlers, token_handlers
+from metaqore.security import key_handlers, policy_files, policy_handlers, token_handlers
 from metaqore.security.gate import SecureGate
 from metaqore.security.handlers import Handlers as SecurityHandlers
 from metaqore.security.keys import SCOPES
@@ -289,6 +289,8 @@ def _security(gate: SecureGate, policies: PolicySource) -> list[Kind]:
              decide=security.assess, study=security.study, together=True),
         Kind(name="policy.save", queue="control", feature="security", scope="policies:manage",
              decide=custom.save, study=custom.study),
+        Kind(name=policy_files.KIND, queue="control", feature="security", scope="policies:manage",
+             decide=policy_files.reload, study=policy_files.study_reload),
         Kind(name="stop.set", queue="control", feature="security", scope="security:stop",
              decide=policy_handlers.set_stop, study=policy_handlers.study_stop),
         Kind(name="stop.lift", queue="control", feature="security", scope="security:stop",

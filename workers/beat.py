@@ -10,7 +10,8 @@ from metaqore.settings import Settings
 def schedule(settings: Settings) -> dict[str, dict[str, Any]]:
     """Return Celery's beat schedule: name → task, seconds, arguments."""
     periodic = {"sweep": settings.sweep_every_s, "discover": settings.discover_every_s, "purge": 3600.0,
-                "retain": 86_400.0, "clean": 60.0}  # fmt: skip
+                "retain": 86_400.0, "clean": 60.0,
+                "policies": 60.0}  # fmt: skip
     if settings.compliance_frameworks:
         periodic["report"] = 3600.0
     return {

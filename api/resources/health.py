@@ -35,7 +35,7 @@ def metrics() -> Response:
     """
     if caller().organization != door().settings.organization:
         raise Forbidden("metrics are of the whole installation: use a key of the organization that runs it")
-    text, content_type = exposition(door().views.health)
+    text, content_type = exposition(door().views.health, door().engine.policies)
     return Response(text, content_type=content_type)
 
 

@@ -57,6 +57,7 @@ class Tag(StrEnum):
     STOP_SET = "security:stop:set"
     STOP_LIFTED = "security:stop:lifted"
     POLICY_CHANGED = "security:policy:changed"
+    POLICY_REFUSED = "security:policy:refused"
     POLICY_REPLAYED = "security:policy:replayed"
     ORGANIZATION_CREATED = "security:organization:created"
     ORGANIZATION_CHANGED = "security:organization:changed"

@@ -36,6 +36,20 @@ class SavePolicy(Write, frozen=True):
     at: int
 
 
+class NotePolicyFile(Write, frozen=True):
+    """Effect: one of the engine's own policy files was taken up (``loaded``), or cannot be used (``refused``)."""
+
+    organization: str
+    file: str
+    version: int
+    digest: str
+    before: str
+    stamp: str
+    state: str
+    request_id: str
+    at: int
+
+
 class SetStop(Write, frozen=True):
     """Effect: a principal, project or provider may do nothing from now on."""
 

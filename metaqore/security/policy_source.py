@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,17 @@ import structlog
 from metaqore.clock import now_ms
 from metaqore.errors import SettingsError
 from metaqore.security.policy_file import Policies, load_policies
+from metaqore.security.policy_files import Seen
 
 log = structlog.get_logger(__name__)
 
 #: Seconds between two looks at the file.
 LOOK_EVERY_S = 0.5
+_UNUSABLE = "the changed policy file cannot be used and the one before holds; the log of this process says why"
+_UNRECORDED = "the changed policy file is not in the audit log yet and the one before holds; it is tried again"
 
-Stamp = tuple[int, int, int] | None
+#: Nanoseconds of the last change of content, bytes, inode, nanoseconds of the last change of anything.
+Stamp = tuple[int, int, int, int] | None
 
 
 class PolicySource:
@@ -38,16 +43,26 @@ class PolicySource:
         self._accept = accept
         self._stamp = self._look()
         self._current = self._read()
+        self._held_since = self._stamp
         self._loaded_at = now_ms()
         self._refused: str | None = None
-        self._guard = threading.Lock()
+        #: A refusal that is to be recorded, unless the file is being written just now.
+        self._unsaid: Seen | None = None
+        self._guard, self._looking = threading.Lock(), threading.Lock()
         self._pid = 0
+        #: Told of every change before it holds, so that no decision names policies of which the log knows nothing.
+        #: Where it raises, what was there before holds, and the change is tried again at the next look.
+        self.record: Callable[[Seen], object] = lambda seen: None
 
     def current(self) -> Policies:
         """Return the policies in force."""
         if self._pid != os.getpid():
             self._watch()
         return self._current
+
+    def seen(self) -> Seen:
+        """Return which file holds."""
+        return Seen(file=self._path.name, digest=self._current.digest, stamp=_text(self._held_since))
 
     def report(self) -> dict[str, Any]:
         """Return ``digest`` and ``age_s`` of what is in force and, where the file was changed to a bad one, ``why``."""
@@ -57,40 +72,73 @@ class PolicySource:
             "age_s": max(0, now_ms() - self._loaded_at) // 1000,
         }
         if self._refused is not None:
-            found["why"] = (
-                "the changed policy file cannot be used and the one before holds; the log of this process says why"
-            )
+            found["why"] = self._refused
         return found
 
     def look(self) -> bool:
         """Read the file again where it has changed; return whether other policies hold now."""
-        stamp = self._look()
-        if stamp == self._stamp:
-            return False
+        with self._looking:
+            stamp = self._look()
+            if stamp == self._stamp:
+                self._say()
+                return False
+            try:
+                fresh = self._read()
+            except SettingsError as error:
+                self._refuse(stamp, error.message)
+                return False
+            return self._take(stamp, fresh)
+
+    def _refuse(self, stamp: Stamp, reason: str) -> None:
         # A bad file is named once, not at every look.
-        self._stamp = stamp
-        try:
-            fresh = self._read()
-        except SettingsError as error:
-            self._refused = error.message
-            log.error("policy_refused", reason=error.message, kept=self._current.digest)
-            return False
-        before, self._current = self._current.digest, fresh
-        self._loaded_at, self._refused = now_ms(), None
+        self._stamp, self._refused = stamp, _UNUSABLE
+        log.error("policy_refused", reason=reason, kept=self._current.digest)
+        self._unsaid = Seen(file=self._path.name, digest=self._bytes(), before=self._current.digest,
+                            stamp=_text(stamp), refused=True)  # fmt: skip
+
+    def _take(self, stamp: Stamp, fresh: Policies) -> bool:
+        before, self._unsaid = self._current.digest, None
+        if fresh.digest != before:
+            try:
+                self.record(Seen(file=self._path.name, digest=fresh.digest, before=before, stamp=_text(stamp)))
+            except Exception as error:
+                if self._refused != _UNRECORDED:
+                    log.error("policy_not_recorded", digest=fresh.digest, kept=before, reason=str(error))
+                self._refused = _UNRECORDED
+                return False
+        self._stamp = self._held_since = stamp
+        self._current, self._loaded_at, self._refused = fresh, now_ms(), None
         log.info("policy_loaded", digest=fresh.digest, before=before)
         return fresh.digest != before
+
+    def _say(self) -> None:
+        """Record a refusal of a file that has not changed since: an editor may just have been half through it."""
+        if self._unsaid is not None:
+            try:
+                self.record(self._unsaid)
+            except Exception as error:
+                log.warning("policy_refusal_not_recorded", reason=str(error))
+                return
+            self._unsaid = None
 
     def _read(self) -> Policies:
         policies = load_policies(self._path)
         self._accept(policies)
         return policies
 
+    def _bytes(self) -> str:
+        """Return the digest of the file as it is; "" where it cannot be read."""
+        try:
+            return f"sha256:{sha256(self._path.read_bytes()).hexdigest()}"
+        except OSError:
+            return ""
+
     def _look(self) -> Stamp:
         try:
             found = self._path.stat()
         except OSError:
             return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
+        return found.st_mtime_ns, found.st_size, found.st_ino, found.st_ctime_ns
 
     def _watch(self) -> None:
         with self._guard:
@@ -106,3 +154,8 @@ class PolicySource:
                 self.look()
             except Exception:
                 log.exception("policy_not_looked_at")
+
+
+def _text(stamp: Stamp) -> str:
+    """Return when anything about a file was last changed: unlike the time of its content, nobody can set that."""
+    return "" if stamp is None else str(stamp[3])

@@ -29,8 +29,20 @@ class Stop(msgspec.Struct, frozen=True):
     set_at: int
 
 
+class PolicyFile(msgspec.Struct, frozen=True):
+    """What became of one of the engine's own policy files; see the table ``policy_files``."""
+
+    version: int
+    digest: str
+    state: str
+    stamp: str
+
+
 class GateReads(Protocol):
     """Look-ups for decisions."""
+
+    def policy_files(self, organization: str, file: str, digest: str, stamp: str) -> Sequence[PolicyFile]:
+        """Return what was recorded of a file: the last of all, the last that was loaded, and this very change."""
 
     def policies(self, organization: str, project: str | None) -> Sequence[StoredPolicy]:
         """Return the present policies of an organization and of one of its projects, in that order."""

@@ -14,7 +14,8 @@ entries), while the engine's own file shows in the digests of the decisions befo
 from __future__ import annotations
 
 #: Not held up by rules or stops: they make nothing, and end or explain what others do.
-ALWAYS = frozenset({"stop.set", "stop.lift", "policy.save", "key.revoke", "approval.expire", "budget.release"})
+ALWAYS = frozenset({"stop.set", "stop.lift", "policy.save", "key.revoke", "approval.expire", "budget.release",
+                    "policy.reload"})  # fmt: skip
 #: Each verdict is a row in ``decisions``: what may leave, and where to.
 DECISIONS = frozenset({"payload.assess", "llm.generate"})
 

@@ -19,6 +19,7 @@ def fire(name: str, period_s: float) -> bool:
     plan = Plan(here.settings.compliance_frameworks, here.settings.compliance_period)
     return Schedules(
         here.executor, here.intake, WorkerBell(), idempotency_days=here.settings.idempotency_days,
-        more={"clean": lambda _: clean.run(), "report": PlannedReports(here.store, here.intake, plan)},
+        more={"clean": lambda _: clean.run(), "report": PlannedReports(here.store, here.intake, plan),
+              "policies": here.policy_files.catch_up},
         expired=clean.after_retention,
     ).fire(name, period_s)  # fmt: skip

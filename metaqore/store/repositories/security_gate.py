@@ -8,14 +8,21 @@ from weakref import WeakKeyDictionary
 
 from metaqore.messages import Write
 from metaqore.security import effects
-from metaqore.security.ports import Stop, StoredPolicy
+from metaqore.security.ports import PolicyFile, Stop, StoredPolicy
 from metaqore.store.bulk import BulkInsert, placeholders
 from metaqore.store.connection import Connection
 from metaqore.store.engine import Database
-from metaqore.store.tables.security import policies, stops
+from metaqore.store.tables.security import policies, policy_files, stops
 
 _policy = BulkInsert(policies, "organization project version digest document reason created_by request_id created_at")
 _stop = BulkInsert(stops, "organization kind subject reason set_by request_id set_at")
+_file = BulkInsert(policy_files, "organization file version digest before stamp state request_id created_at")
+_FILES = (
+    "SELECT version, digest, state, stamp FROM policy_files WHERE organization = ? AND file = ? AND ("
+    "version = (SELECT max(version) FROM policy_files WHERE organization = ? AND file = ?) "
+    "OR version = (SELECT max(version) FROM policy_files WHERE organization = ? AND file = ? AND state = 'loaded') "
+    "OR (digest = ? AND stamp = ?)) ORDER BY version"
+)
 _STOPS = "SELECT organization, kind, subject, reason, set_by, set_at FROM stops"
 #: One statement for what every decision asks: everything stopped, and which policies hold.
 _STATE = (
@@ -60,6 +67,11 @@ class GateRows:
         """Return the JSON text of one version of a policy."""
         sql = self._db.sql("SELECT document FROM policies WHERE organization = ? AND project = ? AND version = ?")
         return str(self._connection.exec_driver_sql(sql, (organization, project, version)).scalar_one())
+
+    def policy_files(self, organization: str, file: str, digest: str, stamp: str) -> list[PolicyFile]:
+        """Return what was recorded of a file: the last of all, the last that was loaded, and this very change."""
+        values = (*(organization, file) * 3, digest, stamp)
+        return [PolicyFile(*row) for row in self._connection.exec_driver_sql(self._db.sql(_FILES), values)]
 
     def _state(self, organization: str, project: str | None) -> State:
         wanted = (organization, project or "")
@@ -117,6 +129,13 @@ def _save_policies(db: Database, connection: Connection, writes: Sequence[effect
     )
 
 
+def _note_files(db: Database, connection: Connection, writes: Sequence[effects.NotePolicyFile]) -> None:
+    _file(
+        connection,
+        [(w.organization, w.file, w.version, w.digest, w.before, w.stamp, w.state, w.request_id, w.at) for w in writes],
+    )
+
+
 def _lift_stops(db: Database, connection: Connection, writes: Sequence[effects.LiftStop]) -> None:
     _changed(db, connection, writes)
     sql = db.sql("DELETE FROM stops WHERE organization = ? AND kind = ? AND subject = ?")
@@ -131,6 +150,7 @@ def _set_stops(db: Database, connection: Connection, writes: Sequence[effects.Se
 
 WRITERS: dict[type[Write], Callable[[Database, Connection, Sequence[Any]], None]] = {
     effects.SavePolicy: _save_policies,
+    effects.NotePolicyFile: _note_files,
     effects.LiftStop: _lift_stops,
     effects.SetStop: _set_stops,
 }

@@ -97,6 +97,27 @@ policies = Table(
     sqlite_with_rowid=False,
 )
 
+policy_files = Table(
+    "policy_files",
+    metadata,
+    key("organization"),
+    #: security.yaml or psmp.yaml.
+    key("file"),
+    #: Counts what became of the file, from 1; so that of several processes that see a change one records it.
+    number_key("version"),
+    #: Of the policies in it; of its bytes where it was refused.
+    text("digest"),
+    #: What holds where it was refused, else what held before; "" where nobody knows.
+    text("before"),
+    #: When the file was changed, as the file system has it; "" where there is none.
+    text("stamp"),
+    #: loaded or refused.
+    text("state"),
+    text("request_id"),
+    number("created_at"),
+    sqlite_with_rowid=False,
+)
+
 stops = Table(
     "stops",
     metadata,

@@ -265,6 +265,9 @@ def _govern(story: Story, project: str) -> None:
     story.now(
         "policy.save", {"project": None, "document": {}, "reason": "r", "version": None}, "security:policy:changed"
     )
+    file = {"file": "security.yaml", "digest": "sha256:1", "before": "", "stamp": "1"}
+    story.now("policy.reload", file, "security:policy:changed")
+    story.now("policy.reload", {**file, "digest": "sha256:2", "refused": True}, "security:policy:refused")
     stop = {"kind": "principal", "subject": "mallory", "reason": "r"}
     story.now("stop.set", {**stop, "quarantine_since": None}, "security:stop:set")
     story.now("stop.lift", stop, "security:stop:lifted")

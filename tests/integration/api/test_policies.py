@@ -68,3 +68,6 @@ def test_readiness_names_the_policy_in_force(mq: Running) -> None:
     assert policy["ok"] is True
     assert policy["digest"].startswith("sha256:")
     assert policy["age_s"] >= 0
+    metrics = mq.get("//metrics").body.decode()
+    assert 'metaqore_policy_usable{file="security.yaml"} 1.0' in metrics
+    assert f'metaqore_policy_age_seconds{{digest="{policy["digest"]}",file="security.yaml"}}' in metrics
