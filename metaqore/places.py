@@ -13,14 +13,12 @@ from typing import Any
 
 import yaml
 
+from metaqore import strict_yaml
 from metaqore.errors import SettingsError
 
 _MAX_TEXT = 1_000
 #: So many names are listed where another one was given.
 _MOST_LISTED = 40
-# Every process reads its files when it starts; the loader in C takes a tenth of the time. It does not survive deep
-# nesting, so it reads what was installed and nobody's request.
-_QUICK: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Place:
@@ -131,13 +129,8 @@ def read_places(path: Path) -> tuple[str, Place]:
     Raises:
         SettingsError: it cannot be read, or is not valid YAML.
     """
-    try:
-        text = path.read_text("utf-8")
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{path}: is not valid YAML: {error}") from error
-    return text, place_of(str(path), text, _QUICK)
+    text = strict_yaml.read(path)
+    return text, place_of(str(path), text, strict_yaml.Quick)
 
 
 def place_of(file: str, text: str, loader: Any = yaml.SafeLoader) -> Place:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-import yaml
 
+from metaqore import strict_yaml
 from metaqore.attack.generate import SLOT, unknown_words
 from metaqore.attack.model import Family, Name, Scenario, Step, Suite
 from metaqore.attack.mutations import MUTATIONS
@@ -32,22 +32,6 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     scenarios: tuple[Scenario, ...] = ()
 
 
-class _UniqueKeys(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML in which a repeated key is an error."""
-
-
-def _mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    for index, key in enumerate(keys):
-        if not isinstance(key, str) or key in keys[:index]:
-            raise yaml.constructor.ConstructorError(None, None, f"bad or repeated key {key!r}", node.start_mark)
-    built: dict[Any, Any] = loader.construct_mapping(node, deep=True)
-    return built
-
-
-_UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
 def load_suite(folder: Path | None = None) -> Suite:
     """Return the scenarios that are shipped and, where given, those of a folder's ``*.yaml`` files beside them.
 
@@ -59,7 +43,7 @@ def load_suite(folder: Path | None = None) -> Suite:
         own = sorted(folder.glob("*.yaml"))
         if not own:
             raise SettingsError(f"{folder}: there is no .yaml file in it")
-        parsed += [(str(path), _parse(str(path), _read(path))) for path in own]
+        parsed += [(str(path), _parse(str(path), strict_yaml.read(path))) for path in own]
     return _suite(parsed)
 
 
@@ -67,7 +51,9 @@ def load_suite(folder: Path | None = None) -> Suite:
 def _shipped() -> tuple[tuple[str, _File], ...]:
     found = sorted((files("metaqore.attack") / "scenarios").iterdir(), key=lambda entry: entry.name)
     return tuple(
-        (each.name, _parse(each.name, each.read_text("utf-8"))) for each in found if each.name.endswith(".yaml")
+        (each.name, _parse(each.name, each.read_text("utf-8"), strict_yaml.Quick))
+        for each in found
+        if each.name.endswith(".yaml")
     )
 
 
@@ -102,20 +88,8 @@ def _add(source: str, what: str, known: dict[str, T], new: dict[str, T]) -> None
     known.update(new)
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read: {error}") from error
-
-
-def _parse(source: str, text: str) -> _File:
-    try:
-        return msgspec.convert(yaml.load(text, Loader=_UniqueKeys) or {}, _File)
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{source}: not valid YAML: {error}") from error
-    except msgspec.ValidationError as error:
-        raise SettingsError(f"{source}: {error}") from error
+def _parse(source: str, text: str, loader: Any = strict_yaml.Strict) -> _File:
+    return strict_yaml.parse(text, _File, source=source, loader=loader)
 
 
 def _check(suite: Suite, sources: dict[str, str]) -> None:

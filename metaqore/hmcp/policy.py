@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
-import yaml
 
+from metaqore import strict_yaml
 from metaqore.canonical import content_hash
 from metaqore.errors import SettingsError
 from metaqore.hmcp.certify import required_samples
@@ -182,22 +181,13 @@ def load(path: Path) -> Policy:
     Raises:
         SettingsError: the file cannot be read or is not understood; the message says where and what is allowed.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read: {error}") from error
-    return parse(text, source=str(path))
+    return parse(strict_yaml.read(path), source=str(path))
 
 
 @lru_cache(maxsize=8)
 def parse(text: str, *, source: str = "hmcp") -> Policy:
     """Return the policy of the YAML text. Raises like ``load``."""
-    try:
-        policy = msgspec.convert(yaml.load(text, Loader=_UniqueKeys), Policy)
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{source}: not valid YAML: {error}") from error
-    except msgspec.ValidationError as error:
-        raise SettingsError(f"{source}: {error}") from error
+    policy = strict_yaml.parse(text, Policy, source=source)
     for problem in _problems(policy):
         raise SettingsError(f"{source}: {problem}")
     return policy
@@ -214,18 +204,3 @@ def _problems(policy: Policy) -> list[str]:
     if sorted(stages) != sorted(STAGES):
         found.append(f"at `$.gate.stages`: each of {', '.join(STAGES)} exactly once, not {', '.join(stages) or 'none'}")
     return found
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a repeated key is an error and not a silent change of mind."""
-
-
-def _mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    for index, key in enumerate(keys):
-        if not isinstance(key, Hashable) or key in keys[:index]:
-            raise yaml.constructor.ConstructorError(None, None, f"bad or repeated key {key!r}", node.start_mark)
-    return loader.construct_mapping(node, deep=True)
-
-
-_UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)

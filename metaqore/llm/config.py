@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import msgspec
-import yaml
 
+from metaqore import strict_yaml
 from metaqore.errors import SettingsError
 from metaqore.llm.batch import Limits
 from metaqore.llm.budgets import Price
@@ -122,22 +121,13 @@ def load(path: Path) -> ProvidersFile:
     Raises:
         SettingsError: the file cannot be read or is not understood; the message says where and what is allowed.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read: {error}") from error
-    return parse(text, source=str(path))
+    return parse(strict_yaml.read(path), source=str(path))
 
 
 @lru_cache(maxsize=8)
 def parse(text: str, *, source: str = "providers") -> ProvidersFile:
     """Return the providers of the YAML text. Raises like ``load``."""
-    try:
-        file = msgspec.convert(yaml.load(text, Loader=_Strict), ProvidersFile)
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{source}: not valid YAML: {error}") from error
-    except msgspec.ValidationError as error:
-        raise SettingsError(f"{source}: {error}") from error
+    file = strict_yaml.parse(text, ProvidersFile, source=source)
     if not file.enabled():
         raise SettingsError(f"{source}: at `$.providers`: no provider is enabled; enable one")
     if min(file.batch.max_batch_size, file.batch.max_batch_tokens) < 1 or file.batch.max_wait_ms < 0:
@@ -188,21 +178,3 @@ def _scenario_problems(scenario: Scenario) -> list[str]:
         if pattern is patterns[1] and compiled.groups < 1:
             found.append(where + f"input {pattern!r} needs a group that holds the input")
     return found
-
-
-class _Strict(yaml.SafeLoader):
-    """YAML in which a key may occur once only: the last one winning in silence hides mistakes."""
-
-
-def _mapping(loader: _Strict, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: set[Any] = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if not isinstance(key, Hashable) or key in seen:
-            problem = f"key {key!r} occurs twice" if isinstance(key, Hashable) else "a key must be a scalar"
-            raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
-        seen.add(key)
-    return loader.construct_mapping(node, deep=True)
-
-
-_Strict.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)

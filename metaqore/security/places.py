@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import yaml
 
 from metaqore.errors import SettingsError
+from metaqore.strict_yaml import Strict
 
 
 def parse_yaml(source: str, text: str) -> tuple[Any, Mapping[str, int]]:
@@ -17,8 +18,8 @@ def parse_yaml(source: str, text: str) -> tuple[Any, Mapping[str, int]]:
         SettingsError: it is not valid YAML, or gives a key twice.
     """
     try:
-        node = yaml.compose(text, Loader=_StrictLoader)
-        data = yaml.load(text, Loader=_StrictLoader)
+        node = yaml.compose(text, Loader=Strict)
+        data = yaml.load(text, Loader=Strict)
     except yaml.YAMLError as error:
         raise SettingsError(f"{source}: is not valid YAML: {error}") from error
     lines: dict[str, int] = {}
@@ -103,19 +104,6 @@ class Place:
         if not isinstance(value, str) or value not in known:
             raise self.refused(value, f"use {' or '.join(known)}")
         return value
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """YAML without the last of two equal keys silently winning."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Hashable] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, Hashable) or key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key!r} is given twice", node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
 
 
 def _note_lines(node: yaml.Node, path: str, lines: dict[str, int]) -> None:

@@ -129,7 +129,7 @@ def test_a_scenario_of_ones_own_is_a_file_in_a_folder(tmp_path: Path, suite: Sui
         (("    surface: prompt\n", ""), "give exactly one of surface and steps"),
         (("title: One", "titel: One"), "titel"),
         (("role: act", "role: setup"), "no step has the role act"),
-        (("scenarios:", "scenarios: []\nscenarios:"), "repeated key"),
+        (("scenarios:", "scenarios: []\nscenarios:"), "given twice"),
     ],
 )
 def test_a_mistake_in_a_file_is_said_with_its_place(change: tuple[str, str], said: str) -> None:

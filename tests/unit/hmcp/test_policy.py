@@ -32,7 +32,7 @@ def test_the_shipped_policy_loads() -> None:
         ("adversarial, psmp_compatibility]", "adversarial]", "$.gate.stages"),
         ("[functional, forgetting", "[functional, guesswork", "$.gate.stages"),
         ("stages: [functional", "stages: [functional, functional", "$.gate.stages"),
-        ("seed: 7", "seed: 7\n  seed: 8", "repeated key"),
+        ("seed: 7", "seed: 7\n  seed: 8", "given twice"),
         ("version: 1", "version: {", "YAML"),
     ],
 )

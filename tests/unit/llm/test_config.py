@@ -45,7 +45,7 @@ def test_only_enabled_providers_are_offered() -> None:
         ("  one:", "  One:", "providers"),
         ("models: [m]}", "models: [m], enabled: false}", "no provider is enabled"),
         ("models: [m]}", "models: [m], base_url: 'http://h/v1'}", "belong to kind openai"),
-        ("  two:", "  one:", "occurs twice"),
+        ("  two:", "  one:", "given twice"),
         ("version: 1", "version: [", "YAML"),
         ("version: 1", "? [a]\n: 1\nversion: 1", "scalar"),
         ("enabled: false}", "enabled: false, read_timeout_s: 300}", "read_timeout_s"),
