@@ -55,14 +55,11 @@ class Readiness:
 
     def _database(self) -> dict[str, Any]:
         try:
-            found = self._views.database()
+            return self._views.database()
         except Exception as error:
             # Strangers may ask: what the database said is for the log.
             log.warning("database_not_ready", reason=str(error))
             return {"ok": False, "why": "the database cannot be used; the log of this process says why"}
-        if not found["ok"]:
-            found["why"] = "the schema is not that of this release: run `metaqore db upgrade`"
-        return found
 
     def _broker(self) -> dict[str, Any]:
         connection = client(self._redis_url, timeout_s=0.3, max_connections=1)

@@ -44,11 +44,15 @@ class Lazy(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run a subcommand; an error of ours is one clear line, not a traceback."""
+        """Run a subcommand; an error of ours, or a file that cannot be used, is one clear line, not a traceback."""
         try:
             return super().invoke(ctx)
         except MetaQoreError as error:
             raise click.ClickException(error.message) from error
+        except OSError as error:
+            if error.filename is None:
+                raise
+            raise click.ClickException(f"{error.filename}: {error.strerror}") from error
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})

@@ -17,8 +17,8 @@ from metaqore.embedded import leftovers, panel, processes
 from metaqore.embedded.broker import Broker
 from metaqore.embedded.child import Child
 from metaqore.embedded.lock import DataFolderLock
-from metaqore.embedded.preflight import refuse_silent_broker, refuse_taken_port
-from metaqore.embedded.private_files import make_folder, write_private
+from metaqore.embedded.preflight import refuse_silent_broker, refuse_taken_port, usable_folder
+from metaqore.embedded.private_files import write_private
 from metaqore.embedded.supervisor import Event, Supervisor
 from metaqore.settings import Settings
 from metaqore.store import migrate
@@ -50,10 +50,11 @@ def run(loaded: Settings, web_workers: int, console: Console) -> None:
 
     Raises:
         Conflict: the data folder is in use, or a port is taken.
-        SettingsError: there is no broker to be had.
+        SettingsError: there is no broker to be had, or a policy file cannot be used.
         StartFailed: a process did not start; everything is stopped again.
     """
-    data_folder = make_folder(loaded.data_path)
+    data_folder = usable_folder(loaded.data_path)
+    _refuse_bad_files(loaded)
     with DataFolderLock(data_folder):
         for name, pid in leftovers.end_leftovers(data_folder / "run"):
             console.print(f"{name:<16} ended pid {pid}, left by an earlier run", style="yellow")
@@ -75,6 +76,22 @@ def run(loaded: Settings, web_workers: int, console: Console) -> None:
             _supervise(msgspec.structs.replace(loaded, redis_url=broker.url), key, web_workers, console, broker)
         finally:
             broker.stop()
+
+
+class _Silence:
+    """Rings nothing."""
+
+    def ring(self, queue: str, ids: object) -> None:
+        """Do nothing."""
+
+
+def _refuse_bad_files(loaded: Settings) -> None:
+    """Raise SettingsError where a policy or provider file is such that no process could start.
+
+    An engine is made and thrown away, which opens no connection: what it reads is what they will read.
+    """
+    anywhere = msgspec.structs.replace(loaded, redis_url=loaded.redis_url or "redis://127.0.0.1")
+    bootstrap.build(anywhere, lambda _settings: _Silence()).database.close()
 
 
 def _supervise(loaded: Settings, key: str, web_workers: int, console: Console, broker: Broker | None) -> None:

@@ -1,18 +1,36 @@
-"""What is looked at before anything is started: the ports, and a broker that is not ours."""
+"""What is looked at before anything is started: the data folder, the ports, and a broker that is not ours."""
 
 from __future__ import annotations
 
 import errno
+import os
 import socket
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from metaqore.embedded.private_files import make_folder
 from metaqore.errors import Conflict, SettingsError
 
 _NEAR = 20
+
+
+def usable_folder(path: Path) -> Path:
+    """Return the data folder ``path``, made where it is missing (mode 0700).
+
+    Raises:
+        SettingsError: it cannot be made, or nothing can be written there.
+    """
+    try:
+        why = None if os.access(make_folder(path), os.W_OK | os.X_OK) else "nothing can be written there"
+    except OSError as error:
+        why = error.strerror
+    if why is not None:
+        raise SettingsError(f"the data folder {path} cannot be used: {why}; choose another with --data DIR")
+    return path
 
 
 def is_free(host: str, port: int) -> bool:
@@ -58,7 +76,7 @@ def refuse_silent_broker(url: str) -> None:
             policy = _eviction_policy(client)
     except (redis.RedisError, ValueError) as error:
         raise SettingsError(
-            f"METAQORE_REDIS_URL ({_without_password(url)}) cannot be used: {error}. "
+            f"METAQORE_REDIS_URL ({_without_password(url)}) cannot be used: {str(error).rstrip('.')}. "
             "Start that server, or unset the variable to use the embedded one"
         ) from error
     if policy not in (None, "noeviction"):

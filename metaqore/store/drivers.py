@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from contextlib import suppress
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -58,7 +61,11 @@ def parse(dsn: str) -> URL:
         url = make_url(dsn)
         backend = url.get_backend_name()
     except (ArgumentError, NoSuchModuleError) as error:
-        raise SettingsError(f"METAQORE_STORAGE_DSN={dsn!r}: not a database URL ({error})") from error
+        # Neither the value nor what the parser says of it: a password may be in both.
+        raise SettingsError(
+            "METAQORE_STORAGE_DSN: not a database URL. Write sqlite:///path or postgresql://user:password@host/name, "
+            "with %40 for @ in a password"
+        ) from error
     if backend not in ("sqlite", "postgresql"):
         raise SettingsError(f"METAQORE_STORAGE_DSN: {backend!r} is not supported. Allowed: sqlite, postgresql")
     if backend == "sqlite" and url.database in (None, "", ":memory:"):
@@ -89,6 +96,15 @@ def postgres_engine(url: URL, **options: Any) -> Engine:
         connection.commit()
 
     return engine
+
+
+def make_private(path: Path) -> None:
+    """Make the file of a database that is not there yet (mode 0600): its log takes over the mode.
+
+    One that is there is not opened: closing it again would let go of SQLite's locks on it (fcntl(2), close).
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def sqlite_engine(url: URL) -> Engine:

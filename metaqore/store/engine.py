@@ -19,14 +19,14 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection as SqlAlchemyConnection
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from metaqore.audit.vault import Vault
 from metaqore.errors import Contention, Unavailable
 from metaqore.store import tenant
 from metaqore.store.connection import Connection
-from metaqore.store.drivers import parse, postgres_engine, sqlite_engine
+from metaqore.store.drivers import make_private, parse, postgres_engine, sqlite_engine
 from metaqore.store.free_pages import overwrite_free_pages
 
 _SIZE = "SELECT pg_database_size(current_database())"
@@ -58,6 +58,7 @@ class Database:
         if self.is_sqlite:
             path = Path(url.database or "")
             path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(path)
             self._lock_path = path.with_name(path.name + ".lock")
             self.engine = self._reader = sqlite_engine(url)
         else:
@@ -238,12 +239,17 @@ class Database:
         try:
             yield
         except (self._dbapi.IntegrityError, IntegrityError) as error:
-            raise Contention(f"a unique constraint was hit: {error}") from error
+            raise Contention(f"a unique constraint was hit: {_in_short(error)}") from error
         except (self._dbapi.OperationalError, OperationalError) as error:
             # PostgreSQL: 40001 serialization failure, 40P01 deadlock: repeating is the documented answer.
             if getattr(error, "sqlstate", None) in ("40001", "40P01"):
-                raise Contention(f"the database asks to repeat: {error}") from error
-            raise Unavailable(f"the database cannot be used: {error}") from error
+                raise Contention(f"the database asks to repeat: {_in_short(error)}") from error
+            raise Unavailable(f"the database cannot be used: {_in_short(error)}") from error
+        except (self._dbapi.DatabaseError, DatabaseError) as error:
+            # Not its subclasses, which are mistakes of ours: so SQLite says that a file is damaged, or is none of its.
+            if type(error) not in (self._dbapi.DatabaseError, DatabaseError):
+                raise
+            raise Unavailable(f"the database cannot be used: {_in_short(error)}") from error
 
     @contextlib.contextmanager
     def _pooled(self, engine: Engine) -> Iterator[Any]:
@@ -287,3 +293,8 @@ def _is_free(lock: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _in_short(error: Exception) -> str:
+    """Return what the driver said, without the statement and its values, which SQLAlchemy puts behind it."""
+    return str(error.orig if isinstance(error, DBAPIError) else error).strip()

@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from metaqore.errors import Unavailable
+from metaqore.errors import SettingsError, Unavailable
 from metaqore.store import tenant
 from metaqore.store.engine import Database
 
@@ -24,7 +24,7 @@ def upgrade(dsn: str) -> str:
     Any number of processes may call it at once: one migrates, the others wait.
 
     Raises:
-        SettingsError: the DSN cannot be used.
+        SettingsError: the DSN cannot be used, or a newer release has migrated the database.
         Unavailable: the database cannot be reached.
     """
     database = Database(dsn)
@@ -33,12 +33,31 @@ def upgrade(dsn: str) -> str:
             if not database.is_sqlite:
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
             config = _config(connection)
+            _refuse_unknown(connection, config)
             command.upgrade(config, "head")
             if not database.is_sqlite:
                 tenant.protect(connection)
         return head()
     finally:
         database.close()
+
+
+def is_known(revision: str) -> bool:
+    """Return whether this release knows ``revision``: one that it does not is a newer release's."""
+    return revision in _revisions(_config(None))
+
+
+def _revisions(config: Config) -> set[str]:
+    return {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+
+
+def _refuse_unknown(connection: Connection, config: Config) -> None:
+    found = MigrationContext.configure(connection).get_current_revision()
+    if found is not None and found not in _revisions(config):
+        raise SettingsError(
+            f"the database is at revision {found}, which this release (up to {head()}) does not know: a newer one has "
+            "migrated it. Install that release, or restore a backup from before"
+        )
 
 
 def head() -> str:

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import make_url
 
 from metaqore.errors import Contention, MetaQoreError, SettingsError, Unavailable
+from metaqore.store import migrate
 from metaqore.store.drivers import LOG_PAGES
 from metaqore.store.engine import Database
 from tests.conftest import Postgres
@@ -183,3 +184,26 @@ def test_a_deadlock_is_contention(postgres_dsn: str) -> None:
     answers = together([lambda: change("a", "b"), lambda: change("b", "a")])
     assert sorted(type(answer).__name__ for answer in answers) == ["Contention", "NoneType"]
     database.close()
+
+
+def test_a_file_that_is_no_database_is_said_to_be_unusable(tmp_path: Path) -> None:
+    (tmp_path / "x.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(Unavailable, match="the database cannot be used: file is not a database"):
+        migrate.upgrade(f"sqlite:///{tmp_path / 'x.db'}")
+
+
+def test_a_new_sqlite_file_and_its_log_can_be_read_by_their_owner_alone(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'x.db'}")
+    with database.write() as connection:
+        connection.exec_driver_sql("CREATE TABLE t (a)")
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    database.close()
+
+    assert {"x.db", "x.db-wal"} <= modes.keys()
+    assert set(modes.values()) == {0o600}
+
+
+def test_a_url_that_is_none_is_refused_without_being_repeated(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Database("postgresql//ann:s3cret@host/name")
+    assert "s3cret" not in str(refused.value)

@@ -9,9 +9,11 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from metaqore.errors import SettingsError
 from metaqore.store import migrate
 from metaqore.store.engine import Database
 from metaqore.store.tables import metadata
+from metaqore.store.views.health import HealthViews
 
 
 @pytest.mark.filterwarnings("ignore:.*expression-based index")
@@ -55,3 +57,24 @@ def test_what_versions_and_history_hold_is_kept_when_they_are_written_anew(tmp_p
         assert now.exec_driver_sql("SELECT * FROM project_history ORDER BY last").fetchall() == history
         assert now.exec_driver_sql("SELECT name FROM sqlite_master WHERE name LIKE '%before'").fetchall() == []
     database.close()
+
+
+def test_a_database_that_a_newer_release_has_migrated_is_refused_and_left_alone(database: Database) -> None:
+    with database.write() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+
+    with pytest.raises(SettingsError, match=r"revision 9999, which this release .* does not know"):
+        migrate.upgrade(database.dsn)
+
+    assert migrate.current(database) == "9999"
+    assert "newer release" in HealthViews(database).database()["why"]
+
+
+def test_an_older_schema_is_said_to_be_one_that_can_be_upgraded(database: Database) -> None:
+    with database.write() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+
+    found = HealthViews(database).database()
+
+    assert not found["ok"]
+    assert "metaqore db upgrade" in found["why"]

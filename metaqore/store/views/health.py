@@ -19,14 +19,19 @@ class HealthViews(Lookup):
             return super().rows(sql, values)
 
     def database(self) -> dict[str, Any]:
-        """Return the database's version and schema revision, and whether the revision is this release's.
+        """Return the database's version and schema revision, whether the revision is this release's, ``why`` if not.
 
         Raises:
             Unavailable: it cannot be reached.
         """
         current = migrate.current(self._db)
         head = migrate.head()
-        return {"version": self._db.version(), "revision": current, "expected_revision": head, "ok": current == head}
+        found = {"version": self._db.version(), "revision": current, "expected_revision": head, "ok": current == head}
+        if current is None or (current != head and migrate.is_known(current)):
+            found["why"] = "the schema is older than this release: run `metaqore db upgrade`"
+        elif current != head:
+            found["why"] = "a newer release has migrated the database: install that release here, too"
+        return found
 
     def open_requests(self) -> dict[tuple[str, str], tuple[int, int | None]]:
         """Return (queue, state) → (how many, when the oldest was accepted) of what is not finished."""

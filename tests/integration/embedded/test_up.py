@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 import redis
 from click.testing import CliRunner, Result
 
+from metaqore import settings
 from metaqore.cli.main import main
 from metaqore.embedded import identity, leftovers
 from metaqore.embedded.broker import Broker
@@ -87,6 +89,31 @@ def test_a_bad_setting_is_refused_before_anything_happens(tmp_path: Path, settin
     assert result.exit_code == 1
     assert setting in result.output
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("name", ["policies/security.yaml", "policies/psmp.yaml", "providers.yaml", "hmcp.yaml"])
+def test_a_file_of_settings_that_cannot_be_used_is_refused_before_anything_is_started(
+    tmp_path: Path, name: str
+) -> None:
+    shutil.copytree(settings.load({}).config_path, tmp_path / "config")
+    (tmp_path / "config" / name).write_text("nonsense: true\n")
+
+    result = up("--data", str(tmp_path / "data"), METAQORE_CONFIG_DIR=str(tmp_path / "config"))
+
+    assert result.exit_code == 1
+    assert str(tmp_path / "config" / name) in result.output
+    assert "started" not in result.output
+
+
+@pytest.mark.parametrize("below", ["", "below"])
+def test_a_data_folder_that_cannot_be_used_is_refused_in_one_line(tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    result = up(f"--data={tmp_path / 'file' / below}")
+
+    assert result.exit_code in (1, 2)  # click itself refuses a file where a folder is asked for
+    assert "Traceback" not in result.output
+    assert str(tmp_path / "file") in result.output
 
 
 @pytest.fixture
