@@ -1,4 +1,8 @@
-"""A report as CSV (RFC 4180): one line for each control, what was found for it as JSON in the last column. Pure."""
+"""A report as CSV (RFC 4180): one line for each control, what was found for it as JSON in the last column. Pure.
+
+A spreadsheet takes a cell that begins with one of ``= + - @`` for a formula, also within quotes. Such a text gets an
+apostrophe in front (OWASP, CSV injection): nothing that somebody was named may run on an auditor's machine.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ COLUMNS = (
     "report", "organization", "framework", "from", "to", "log_entries", "group", "control", "title", "state", "why",
     "cites", "payload",
 )  # fmt: skip
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def as_csv(document: Mapping[str, Any]) -> str:
@@ -32,8 +37,13 @@ def as_csv(document: Mapping[str, Any]) -> str:
             },
             "leaf_hashes": {str(seq): leaves[seq] for seq in control["cites"]},
         }
-        writer.writerow((
+        writer.writerow(cell(value) for value in (
             *about, control["group"], control["id"], control["title"], control["state"], control["why"],
             " ".join(map(str, control["cites"])), json.dumps(payload, ensure_ascii=False, separators=(",", ":")),
         ))  # fmt: skip
     return out.getvalue()
+
+
+def cell(value: Any) -> Any:
+    """Return a value as no spreadsheet takes it for a formula; numbers are as they were."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

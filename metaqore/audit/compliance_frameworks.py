@@ -90,7 +90,9 @@ def state_of(
     found = [name for name in control.needs if findings[name].state == FOUND]
     if not found:
         return NOT_ASSESSED, "Nothing speaks against it, but nothing was found for it either"
-    return MET, f"The log supports evidence for it: {_number(sum(findings[name].count for name in found))}"
+    return MET, "The log supports evidence for it: " + "; ".join(
+        f"{evidence[name].says} ({_number(findings[name].count)})" for name in found
+    )
 
 
 def _told(

@@ -11,6 +11,7 @@ from typing import Any
 from metaqore.audit.compliance_charts import NAMES, SYMBOLS, activity, amounts, anchor, control_map, summary_bar
 from metaqore.audit.compliance_frameworks import NOT_ASSESSED, STATES
 from metaqore.audit.compliance_markdown import CHECK_STEPS, asked, grouped
+from metaqore.audit.compliance_report import visible
 from metaqore.audit.compliance_style import STYLE
 from metaqore.clock import to_rfc3339
 
@@ -21,13 +22,13 @@ _FOUND = {"found": "found", "against": "speaks against it", "clear": "nothing ag
 
 def as_html(document: Mapping[str, Any]) -> str:
     """Return the page."""
-    title = f"{document['framework']['title']} · {document['organization']}"
+    title = escape(visible(f"{document['framework']['title']} · {document['organization']}"))
     head = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         # Nothing is loaded from anywhere, and nothing could run, whatever an entry holds.
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f'<meta name="color-scheme" content="light dark"><title>{escape(title)}</title><style>{STYLE}</style></head>'
+        f'<meta name="color-scheme" content="light dark"><title>{title}</title><style>{STYLE}</style></head>'
     )
     return f"{head}<body><main>{''.join(_parts(document))}</main></body></html>\n"
 
@@ -43,7 +44,7 @@ def _parts(document: Mapping[str, Any]) -> Iterator[str]:
 
 def _heading(document: Mapping[str, Any]) -> Iterator[str]:
     framework, period, log, made = (document[key] for key in ("framework", "period", "log", "made"))
-    yield f'<header><p class="over">Report on controls · {escape(document["organization"])}</p>'
+    yield f'<header><p class="over">Report on controls · {escape(visible(document["organization"]))}</p>'
     yield f"<h1>{escape(framework['title'])}</h1>"
     yield f'<p class="sub">What the audit log supports evidence for, {_day(period["from"])} to {_day(period["to"])}</p>'
     yield "</header>"
@@ -58,7 +59,7 @@ def _heading(document: Mapping[str, Any]) -> Iterator[str]:
                    "cited entries speak of a payload that is erased"),
         ("Made", f"{_time(made['at'])} for {made['by']} · {document['report']}"),
     ]  # fmt: skip
-    yield from (f"<div><dt>{name}</dt><dd>{escape(text)}</dd></div>" for name, text in facts)
+    yield from (f"<div><dt>{name}</dt><dd>{escape(visible(text))}</dd></div>" for name, text in facts)
     yield "</dl>"
 
 
@@ -90,8 +91,9 @@ def _controls(document: Mapping[str, Any]) -> Iterator[str]:
         yield "<th>Cited entries</th></tr></thead><tbody>"
         for control in controls:
             yield f'<tr id="{escape(anchor(control["id"]))}"><td><b>{escape(control["id"])}</b><br>'
-            yield f"{escape(control['title'])}</td><td>{_pill(control['state'])}</td>"
-            yield f"<td>{escape(control['why'])}{_needs(control)}</td><td>{_links(control['cites'])}</td></tr>"
+            yield f'{escape(control["title"])}</td><td data-of="State">{_pill(control["state"])}</td>'
+            yield f'<td data-of="Why">{escape(control["why"])}{_needs(control)}</td>'
+            yield f'<td data-of="Cited entries">{_links(control["cites"])}</td></tr>'
         yield "</tbody></table>"
     yield "</section>"
 
@@ -108,9 +110,11 @@ def _evidence(document: Mapping[str, Any]) -> Iterator[str]:
         found = one["finding"]
         note = f"<br>{escape(found['note'])}" if found["note"] else ""
         yield f'<tr id="q-{escape(name)}"><td>{escape(one["says"])}<details><summary>{escape(name)}</summary>'
-        yield f"<code>{escape(asked(one))}</code></details></td><td>{_FOUND[found['state']]}<br>"
-        yield f'{found["count"]:,} {"entry" if found["count"] == 1 else "entries"}{note}</td><td class="when">'
-        yield f"{_moment(found['first'])}<br>{_moment(found['last'])}</td><td>{_links(found['cites'])}</td></tr>"
+        yield f'<code>{escape(asked(one))}</code></details></td><td data-of="Found">{_FOUND[found["state"]]}<br>'
+        yield f"{found['count']:,} {'entry' if found['count'] == 1 else 'entries'}{note}</td>"
+        yield '<td class="when" data-of="First and last">'
+        yield f"{_moment(found['first'])}<br>{_moment(found['last'])}</td>"
+        yield f'<td data-of="Cited entries">{_links(found["cites"])}</td></tr>'
     yield "</tbody></table></section>"
 
 
@@ -121,7 +125,7 @@ def _citations(document: Mapping[str, Any]) -> Iterator[str]:
         entry, seq = json.loads(cited["entry"]), cited["seq"]
         erased = ' <b class="erased">payload erased</b>' if cited["payload"] == "erased" else ""
         proof = "\n".join(cited["proof"])
-        yield f'<article id="e-{seq}"><p><b>{seq}</b> {escape(entry["tag"])} · {escape(entry["actor"])} · '
+        yield f'<article id="e-{seq}"><p><b>{seq}</b> {escape(entry["tag"])} · {escape(visible(entry["actor"]))} · '
         yield f"{_moment(entry['ts'])}{erased}</p><code>{cited['leaf_hash']}</code>"
         yield f"<details><summary>Entry and proof</summary><pre>{escape(cited['entry'])}</pre>"
         yield f"<pre>{proof}</pre></details></article>"

@@ -9,8 +9,10 @@ from typing import Any
 
 from metaqore.audit.compliance_charts import NAMES, SYMBOLS
 from metaqore.audit.compliance_frameworks import STATES
+from metaqore.audit.compliance_report import visible
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~])")
+#: Also what makes an entity, a picture, or a link of a bare address (GitHub's autolinks).
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&!$]|(?<=[A-Za-z]):(?=//)|(?<=www)\.|@)", re.IGNORECASE)
 
 
 def as_markdown(document: Mapping[str, Any]) -> str:
@@ -102,7 +104,7 @@ def asked(evidence: Mapping[str, Any]) -> str:
 
 def plain(text: str) -> str:
     """Return a text that Markdown shows as it is, on one line."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return _SPECIAL.sub(r"\\\1", visible(" ".join(text.split())))
 
 
 def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from metaqore.audit.compliance_lines import read_lines
@@ -20,7 +21,8 @@ def report_on(path: Path, organization: str) -> dict[str, Any]:
     """Return ``{organization, total_events, by_event, by_provider, policy_violations}`` of a file.
 
     ``corrupt_lines`` (``{count, lines: [{line, fault}]}``, the first 100 named) and ``other_organizations`` (how many
-    events are another's and were not counted) are there only where there is something to say.
+    events are another's and were not counted) are there only where there is something to say; the latter is no part of
+    the known report and is shown beside it.
 
     Raises:
         OSError: the file cannot be read.
@@ -46,13 +48,7 @@ def report_on(path: Path, organization: str) -> dict[str, Any]:
         violated = (payload.get("veto") or {}).get("policy_violated")
         if violated:
             violations[violated] += 1
-    report: dict[str, Any] = {
-        "organization": organization,
-        "total_events": events.total(),
-        "by_event": _ordered(events),
-        "by_provider": _ordered(providers),
-        "policy_violations": _ordered(violations),
-    }
+    report = report_of(organization, events, providers, violations)
     if corrupt:
         report["corrupt_lines"] = {"count": corrupt, "lines": named}
     if others:
@@ -60,17 +56,31 @@ def report_on(path: Path, organization: str) -> dict[str, Any]:
     return report
 
 
+def report_of(
+    organization: str,
+    events: Mapping[str, int] = MappingProxyType({}),
+    providers: Mapping[str, int] = MappingProxyType({}),
+    violations: Mapping[str, int] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Return the known report of what was counted; of nothing, where nothing is given."""
+    return {
+        "organization": organization,
+        "total_events": sum(events.values()),
+        "by_event": _ordered(events),
+        "by_provider": _ordered(providers),
+        "policy_violations": _ordered(violations),
+    }
+
+
 def text_of(report: Mapping[str, Any]) -> str:
     """Return a report as text, without an end of line; what is corrupt has a section of its own at the end."""
-    heading = f"Compliance Report :: {_plain(report.get('organization') or 'unknown')}"
+    heading = f"Compliance Report :: {visible(report.get('organization') or 'unknown')}"
     parts = [
         f"{heading}\n{'=' * len(heading)}\nTotal Events: {report.get('total_events') or 0}",
         _section("Events by Type", report.get("by_event") or {}),
         _section("Events by Provider", report.get("by_provider") or {}),
         _section("Policy Violations", report.get("policy_violations") or {}),
     ]
-    if report.get("other_organizations"):
-        parts.append(f"Events of Other Organizations (not counted): {report['other_organizations']}")
     corrupt = report.get("corrupt_lines")
     if corrupt:
         lines = [f"  - line {line['line']}: {line['fault']}" for line in corrupt["lines"]]
@@ -81,7 +91,7 @@ def text_of(report: Mapping[str, Any]) -> str:
 
 
 def _section(title: str, counts: Mapping[str, int]) -> str:
-    lines = [f"  - {_plain(name)}: {count}" for name, count in _ordered(counts).items()] or ["  (none)"]
+    lines = [f"  - {visible(name)}: {count}" for name, count in _ordered(counts).items()] or ["  (none)"]
     return "\n".join([title, *lines])
 
 
@@ -90,6 +100,7 @@ def _ordered(counts: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))
 
 
-def _plain(name: str) -> str:
-    """Return a name as it may be shown: a line end in it could otherwise write lines of the report."""
+def visible(name: str) -> str:
+    """Return a name as it may be shown: a line end in it could write lines of a report, and what turns the direction of
+    writing would hide what stands there."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)

@@ -43,11 +43,16 @@ code,pre{font:12px/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;ove
 pre{background:var(--panel);border-radius:6px;padding:.7rem;white-space:pre-wrap;margin:.5rem 0}
 article{border-bottom:1px solid var(--line);padding:.5rem 0}article p{margin:0}summary{color:var(--soft);cursor:pointer;
 font-size:.85rem}.erased{color:var(--not_met)}:target{background:var(--panel)}
-@media (max-width:44rem){.tiles{grid-template-columns:1fr 1fr}.facts div{grid-template-columns:1fr;gap:0}
-td:nth-child(4),th:nth-child(4){width:6rem}}
+@media screen and (max-width:44rem){main{padding:1.5rem 1rem 3rem}.tiles{grid-template-columns:1fr 1fr}
+.facts div{grid-template-columns:1fr;gap:0}figure{overflow-x:auto}svg{min-width:40rem}
+.tiles+figure svg{min-width:0}
+table,tbody,tr,td,td:nth-child(n){display:block;width:auto}thead{display:none}
+tr{border-bottom:1px solid var(--line);padding:.6rem 0}td{border:0;padding:.15rem 0}
+td[data-of]::before{content:attr(data-of);display:block;color:var(--soft);font-size:.8rem}.when{white-space:normal}}
 @media print{:root{--ink:#000;--soft:#444;--paper:#fff;--panel:#f2f4f7;--line:#bbb;--link:#000;--bar:#4a78b5;
 --met:#00795a;--not_met:#b84300;--not_assessed:#66728a;--not_applicable:#c3cad5;--on:#fff;--on_light:#000}
 @page{size:A4;margin:16mm}*{-webkit-print-color-adjust:exact;print-color-adjust:exact}
-main{max-width:none;padding:0}body{font-size:10.5pt}a{text-decoration:none}details{display:none}
+main{max-width:none;padding:0}body{font-size:10pt}table{font-size:8.5pt}.pill{font-size:7.5pt}.by{font-size:7.5pt}
+td:nth-child(1){width:26%}td:nth-child(2){width:7rem}td:nth-child(4){width:6rem}a{text-decoration:none}details{display:none}
 h2,h3{break-after:avoid}tr,article,figure,.tiles{break-inside:avoid}.check{break-before:page}}
 """

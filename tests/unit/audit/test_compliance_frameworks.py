@@ -319,6 +319,64 @@ def test_the_csv_form_is_read_back_by_any_reader(document: dict[str, Any]) -> No
         }
 
 
+HOSTILE = "=cmd|'/C calc'!A0 <img src=x onerror=alert(1)> [x](http://evil) &lt;b&gt; www.evil.com\u202etxt\n# forged"
+
+
+@pytest.fixture
+def hostile(document: dict[str, Any]) -> dict[str, Any]:
+    """The document as it is where somebody was named to do harm wherever it is shown."""
+    cited = msgspec.json.decode(document["citations"][0]["entry"])
+    entry = msgspec.json.encode({**cited, "actor": HOSTILE}).decode()
+    first = {**document["citations"][0], "entry": entry}
+    return {**document, "organization": HOSTILE, "made": {**document["made"], "by": HOSTILE},
+            "citations": [first, *document["citations"][1:]]}  # fmt: skip
+
+
+def test_no_name_becomes_a_formula_of_a_spreadsheet(hostile: dict[str, Any]) -> None:
+    text = in_form(msgspec.json.encode(hostile).decode(), "csv")
+    rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    cells = {cell for row in rows for cell in row}
+    assert f"'{HOSTILE}" in cells
+    assert not [cell for cell in cells if cell[:1] in ("=", "+", "-", "@", "\t", "\r", "\n")]
+
+
+def test_no_name_becomes_markup_of_a_markdown_page(hostile: dict[str, Any]) -> None:
+    text = in_form(msgspec.json.encode(hostile).decode(), "markdown")
+    named = [line for line in text.splitlines() if "cmd" in line]
+    assert len(named) == 3
+    for line in named:
+        for live in ("<img", "](http", " &lt;", "http://", "www.evil", "\u202e", "\n# forged"):
+            assert not re.search(rf"(?<!\\){re.escape(live)}", line), (live, line)
+
+
+def test_no_name_becomes_markup_of_the_html_page_or_turns_its_writing(hostile: dict[str, Any]) -> None:
+    page, text = Page(), in_form(msgspec.json.encode(hostile).decode(), "html")
+    page.feed(text)
+    assert not page.tags & {"script", "link", "iframe", "object", "embed", "img"}
+    assert page.loads == []
+    assert all(link.startswith("#") for link in page.links)
+    assert "\u202e" not in re.sub(r"<pre>.*?</pre>", "", text, flags=re.DOTALL), "but in the bytes that are proven"
+
+
+def test_every_cell_says_of_itself_what_it_is_where_there_is_no_room_for_a_head(document: dict[str, Any]) -> None:
+    text = in_form(msgspec.json.encode(document).decode(), "html")
+    rows = re.findall(r"<tr id=.*?</tr>", text, re.DOTALL)
+    assert len(rows) == len(document["controls"]) + len(document["evidence"])
+    for row in rows:
+        assert row.count("<td") == 4
+        assert row.count("data-of=") == 3
+
+
+def test_what_is_said_to_be_found_is_no_more_than_the_log_holds(document: dict[str, Any]) -> None:
+    met = [control for control in document["controls"] if control["state"] == "met"]
+    assert met
+    for control in met:
+        said = [int(count.replace(",", "")) for count in re.findall(r"\(([\d,]+) entr(?:y|ies)\)", control["why"])]
+        found = [document["evidence"][name]["finding"] for name in control["needs"]]
+        assert said == [one["count"] for one in found if one["state"] == "found"]
+        assert max(said) <= document["log"]["entries"]
+
+
 def test_the_markdown_form_has_whole_tables(document: dict[str, Any]) -> None:
     lines = in_form(msgspec.json.encode(document).decode(), "markdown").splitlines()
     assert any("\\<b\\>ann" in line for line in lines)
