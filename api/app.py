@@ -56,6 +56,7 @@ from api.stops import StopList
 from metaqore import bootstrap
 from metaqore.adapters.announcements import Announcements
 from metaqore.adapters.limits_redis import RedisLimits
+from metaqore.requests.refused import Refused
 from metaqore.settings import Settings, load
 from metaqore.store.views import Views
 
@@ -118,7 +119,8 @@ def create_app(settings: Settings | None = None) -> Flask:
 def _door(settings: Settings) -> Door:
     engine = bootstrap.build(settings, lambda s: PublisherBell(s.redis_url, linger_ms=s.ring_linger_ms))
     views = engine.views
-    announcements = Announcements(settings.redis_url, views.requests.finished)
+    refused = Refused(engine.store, settings.organization)
+    announcements = Announcements(settings.redis_url, views.requests.finished, engine.authentic, refused.note)
     engine.executor.results = Later(engine.executor.results, announcements.tell)
     failed_logins = FailedLogins(engine.store, settings.organization)
     stops = StopList(views.security.all_stops, listen=announcements.start)

@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from metaqore.adapters import logging
+from metaqore.adapters.authentic import Authentic
 from metaqore.adapters.cleaning import Cleaner
 from metaqore.adapters.egress_http import SocketNetwork
 from metaqore.adapters.line_file import RotatedFile
@@ -85,6 +86,8 @@ class Engine(msgspec.Struct, kw_only=True):
     replays: Replays
     #: What PSMP decides by.
     psmp: Policy
+    #: Knows which announcements are this installation's.
+    authentic: Authentic
 
 
 def build(settings: Settings, bell: Callable[[Settings], Bell]) -> Engine:
@@ -99,7 +102,7 @@ def build(settings: Settings, bell: Callable[[Settings], Bell]) -> Engine:
     if not settings.redis_url:
         raise SettingsError("METAQORE_REDIS_URL is not set. `metaqore up` starts a broker and sets it")
     database = open_database(settings)
-    store = SqlStore(database)
+    store, authentic = SqlStore(database), announced_by(settings)
     policies, policy = policy_source(settings), psmp_policy(settings)
     gate = secure_gate(settings, policies)
     catalogue = Catalogue([*control_kinds(settings), *queue_kinds(settings, store, gate, policies)])
@@ -107,7 +110,7 @@ def build(settings: Settings, bell: Callable[[Settings], Bell]) -> Engine:
     executor = Executor(
         store,
         catalogue,
-        RedisResults(settings.redis_url, expires_s=settings.result_expires_s),
+        RedisResults(settings.redis_url, authentic, expires_s=settings.result_expires_s),
         ringer,
         limits=Limits(
             drain_batch=settings.drain_batch, lease_s=settings.lease_s, max_attempts=settings.max_attempts,
@@ -129,7 +132,7 @@ def build(settings: Settings, bell: Callable[[Settings], Bell]) -> Engine:
         preview=Preview(partial(_snapshot, store), policy, executor.clock),
         replays=replays(settings, database, policy),
         settings=settings, database=database, store=store, catalogue=catalogue, intake=intake, executor=executor,
-        views=views.build(database), sender=sender, dispatcher=dispatcher, psmp=policy,
+        views=views.build(database), sender=sender, dispatcher=dispatcher, psmp=policy, authentic=authentic,
     )  # fmt: skip
 
 
@@ -151,6 +154,11 @@ def _snapshot(store: SqlStore) -> Iterator[Any]:
     """Give PSMP's look-ups on one state of the database."""
     with store.snapshot() as tx:
         yield tx.reads("psmp")
+
+
+def announced_by(settings: Settings) -> Authentic:
+    """Return what stamps this installation's announcements; its key comes of the master key, as all processes have."""
+    return Authentic(lambda: Vault(settings.privacy_key_path).derived("announcements"))
 
 
 def open_database(settings: Settings) -> Database:

@@ -3,58 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-import structlog
-from celery.worker import consumer
+from celery.worker import consumer, control
 from kombu.log import get_logger
 
-from metaqore.audit.tags import Tag
-from metaqore.messages import AuditNote
-from metaqore.requests.counted import Count, Counted
-from metaqore.requests.ports import Store
+from workers.mailbox import Commands
 from workers.messages import refusal
-
-log = structlog.get_logger(__name__)
 
 _logger = get_logger(__name__)
 
 
-class _Message(NamedTuple):
-    queue: str
-    reason: str
+def _refused_order() -> None:
+    from workers.engine import refused
 
-
-class Refused(Counted[_Message]):
-    """Counts refused messages.
-
-    Args:
-        organization: the installation's own, since a forged message is nobody's.
-    """
-
-    actor = "broker"
-
-    def __init__(self, store: Store, organization: str) -> None:
-        super().__init__(store)
-        self._organization = organization
-
-    def note(self, queue: str, reason: str) -> None:
-        """Count one message; never blocks and never raises."""
-        log.warning("message_refused", queue=queue, reason=reason)
-        self.count(_Message(queue, reason))
-
-    def together(self, kind: _Message) -> _Message:
-        """Return a message of no queue, for the same reason."""
-        return _Message("", kind.reason)
-
-    def entry(self, kind: _Message, counted: Count) -> tuple[str, AuditNote]:
-        """Return the entry."""
-        note = AuditNote(tag=Tag.MESSAGE_REFUSED, subject=kind.queue, outcome=kind.reason, details={"count": counted.n})
-        return self._organization, note
+    refused().note("pidbox", "order")
 
 
 class Consumer(consumer.Consumer):
     """See the module."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        control.Panel.data = Commands(_refused_order)
+        super().__init__(*args, **options)
 
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], Any]:
         """Return what takes each message."""

@@ -12,9 +12,9 @@ from kombu.exceptions import OperationalError
 from metaqore.bootstrap import Engine, build
 from metaqore.queues import QUEUES, drain_task
 from metaqore.requests.progress import Progress
+from metaqore.requests.refused import Refused
 from metaqore.settings import Settings
 from workers.app import app, settings
-from workers.consumer import Refused
 
 log = structlog.get_logger(__name__)
 

@@ -1,6 +1,7 @@
 """Hears what was finished: one Redis subscriber for each process, shared by everybody who waits.
 
-The done channel carries whole documents, so a wake needs no look at the database. Redis is only the fast way: one
+The done channel carries whole documents, so a wake needs no look at the database; it is believed only where it bears
+this installation's stamp, or whoever can write to Redis could make up verdicts. Redis is only the fast way: one
 poller asks the database for all waiting ids in one query, often while Redis cannot be heard and seldom while it can,
 so that nobody waits for a message that was lost.
 """
@@ -18,6 +19,7 @@ from typing import Any
 import redis
 import structlog
 
+from metaqore.adapters.authentic import Authentic
 from metaqore.adapters.redis_results import lone_client
 from metaqore.errors import MetaQoreError
 from metaqore.queues import DONE_CHANNEL, STOPS_CHANNEL
@@ -86,11 +88,21 @@ class Announcements:
     Args:
         url: of Redis.
         finished: returns the documents of those ids that are finished: one query.
+        authentic: knows what was said by this installation.
+        refused: told the channel, and why, of what was not.
     """
 
-    def __init__(self, url: str, finished: Callable[[Sequence[str]], Mapping[str, bytes]]) -> None:
+    def __init__(
+        self,
+        url: str,
+        finished: Callable[[Sequence[str]], Mapping[str, bytes]],
+        authentic: Authentic,
+        refused: Callable[[str, str], None],
+    ) -> None:
         self._url = url
         self._finished = finished
+        self._authentic = authentic
+        self._refused = refused
         #: Called when something was stopped or may go on, and when that may have been missed.
         self.on_stops: Callable[[], None] = lambda: None
         self._guard = threading.Lock()
@@ -209,19 +221,26 @@ class Announcements:
             self._notify(None)
             self.on_stops()
         elif message[0] == b"message" and message[1] == _DONE:
-            organizations, _, finished = message[2].partition(b"\n")
-            if finished:
-                lines = [line.partition(b" ") for line in finished.split(b"\n")]
-                with self._guard:
-                    documents = {request: document for request, _, document in lines}
-                    self._give(documents)
-                    self._remember(documents, len(finished))
-            if organizations:
-                self._notify(organizations.decode(errors="replace").split(" "))
+            done = self._authentic.opened(message[2])
+            if done is None:
+                self._refused(DONE_CHANNEL, "forged")
+            else:
+                self._take_done(done)
         elif message[0] == b"message":
             self.on_stops()
             # Whoever follows events may be one of those who were stopped.
             self._notify(None)
+
+    def _take_done(self, done: bytes) -> None:
+        organizations, _, finished = done.partition(b"\n")
+        if finished:
+            lines = [line.partition(b" ") for line in finished.split(b"\n")]
+            with self._guard:
+                documents = {request: document for request, _, document in lines}
+                self._give(documents)
+                self._remember(documents, len(finished))
+        if organizations:
+            self._notify(organizations.decode(errors="replace").split(" "))
 
     def tell(self, finished: Mapping[str, bytes]) -> None:
         """Hand finished documents to those who wait for them, and remember them for a moment.

@@ -16,6 +16,7 @@ import msgspec
 import redis
 import structlog
 
+from metaqore.adapters.authentic import Authentic
 from metaqore.messages import State
 from metaqore.queues import DONE_CHANNEL, result_key
 from metaqore.requests.model import Finished
@@ -67,15 +68,17 @@ def lone_client(url: str, *, timeout_s: float = 1.0, protocol: int = 3) -> redis
 class RedisResults:
     """See ``metaqore.requests.ports.Results``.
 
-    A message on the done channel has one line with the organizations that have new events, separated by spaces, and one
-    line ``id SP document`` for each finished request (a document has no newline). Of what may be in no cache it carries
-    the id alone, and the result backend knows only that it is finished.
+    A message on the done channel is stamped, for documents in it are handed to those who wait. It has one line with the
+    organizations that have new events, separated by spaces, and one line ``id SP document`` for each finished request
+    (a document has no newline). Of what may be in no cache it carries the id alone, and the result backend knows only
+    that it is finished.
 
     Redis' answer to one call is read when the next is made: whoever publishes need not wait until a batch is stored.
     """
 
-    def __init__(self, url: str, *, expires_s: int) -> None:
+    def __init__(self, url: str, authentic: Authentic, *, expires_s: int) -> None:
         self._url = url
+        self._authentic = authentic
         self._connection: Any = None
         self._is_owed = False
         self._guard = threading.Lock()
@@ -88,7 +91,7 @@ class RedisResults:
             return
         keys = [result_key(f.id) for f in finished] + [DONE_CHANNEL]
         lines = [f.id.encode() + b" " + (b"" if f.no_cache else f.document) for f in finished]
-        done = b"\n".join([" ".join(organizations).encode(), *lines])
+        done = self._authentic.stamped(b"\n".join([" ".join(organizations).encode(), *lines]))
         values: list[bytes | int] = [self._expires_s, *map(_meta, finished), done]
         try:
             with self._guard:

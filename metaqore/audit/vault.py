@@ -16,6 +16,8 @@ from pathlib import Path
 import pybase64
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from metaqore.audit.private_file import make_once
 from metaqore.errors import SettingsError
@@ -53,6 +55,14 @@ class Vault:
         """
         nonce = os.urandom(_NONCE_BYTES)
         return nonce + self._key().encrypt(nonce, secrets.token_bytes(32), key_id.encode())
+
+    def derived(self, purpose: str) -> bytes:
+        """Return 32 bytes that every process with this master key has, for one purpose only (HKDF, RFC 5869).
+
+        Raises:
+            SettingsError: the master key cannot be read or made.
+        """
+        return HKDF(SHA256(), 32, salt=None, info=purpose.encode()).derive(_load_or_make(self._path))
 
     def seal(self, key_id: str, wrapped: bytes, salt: bytes, payload: bytes) -> str:
         """Return salt and payload as sealed text."""

@@ -19,6 +19,7 @@ from typing import Any
 
 import structlog
 
+from metaqore.adapters.authentic import Authentic
 from metaqore.adapters.redis_results import RedisResults
 from metaqore.audit.vault import Vault
 from metaqore.embedded.broker import Broker
@@ -94,7 +95,7 @@ def _turns(place: Path, broker: str) -> list[dict[str, float]]:
     database.vault = Vault(place / "privacy.key")
     pipeline = Pipeline(database)
     executor, stages = pipeline.executor, _Stages()
-    executor.results = RedisResults(broker, expires_s=3600)
+    executor.results = RedisResults(broker, Authentic(lambda: database.vault.derived("announcements")), expires_s=3600)
     project = pipeline.project()
     encoded, applied = intake.encode, SqlTransaction.apply
     stages.watch(intake, "encode", "encode_and_seal")

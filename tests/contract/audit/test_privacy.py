@@ -174,11 +174,12 @@ def test_retention_lets_go_what_is_old_and_not_on_hold_and_never_before_its_floo
 def test_a_planted_text_is_in_no_file_of_database_and_broker_after_erasure(
     sqlite_dsn: str, tmp_path: Path, valkey: Broker
 ) -> None:
+    from metaqore.adapters.authentic import Authentic
     from metaqore.adapters.redis_results import RedisResults
 
     database = Database(sqlite_dsn)
     kept = Kept(database, tmp_path, valkey.url)
-    kept.executor.results = RedisResults(valkey.url, expires_s=3600)
+    kept.executor.results = RedisResults(valkey.url, Authentic(lambda: bytes(32)), expires_s=3600)
     kept.bring_in(kept.project(), "customer-9")
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert holding(files) != []

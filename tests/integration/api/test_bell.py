@@ -11,6 +11,7 @@ import redis
 
 from api.bell import PublisherBell
 from metaqore.adapters.announcements import Announcements
+from metaqore.adapters.authentic import Authentic
 from metaqore.embedded.broker import Broker
 from metaqore.queues import STOPS
 from tests.running import wait_until
@@ -90,7 +91,7 @@ def test_rings_while_redis_is_stopped_are_heard_when_it_goes_on(broker: Broker, 
 def test_a_change_of_stops_is_heard_by_every_process_that_listens(broker: Broker, queue: redis.Redis) -> None:
     heard: list[str] = []
     for name in ("one", "two"):
-        hub = Announcements(broker.url, lambda _ids: {})
+        hub = Announcements(broker.url, lambda _ids: {}, Authentic(lambda: bytes(32)), lambda *_: None)
         hub.on_stops = lambda name=name: heard.append(name)  # type: ignore[misc]
         hub.start()
     wait_until(lambda: {*heard} == {"one", "two"}, "both listen, and have been told to look")
