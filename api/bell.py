@@ -8,8 +8,6 @@ sweep repairs whatever is lost on the way.
 
 from __future__ import annotations
 
-import os
-import threading
 import time
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
@@ -22,6 +20,7 @@ from api.envelope import envelope
 from metaqore import failpoints
 from metaqore.adapters.redis_results import lone_client
 from metaqore.errors import MetaQoreError
+from metaqore.per_process import thread
 from metaqore.queues import KEY_PREFIX, QUEUES, STOPS, STOPS_CHANNEL
 
 log = structlog.get_logger(__name__)
@@ -39,26 +38,18 @@ class PublisherBell:
         self._redis_url = redis_url
         self._linger_s = linger_ms / 1000
         self._rings: SimpleQueue[tuple[str, Sequence[str]]] = SimpleQueue()
-        self._guard = threading.Lock()
-        self._pid = 0
-        #: A bare connection: a client's wrappers cost more than the call.
+        #: A bare connection of the publisher's: a client's wrappers cost more than the call.
         self._redis: Any = None
+        self._start = thread("bell", self._run)
 
     def ring(self, queue: str, ids: Sequence[str]) -> None:
         """Say that ``queue`` has open requests, or that stops have changed; returns at once."""
         if queue in QUEUES or queue == STOPS:
             self._rings.put((queue, ids))
-            if self._pid != os.getpid():
-                self._start()
-
-    def _start(self) -> None:
-        with self._guard:
-            if self._pid != os.getpid():
-                self._pid = os.getpid()
-                self._redis = None
-                threading.Thread(target=self._run, name="bell", daemon=True).start()
+            self._start()
 
     def _run(self) -> None:
+        self._redis = None
         pending: dict[str, list[str]] = {}
         sent_at = 0.0
         while True:

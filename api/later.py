@@ -5,11 +5,10 @@ Redis may be stopped, and then each announcement would cost its caller a socket'
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from queue import SimpleQueue
 
+from metaqore.per_process import thread
 from metaqore.requests.model import Finished
 from metaqore.requests.ports import Results
 
@@ -29,8 +28,7 @@ class Later:
         self._results = results
         self._tell = tell
         self._waiting: SimpleQueue[tuple[Sequence[Finished], frozenset[str]]] = SimpleQueue()
-        self._guard = threading.Lock()
-        self._pid = 0
+        self._start = thread("later", self._run)
 
     def publish(self, finished: Sequence[Finished], organizations: frozenset[str]) -> None:
         """Announce soon; returns at once."""
@@ -38,14 +36,7 @@ class Later:
             self._tell({request.id: request.document for request in finished})
         if self._waiting.qsize() < _MAX_WAITING:
             self._waiting.put((finished, organizations))
-        if self._pid != os.getpid():
-            self._start()
-
-    def _start(self) -> None:
-        with self._guard:
-            if self._pid != os.getpid():
-                self._pid = os.getpid()
-                threading.Thread(target=self._run, name="later", daemon=True).start()
+        self._start()
 
     def _run(self) -> None:
         while True:

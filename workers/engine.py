@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Sequence
 
 import structlog
 from kombu.exceptions import OperationalError
 
 from metaqore.bootstrap import Engine, build
+from metaqore.per_process import PerProcess
 from metaqore.queues import QUEUES, drain_task
 from metaqore.requests.progress import Progress
 from metaqore.requests.refused import Refused
@@ -17,11 +16,6 @@ from metaqore.settings import Settings
 from workers.app import app, settings
 
 log = structlog.get_logger(__name__)
-
-_guard = threading.Lock()
-_engines: dict[int, Engine] = {}
-_progress: dict[int, Progress] = {}
-_refused: dict[int, Refused] = {}
 
 
 class WorkerBell:
@@ -37,36 +31,24 @@ class WorkerBell:
             log.warning("ring_failed", queue=queue, reason=type(error).__name__)
 
 
-def progress() -> Progress:
-    """Return what notes this process's progress."""
-    pid = os.getpid()
-    if pid not in _progress:
-        here = engine()
-        _progress[pid] = Progress(here.store, here.executor.owner, here.executor.clock)
-    return _progress[pid]
-
-
-def refused() -> Refused:
-    """Return what counts the messages that this process refuses."""
-    pid = os.getpid()
-    if pid not in _refused:
-        _refused[pid] = Refused(engine().store, settings.organization)
-    return _refused[pid]
-
-
 def _bell(_settings: Settings) -> WorkerBell:
     return WorkerBell()
 
 
-def engine() -> Engine:
-    """Return this process's engine; never one inherited over a fork."""
-    pid = os.getpid()
-    found = _engines.get(pid)
-    if found is None:
-        with _guard:
-            found = _engines.get(pid)
-            if found is None:
-                found = build(settings, _bell)
-                found.executor.looked = lambda queue, finished: progress().note(queue, finished)
-                _engines[pid] = found
-    return found
+def _engine() -> Engine:
+    built = build(settings, _bell)
+    built.executor.looked = lambda queue, finished: progress().note(queue, finished)
+    return built
+
+
+def _progress() -> Progress:
+    here = engine()
+    return Progress(here.store, here.executor.owner, here.executor.clock)
+
+
+#: This process's engine.
+engine = PerProcess(_engine)
+#: What notes this process's progress.
+progress = PerProcess(_progress)
+#: What counts the messages that this process refuses.
+refused = PerProcess(lambda: Refused(engine().store, settings.organization))

@@ -9,7 +9,6 @@ so that nobody waits for a message that was lost.
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 from collections import defaultdict
@@ -22,6 +21,7 @@ import structlog
 from metaqore.adapters.authentic import Authentic
 from metaqore.adapters.redis_results import lone_client
 from metaqore.errors import MetaQoreError
+from metaqore.per_process import PerProcess
 from metaqore.queues import DONE_CHANNEL, STOPS_CHANNEL
 
 log = structlog.get_logger(__name__)
@@ -115,23 +115,17 @@ class Announcements:
         self._heard_at = 0.0
         self._somebody = threading.Event()
         self._poll_now = threading.Event()
-        self._pid = 0
+        #: Begins to listen, where this process does not yet.
+        self.start = PerProcess(self._begin)
 
     @property
     def is_hearing(self) -> bool:
         """True while Redis is heard."""
         return time.monotonic() - self._heard_at < _GONE_AFTER_S
 
-    def start(self) -> None:
-        """Begin to listen, where this process does not yet."""
-        if self._pid == os.getpid():
-            return
-        with self._guard:
-            if self._pid == os.getpid():
-                return
-            self._pid = os.getpid()
-            threading.Thread(target=self._listen, name="announcements", daemon=True).start()
-            threading.Thread(target=self._poll, name="announcements-poll", daemon=True).start()
+    def _begin(self) -> None:
+        threading.Thread(target=self._listen, name="announcements", daemon=True).start()
+        threading.Thread(target=self._poll, name="announcements-poll", daemon=True).start()
 
     @contextlib.contextmanager
     def waiting(self, ids: Sequence[str]) -> Iterator[Waiting]:

@@ -6,7 +6,6 @@ next cell would be due at the steady rate. Redis' own clock is used, so that hos
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ import redis
 
 from metaqore.adapters.redis_results import client
 from metaqore.errors import Unavailable
+from metaqore.per_process import PerProcess
 from metaqore.queues import KEY_PREFIX
 
 #: A stopped Redis holds one caller for this long, and then none for a while (see ``api.limits``).
@@ -64,9 +64,9 @@ class RedisLimits:
     """The shared counters. Connects at first use, and anew after a fork."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
-        self._pid = 0
-        self._script: Any = None
+        self._script: PerProcess[Any] = PerProcess(
+            lambda: client(url, timeout_s=_TIMEOUT_S, max_connections=8).register_script(_SCRIPT)
+        )
 
     def take(self, wanted: Sequence[Wanted]) -> list[Granted]:
         """Take cells of each limit, as many as there are up to what is wanted: one round trip.
@@ -74,12 +74,9 @@ class RedisLimits:
         Raises:
             Unavailable: Redis does not answer in time.
         """
-        if self._pid != os.getpid():
-            self._script = client(self._url, timeout_s=_TIMEOUT_S, max_connections=8).register_script(_SCRIPT)
-            self._pid = os.getpid()
         numbers = [n for w in wanted for n in (60_000_000 / w.per_minute, w.per_minute, w.cells)]
         try:
-            found = self._script(keys=[f"{KEY_PREFIX}limit:{w.key}" for w in wanted], args=numbers)
+            found = self._script()(keys=[f"{KEY_PREFIX}limit:{w.key}" for w in wanted], args=numbers)
         except (redis.RedisError, OSError) as error:
             raise Unavailable(f"the shared limits cannot be asked ({type(error).__name__})") from error
         return [Granted(found[i], found[i + 1], found[i + 2] / 1e6) for i in range(0, len(found), 3)]

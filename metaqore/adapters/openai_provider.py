@@ -7,9 +7,7 @@ message: of a provider's error body only ``type`` and ``code`` are kept, because
 
 from __future__ import annotations
 
-import os
 import re
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -32,6 +30,7 @@ from metaqore.llm.model import (
     Usage,
 )
 from metaqore.llm.rules import estimate_tokens
+from metaqore.per_process import PerProcess
 
 #: Below this a prefix is too short for the wait that its leader costs to pay.
 LEADER_TOKENS = 256
@@ -52,9 +51,9 @@ class OpenAIProvider:
         self._spec = spec
         self._api_key = api_key
         self._url = (spec.base_url or "").rstrip("/") + "/chat/completions"
-        self._lock = threading.Lock()
-        self._pool: urllib3.PoolManager | None = None
-        self._pid = 0
+        self._connections = PerProcess(
+            lambda: urllib3.PoolManager(num_pools=1, maxsize=spec.concurrency, retries=False)
+        )
 
     @property
     def name(self) -> str:
@@ -158,13 +157,6 @@ class OpenAIProvider:
             if time.monotonic() > deadline:
                 raise _TooMuch("timeout", f"no whole answer within total_timeout_s={self._spec.total_timeout_s}")
         return bytes(body)
-
-    def _connections(self) -> urllib3.PoolManager:
-        with self._lock:
-            if self._pool is None or self._pid != os.getpid():
-                self._pool = urllib3.PoolManager(num_pools=1, maxsize=self._spec.concurrency, retries=False)
-                self._pid = os.getpid()
-            return self._pool
 
     def _headers(self) -> dict[str, str]:
         headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "metaqore"}

@@ -6,7 +6,6 @@ one entry a minute and cannot fill the log.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
@@ -16,6 +15,7 @@ import structlog
 
 from metaqore.clock import now_ms
 from metaqore.messages import AuditNote
+from metaqore.per_process import thread
 from metaqore.requests.catalogue import Catalogue
 from metaqore.requests.ports import Store
 from metaqore.requests.recorder import Recorder
@@ -51,7 +51,7 @@ class Counted(Generic[Kind]):
         self._clock = clock
         self._guard = threading.Lock()
         self._counts: dict[Kind, Count] = {}
-        self._pid = 0
+        self._start = thread(f"counted-{self.actor}", self._run)
 
     def entry(self, kind: Kind, counted: Count) -> tuple[str, AuditNote]:
         """Return the organization whose log it belongs to, and the entry."""
@@ -72,10 +72,7 @@ class Counted(Generic[Kind]):
                 count.since = now
             count.n += 1
             count.until = now
-            starts = self._pid != os.getpid()
-            self._pid = os.getpid()
-        if starts:
-            threading.Thread(target=self._run, name=f"counted-{self.actor}", daemon=True).start()
+        self._start()
 
     def write(self) -> int:
         """Write what is due; return how many entries.

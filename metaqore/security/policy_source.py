@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from hashlib import sha256
@@ -13,6 +12,7 @@ import structlog
 
 from metaqore.clock import now_ms
 from metaqore.errors import SettingsError
+from metaqore.per_process import thread
 from metaqore.security.policy_file import Policies, load_policies
 from metaqore.security.policy_files import Seen
 
@@ -48,16 +48,15 @@ class PolicySource:
         self._refused: str | None = None
         #: A refusal that is to be recorded, unless the file is being written just now.
         self._unsaid: Seen | None = None
-        self._guard, self._looking = threading.Lock(), threading.Lock()
-        self._pid = 0
+        self._looking = threading.Lock()
+        self._watch = thread("policy", self._run)
         #: Told of every change before it holds, so that no decision names policies of which the log knows nothing.
         #: Where it raises, what was there before holds, and the change is tried again at the next look.
         self.record: Callable[[Seen], object] = lambda seen: None
 
     def current(self) -> Policies:
         """Return the policies in force."""
-        if self._pid != os.getpid():
-            self._watch()
+        self._watch()
         return self._current
 
     def seen(self) -> Seen:
@@ -139,13 +138,6 @@ class PolicySource:
         except OSError:
             return None
         return found.st_mtime_ns, found.st_size, found.st_ino, found.st_ctime_ns
-
-    def _watch(self) -> None:
-        with self._guard:
-            if self._pid == os.getpid():
-                return
-            self._pid = os.getpid()
-            threading.Thread(target=self._run, name="policy", daemon=True).start()
 
     def _run(self) -> None:
         pause = threading.Event()
