@@ -13,6 +13,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from api.labels import REQUEST_ID
+from api.patterns import portable
 from api.schemas.problem import ProblemSchema
 from metaqore import errors
 
@@ -124,7 +125,7 @@ class Api(flask_smorest.Api):  # type: ignore[misc]
     def _openapi_json(self) -> Response:
         """Serve the document; anybody may ask, so it is made once."""
         if self._encoded is None:
-            self._encoded = _encode(self.spec.to_dict())
+            self._encoded = _encode(portable(self.spec.to_dict()))
         return Response(self._encoded, content_type="application/json")
 
     _encoded: bytes | None = None

@@ -20,6 +20,7 @@ _OTHERS = {
     "vetoed": "SecureGateway vetoed the request; decision has the reasons.",
     "cancelled": "The request was cancelled before it was decided.",
     "project_closed": "The project is completed or archived: it admits nothing more.",
+    "illegal_transition": "The lifecycle does not allow this move; detail says which ones it does.",
     "already_resolved": "The conflict was resolved before.",
     "already_answered": "The approval was answered before, or is not needed any more.",
     "approval_expired": "Nobody answered the approval in time: escalate the conflict again.",

@@ -21,6 +21,15 @@ def test_the_document_is_openapi_and_says_who_may(mq: Running) -> None:
     assert list(default) == ["application/problem+json"]
 
 
+def test_the_patterns_of_the_document_are_anchored_and_of_the_dialect_that_it_is_read_in(mq: Running) -> None:
+    found = re.findall(r'"pattern":"((?:[^"\\\\]|\\\\.)*)"', mq.get("/openapi.json", key="").body.decode())
+
+    assert found
+    for pattern in found:
+        assert pattern.startswith("^"), pattern
+        assert not re.search(r"\\[AZz]|\(\?[Pi]", pattern), pattern
+
+
 def test_swagger_ui_loads_nothing_from_elsewhere(mq: Running) -> None:
     page = mq.get("//docs", key="")
 
