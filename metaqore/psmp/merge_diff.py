@@ -19,9 +19,12 @@ git-diff(1) and git-merge-file(1).
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Hashable, Sequence
-from itertools import repeat
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from itertools import accumulate, repeat
+
+from metaqore.psmp.merge_split import Effort, Splitter, common_head, common_tail, power_root
 
 #: ``(start in a, lines of a, start in b, lines of b)``: that run of ``a`` became that run of ``b``.
 Hunk = tuple[int, int, int, int]
@@ -29,41 +32,13 @@ Hunk = tuple[int, int, int, int]
 #: A run of changed lines of one text: ``(unchanged lines before it, its length)``.
 Run = tuple[int, int]
 
-#: Lines ``low:high`` of ``a`` against lines ``low:high`` of ``b``: ``(low a, high a, low b, high b)``.
-Box = tuple[int, int, int, int]
-
-# A split is searched for exactly up to this edit cost at least; beyond it, the best guess so far is taken.
-_LEAST_COST_LIMIT = 256
+# A line occurs only here; or there, too; or there so often that a match says little.
+_LONE, _SHARED, _FREQUENT = 0, 1, 2
+_IS_LONE = bytes([1]) + bytes(255)
 _FREQUENT_WINDOW = 100
 _FREQUENT_SHARE = 4
-_UNREACHED = 1 << 60
-
-
-class TooMuchEffort(Exception):
-    """The texts differ in so many places that comparing them would take longer than it may."""
-
-
-class Effort:
-    """How much may be spent on comparing, in steps of about 0.15 µs; the same for the same texts on any machine.
-
-    Args:
-        steps: the most, over all comparisons that it is given to.
-    """
-
-    __slots__ = ("_left",)
-
-    def __init__(self, steps: int) -> None:
-        self._left = steps
-
-    def spend(self, steps: int) -> None:
-        """Count steps.
-
-        Raises:
-            TooMuchEffort: there are none left.
-        """
-        self._left -= steps
-        if self._left < 0:
-            raise TooMuchEffort
+# A frequent line goes where the lone ones around it are more than three times as many; it counts twice itself.
+_LEAST_LONE = 2 * (_FREQUENT_SHARE - 1) + 1
 
 
 def line_hunks(a: Sequence[Hashable], b: Sequence[Hashable], effort: Effort | None = None) -> list[Hunk]:
@@ -77,7 +52,8 @@ def line_hunks(a: Sequence[Hashable], b: Sequence[Hashable], effort: Effort | No
     Raises:
         TooMuchEffort: it is spent.
     """
-    head, tail = _common_ends(a, b)
+    head = common_head(a, b, 0, 0, min(len(a), len(b)))
+    tail = common_tail(a, b, len(a), len(b), min(len(a), len(b)) - head)
     kept_a, kept_b = _comparable(a, b, head, tail)
     changed_a, changed_b = changed_lines([a[i] for i in kept_a], [b[j] for j in kept_b], effort)
     same_a = [i for i, changed in zip(kept_a, changed_a, strict=False) if not changed]
@@ -89,19 +65,6 @@ def line_hunks(a: Sequence[Hashable], b: Sequence[Hashable], effort: Effort | No
     return _paired(runs_a, runs_b)
 
 
-def _common_ends(a: Sequence[Hashable], b: Sequence[Hashable]) -> tuple[int, int]:
-    """Return how many lines the head and the tail of both texts have in common, without overlap."""
-    limit = min(len(a), len(b))
-    head = 0
-    while head < limit and a[head] == b[head]:
-        head += 1
-    limit -= head
-    tail = 0
-    while tail < limit and a[-1 - tail] == b[-1 - tail]:
-        tail += 1
-    return head, tail
-
-
 def _comparable(a: Sequence[Hashable], b: Sequence[Hashable], head: int, tail: int) -> tuple[list[int], list[int]]:
     """Return the positions between head and tail, in ``a`` and in ``b``, that are worth comparing."""
     ends = head, len(a) - tail, len(b) - tail
@@ -110,38 +73,54 @@ def _comparable(a: Sequence[Hashable], b: Sequence[Hashable], head: int, tail: i
     return _with_partner(a, Counter(b), head, ends[1]), _with_partner(b, Counter(a), head, ends[2])
 
 
-def _with_partner(lines: Sequence[Hashable], others: dict[Hashable, int], start: int, end: int) -> list[int]:
+def _with_partner(lines: Sequence[Hashable], others: Mapping[Hashable, int], start: int, end: int) -> list[int]:
     """Return the positions of lines that occur in the other text, less the frequent ones amid lone ones."""
-    frequent_from = _power_root(len(lines))
-    # 0: occurs only here. 1: occurs there. 2: occurs there so often that a match says little.
-    kinds = bytearray(
-        0 if not times else 2 if times >= frequent_from else 1 for times in map(others.get, lines[start:end], repeat(0))
-    )
+    frequent_from = power_root(len(lines))
+    kind_of = {line: _FREQUENT if times >= frequent_from else _SHARED for line, times in others.items()}
+    kinds = bytes(map(kind_of.get, lines[start:end], repeat(_LONE)))
     kept = [i for i, kind in enumerate(kinds, start) if kind]
-    if 2 not in kinds or 0 not in kinds:
+    if _FREQUENT not in kinds or kinds.count(_LONE) < _LEAST_LONE:
         return kept
-    return [i for i in kept if kinds[i - start] == 1 or not _amid_lone_lines(kinds, i - start)]
+    gone = _amid_lone_lines(kinds)
+    return [i for i in kept if i - start not in gone] if gone else kept
 
 
-def _amid_lone_lines(kinds: bytearray, at: int) -> bool:
-    """True where the frequent line ``at`` stands in a run made up of more than 3/4 of lone lines."""
-    start, end = max(at - _FREQUENT_WINDOW, 0), min(at + _FREQUENT_WINDOW + 1, len(kinds))
-    # Only as far as the next line of another kind.
-    start = max(kinds.rfind(1, start, at) + 1, start)
-    other = kinds.find(1, at, end)
-    end = end if other < 0 else other
-    lone_before, lone_after = kinds.count(0, start, at), kinds.count(0, at, end)
-    if not (lone_before and lone_after):
-        return False
-    lone = lone_before + lone_after
+def _amid_lone_lines(kinds: bytes) -> set[int]:
+    """Return the places of frequent lines in a neighbourhood made up of more than 3/4 of lone lines.
+
+    The neighbourhood reaches 100 lines to both sides, and only as far as the next line that is neither.
+    """
+    lone_before = [0, *accumulate(kinds.translate(_IS_LONE))]
+    gone: set[int] = set()
+    start = 0
+    while start < len(kinds):
+        end = kinds.find(_SHARED, start)
+        end = len(kinds) if end < 0 else end
+        if lone_before[end] - lone_before[start] >= _LEAST_LONE:
+            gone.update(
+                at for at in _near_lone_lines(kinds, start, end)
+                if kinds[at] == _FREQUENT and _is_amid(lone_before, at, start, end)
+            )  # fmt: skip
+        start = end + 1
+    return gone
+
+
+def _near_lone_lines(kinds: bytes, start: int, end: int) -> Iterator[int]:
+    """Yield the places in ``start:end`` that have so many lone lines around them that they may have to go."""
+    lone = [at for at in range(start, end) if kinds[at] == _LONE]
+    reached = start
+    for first, last in zip(lone, lone[_LEAST_LONE - 1 :], strict=False):
+        stop = min(first + _FREQUENT_WINDOW + 1, end)
+        yield from range(max(reached, last - _FREQUENT_WINDOW), stop)
+        reached = max(reached, stop)
+
+
+def _is_amid(lone_before: Sequence[int], at: int, start: int, end: int) -> bool:
+    low, high = max(at - _FREQUENT_WINDOW, start), min(at + _FREQUENT_WINDOW + 1, end)
+    before, after = lone_before[at] - lone_before[low], lone_before[high] - lone_before[at]
     # The line itself counts on both sides.
-    frequent = end - start - lone + 1
-    return frequent * _FREQUENT_SHARE < frequent + lone
-
-
-def _power_root(n: int) -> int:
-    """Return a power of two near the square root of ``n``, at least 1."""
-    return 1 << ((n.bit_length() + 1) // 2)
+    frequent = high - low - before - after + 1
+    return bool(before and after) and frequent * (_FREQUENT_SHARE - 1) < before + after
 
 
 def changed_lines(
@@ -153,137 +132,26 @@ def changed_lines(
     memory stays linear. A half left over from a path that was given up need not be shortest.
     """
     changed_a, changed_b = bytearray(len(a)), bytearray(len(b))
-    splitter = _Splitter(a, b, effort)
+    one: dict[Hashable, Hashable] = {}
+    a, b = list(map(one.setdefault, a, a)), list(map(one.setdefault, b, b))
+    splitter = Splitter(a, b, effort)
     todo = [(0, len(a), 0, len(b), False)]
     while todo:
         low_a, high_a, low_b, high_b, exact = todo.pop()
-        while low_a < high_a and low_b < high_b and a[low_a] == b[low_b]:
-            low_a += 1
-            low_b += 1
-        while low_a < high_a and low_b < high_b and a[high_a - 1] == b[high_b - 1]:
-            high_a -= 1
-            high_b -= 1
+        head = common_head(a, b, low_a, low_b, min(high_a - low_a, high_b - low_b))
+        low_a, low_b = low_a + head, low_b + head
+        tail = common_tail(a, b, high_a, high_b, min(high_a - low_a, high_b - low_b))
+        high_a, high_b = high_a - tail, high_b - tail
         if low_a == high_a:
             changed_b[low_b:high_b] = b"\1" * (high_b - low_b)
         elif low_b == high_b:
             changed_a[low_a:high_a] = b"\1" * (high_a - low_a)
         else:
-            at_a, at_b, low_exact, high_exact = splitter.split((low_a, high_a, low_b, high_b), exact)
-            todo.append((low_a, at_a, low_b, at_b, low_exact))
-            todo.append((at_a, high_a, at_b, high_b, high_exact))
+            cut = splitter.split(low_a, high_a, low_b, high_b, exact=exact)
+            at_a, at_b = low_a + cut.at_a, low_b + cut.at_b
+            todo.append((low_a, at_a, low_b, at_b, cut.low_exact))
+            todo.append((at_a, high_a, at_b, high_b, cut.high_exact))
     return changed_a, changed_b
-
-
-class _Splitter:
-    """Finds a point on a shortest edit path by walking from both corners of a box until the walks meet.
-
-    A walk keeps, per diagonal, the furthest position in ``a`` that it reached. The diagonal of a point is its
-    position in ``a`` less its position in ``b``, plus a shift that makes it a list index.
-    """
-
-    def __init__(self, a: Sequence[Hashable], b: Sequence[Hashable], effort: Effort | None) -> None:
-        self._a, self._b, self._effort = a, b, effort
-        diagonals = len(a) + len(b) + 3
-        self._cost_limit = max(_power_root(diagonals), _LEAST_COST_LIMIT)
-        self._shift = len(b) + 1
-        self._forward = [0] * diagonals
-        self._backward = [0] * diagonals
-
-    def split(self, box: Box, exact: bool) -> tuple[int, int, bool, bool]:
-        """Return the point, and for the parts before and after it whether they must be searched exactly.
-
-        The box must hold lines of both texts and neither start nor end with a common line.
-        """
-        low_a, high_a, low_b, high_b = box
-        least, most = low_a - high_b + self._shift, high_a - low_b + self._shift
-        f_min = f_max = low_a - low_b + self._shift
-        b_min = b_max = high_a - high_b + self._shift
-        self._forward[f_min], self._backward[b_min] = low_a, high_a
-        odd = (f_min - b_min) & 1
-        nowhere = (1, 0)
-        cost = 0
-        while True:
-            cost += 1
-            f_min, f_max = _widened(self._forward, f_min, f_max, least, most, -1)
-            met = self._step_forward(high_a, high_b, (f_min, f_max), (b_min, b_max) if odd else nowhere)
-            if met is None:
-                b_min, b_max = _widened(self._backward, b_min, b_max, least, most, _UNREACHED)
-                met = self._step_backward(low_a, low_b, (b_min, b_max), nowhere if odd else (f_min, f_max))
-            if self._effort is not None:
-                self._effort.spend(f_max - f_min + b_max - b_min + 2)
-            if met is not None:
-                return *met, True, True
-            if cost >= self._cost_limit and not exact:
-                return self._best_guess(box, (f_min, f_max), (b_min, b_max))
-
-    def _step_forward(self, high_a: int, high_b: int, reach: Run, other: Run) -> tuple[int, int] | None:
-        """Take one more edit on every diagonal in reach; return where the other walk was met, if it was."""
-        a, b, shift, forward, backward = self._a, self._b, self._shift, self._forward, self._backward
-        b_min, b_max = other
-        above = forward[reach[1] + 1]
-        for k in range(reach[1], reach[0] - 1, -2):
-            below = forward[k - 1]
-            i = below + 1 if below >= above else above
-            above = below
-            j = i - k + shift
-            while i < high_a and j < high_b and a[i] == b[j]:
-                i += 1
-                j += 1
-            forward[k] = i
-            if b_min <= k <= b_max and backward[k] <= i:
-                return i, j
-        return None
-
-    def _step_backward(self, low_a: int, low_b: int, reach: Run, other: Run) -> tuple[int, int] | None:
-        """As ``_step_forward``, from the other corner."""
-        a, b, shift, forward, backward = self._a, self._b, self._shift, self._forward, self._backward
-        f_min, f_max = other
-        above = backward[reach[1] + 1]
-        for k in range(reach[1], reach[0] - 1, -2):
-            below = backward[k - 1]
-            i = below if below < above else above - 1
-            above = below
-            j = i - k + shift
-            while i > low_a and j > low_b and a[i - 1] == b[j - 1]:
-                i -= 1
-                j -= 1
-            backward[k] = i
-            if f_min <= k <= f_max and i <= forward[k]:
-                return i, j
-        return None
-
-    def _best_guess(self, box: Box, f_reach: Run, b_reach: Run) -> tuple[int, int, bool, bool]:
-        """Return the point that either walk brought furthest; only the part already walked is exact."""
-        low_a, high_a, low_b, high_b = box
-        shift = self._shift
-        furthest, f_at = -1, -1
-        for k in range(f_reach[1], f_reach[0] - 1, -2):
-            i = min(self._forward[k], high_a, high_b + k - shift)
-            if furthest < 2 * i - k + shift:
-                furthest, f_at = 2 * i - k + shift, i
-        nearest, b_at = _UNREACHED, _UNREACHED
-        for k in range(b_reach[1], b_reach[0] - 1, -2):
-            i = max(self._backward[k], low_a, low_b + k - shift)
-            if 2 * i - k + shift < nearest:
-                nearest, b_at = 2 * i - k + shift, i
-        if high_a + high_b - nearest < furthest - low_a - low_b:
-            return f_at, furthest - f_at, True, False
-        return b_at, nearest - b_at, False, True
-
-
-def _widened(walk: list[int], low: int, high: int, least: int, most: int, unreached: int) -> Run:
-    """Let a walk reach one diagonal further on each side, or one less where the box ends."""
-    if low > least:
-        low -= 1
-        walk[low - 1] = unreached
-    else:
-        low += 1
-    if high < most:
-        high += 1
-        walk[high + 1] = unreached
-    else:
-        high -= 1
-    return low, high
 
 
 def _runs(same: Sequence[int], start: int, end: int) -> list[Run]:
@@ -314,26 +182,31 @@ def settle(lines: Sequence[Hashable], runs: Sequence[Run], other_gaps: set[int])
     settled: list[Run] = []
     before = 0  # changed lines in ``settled``
     waiting = list(reversed(runs))
+    levels = sorted(other_gaps)
     while waiting:
         gap, size = waiting.pop()
         size_then = -1
         while size != size_then:
             size_then = size
-            while gap and lines[gap + before - 1] == lines[gap + before + size - 1]:
-                gap -= 1
+            room = gap - (settled[-1][0] if settled else 0)
+            while moved := common_tail(lines, lines, gap + before, gap + before + size, room):
+                gap -= moved
                 if settled and settled[-1][0] == gap:
                     size += settled[-1][1]
                     before -= settled.pop()[1]
+                room = gap - (settled[-1][0] if settled else 0)
             highest = gap
-            level = gap if gap in other_gaps else -1
-            while gap + before + size < len(lines) and lines[gap + before] == lines[gap + before + size]:
-                gap += 1
+            last = len(lines) - before
+            room = min(waiting[-1][0] if waiting else last, last - size) - gap
+            while moved := common_head(lines, lines, gap + before, gap + before + size, room):
+                gap += moved
                 if waiting and waiting[-1][0] == gap:
                     size += waiting.pop()[1]
-                if gap in other_gaps:
-                    level = gap
-        if gap != highest and level >= 0:
-            gap = level
+                room = min(waiting[-1][0] if waiting else last, last - size) - gap
+        # The lowest change of the other text on the way.
+        level = bisect_right(levels, gap) - 1
+        if level >= 0 and highest <= levels[level]:
+            gap = levels[level]
         settled.append((gap, size))
         before += size
     return settled

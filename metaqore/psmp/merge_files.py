@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from metaqore.psmp.merge_diff import Effort
 from metaqore.psmp.merge_result import MergeResult, Preference
+from metaqore.psmp.merge_split import Effort
 from metaqore.psmp.merge_text import Labels, TextConflict, merge_text
 
 

@@ -21,9 +21,9 @@ from typing import Any
 from msgspec import UNSET
 
 from metaqore.errors import InvalidInput
-from metaqore.psmp.merge_diff import Effort
 from metaqore.psmp.merge_regions import Take, regions
 from metaqore.psmp.merge_result import MergeResult, Preference
+from metaqore.psmp.merge_split import Effort
 
 #: Members that name an object among its neighbours, the surest first.
 IDENTITY_KEYS = ("id", "@id", "$id", "uid", "uuid", "key", "name", "slug", "path", "repo")

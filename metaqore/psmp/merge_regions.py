@@ -10,7 +10,8 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from metaqore.psmp.merge_diff import Effort, Hunk, line_hunks
+from metaqore.psmp.merge_diff import Hunk, line_hunks
+from metaqore.psmp.merge_split import Effort
 
 
 class Take(Enum):

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
 
-from metaqore.psmp.merge_diff import Effort, line_hunks
+from metaqore.psmp.merge_diff import line_hunks
 from metaqore.psmp.merge_regions import Region, Take, regions
 from metaqore.psmp.merge_result import MergeResult, Preference
+from metaqore.psmp.merge_split import Effort
 
 _WORD = re.compile(r"[0-9A-Za-z]")
 # Conflicts this near to each other read better as one.

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from metaqore.psmp.merge import Labels, TextConflict, merge_text
+from metaqore.psmp.merge_split import Effort
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
@@ -98,9 +99,53 @@ def with_lone_lines(chance: random.Random) -> list[str]:
     return ["".join(f"{line}\n" for line in lines) for lines in sides]
 
 
+def edited_here_and_there(chance: random.Random, base: list[str]) -> list[str]:
+    lines = list(base)
+    for _ in range(40):
+        at = chance.randrange(len(lines))
+        match chance.randrange(4):
+            case 0:
+                lines[at] = f"{chance.random()}"
+            case 1:
+                lines[at:at] = [chance.choice(base)] * chance.choice([1, 9])
+            case 2:
+                del lines[at : at + chance.choice([1, 30])]
+            case _:
+                lines[at : at + 20] = lines[at : at + 20][::-1]
+    return lines
+
+
+def of_repeated_lines(chance: random.Random) -> list[str]:
+    """Three texts of thousands of lines that are mostly the same: one line, two in turn, or words far apart."""
+    word = chance.choice(["same", "{number}"])
+    base = [line for number in range(12) for line in [word.format(number=number)] + [chance.choice(["", "}"])] * 250]
+    sides = base, edited_here_and_there(chance, base), edited_here_and_there(chance, base)
+    return ["".join(f"{line}\n" for line in lines) for lines in sides]
+
+
+def of_moved_blocks(chance: random.Random) -> list[str]:
+    """Three texts, of which one has the blocks of the base in another order."""
+    blocks = [[f"{block} {line}" for line in range(chance.choice([1, 40]))] for block in range(40)]
+    base = [line for block in blocks for line in block]
+    moved = [line for block in chance.choice([blocks[::-1], chance.sample(blocks, len(blocks))]) for line in block]
+    return ["".join(f"{line}\n" for line in lines) for lines in (base, moved, edited_here_and_there(chance, base))]
+
+
+def test_thousands_of_equal_lines_with_few_edits_cost_few_steps() -> None:
+    base = ["same\n"] * 20_000
+    ours, theirs = list(base), list(base)
+    ours[4000], theirs[16_000] = "ours\n", "theirs\n"
+    ours[8000:8000] = ["new\n"]
+
+    merged = merge_text("".join(base), "".join(ours), "".join(theirs), effort=Effort(200))
+
+    expected = [*ours[:16_001], "theirs\n", *ours[16_002:]]
+    assert (merged.clean, merged.merged) == (True, "".join(expected))
+
+
 @needs_git
 @pytest.mark.parametrize("seed", range(8))
-@pytest.mark.parametrize("long_texts", [of_few_words, with_lone_lines])
+@pytest.mark.parametrize("long_texts", [of_few_words, with_lone_lines, of_repeated_lines, of_moved_blocks])
 def test_long_texts_merge_as_git_merges_them(
     tmp_path: Path, long_texts: Callable[[random.Random], list[str]], seed: int
 ) -> None:
