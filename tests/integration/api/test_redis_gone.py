@@ -75,8 +75,14 @@ def test_a_stopped_redis_costs_a_submitter_nothing(alone: tuple[Running, str]) -
     timed(mq, project, 20)
     healthy: list[list[float]] = []
     stopped: list[list[float]] = []
-    # In turn, because the machine is never equally busy for long.
-    for _ in range(5):
+
+    def costs_nothing() -> bool:
+        same = min(map(statistics.median, stopped)) <= 1.5 * min(map(statistics.median, healthy))
+        # Whatever waited for a socket would take a good part of a second, each time.
+        return same and min(took[-1] for took in stopped) < 10 * min(took[-1] for took in healthy)
+
+    # In turn, because the machine is never equally busy for long; again, where it was busy with something else.
+    for _ in range(15):
         healthy.append(timed(mq, project, 20))
         assert mq.broker.pid
         os.kill(mq.broker.pid, signal.SIGSTOP)
@@ -86,10 +92,9 @@ def test_a_stopped_redis_costs_a_submitter_nothing(alone: tuple[Running, str]) -
         finally:
             os.kill(mq.broker.pid, signal.SIGCONT)
         wait_until(lambda: mq.get("//readyz").json["status"] == "ready", "it goes on")
-
-    assert min(map(statistics.median, stopped)) <= 1.5 * min(map(statistics.median, healthy))
-    # Whatever waited for a socket would take a good part of a second, each time.
-    assert min(took[-1] for took in stopped) < 10 * min(took[-1] for took in healthy)
+        if len(stopped) >= 3 and costs_nothing():
+            break
+    assert costs_nothing(), (healthy, stopped)
 
 
 def test_what_could_not_be_rung_is_rung_when_redis_is_back(alone: tuple[Running, str]) -> None:
