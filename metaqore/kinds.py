@@ -252,6 +252,7 @@ def psmp_kinds(policy: Policy) -> list[Kind]:
         ("artifact.register", "artifacts:write", partial(handlers.declare, policy=policy),
          partial(registration.study, policy=policy)),
         ("artifact.transition", "artifacts:write", partial(lifecycle.transition, policy=policy), lifecycle.study),
+        ("artifact.set_aside", "security:stop", partial(lifecycle.transition, policy=policy), lifecycle.study),
         ("artifact.delete", "artifacts:write", partial(deletion.delete, policy=policy), deletion.study),
         ("artifact.alias", "artifacts:write", partial(aliases.alias, policy=policy), aliases.study),
         ("artifact.declassify", "labels:declassify", partial(declassification.declassify, policy=policy),

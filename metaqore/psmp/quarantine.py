@@ -1,7 +1,8 @@
 """Decides ``artifact.quarantine``: what a principal has made since a moment is set aside, in every project.
 
-It looks through the organization's artifacts in pages and asks for an ``artifact.transition`` of each that it finds, so
-that every project decides in its own order and keeps it in its own history. A page that is full asks for the next one.
+It looks through the organization's artifacts in pages and asks for an ``artifact.set_aside`` of each that it finds, so
+that every project decides in its own order and keeps it in its own history. That is a transition which no rule and no
+stop holds up: a stopped project can be cleaned, too. A page that is full asks for the next one.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def _quarantine(request: Request, asked: Quarantine, reads: PsmpReads, policy: P
     ]  # fmt: skip
     follow_ups = [
         Submission(organization=request.organization, project=project, principal=request.principal,
-                   kind="artifact.transition", payload={"artifact": artifact, "to": to})
+                   kind="artifact.set_aside", payload={"artifact": artifact, "to": to})
         for artifact, project in found
     ]  # fmt: skip
     if len(page) == PAGE:

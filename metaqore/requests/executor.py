@@ -41,12 +41,8 @@ _MAX_PAGES, _MIN_PAGE = 16, 32
 
 def about(request: Request) -> dict[str, str | None]:
     """Return what a log line says of a request: whose it is, never what is in it."""
-    return {
-        "request": request.id,
-        "kind": request.kind,
-        "organization": request.organization,
-        "project": request.project,
-    }
+    return {"request": request.id, "kind": request.kind, "organization": request.organization,
+            "project": request.project}  # fmt: skip
 
 
 class Executor:
@@ -150,8 +146,11 @@ class Executor:
                     return _replayed(tx, seen, idempotency)
             request = recorder.accept(submission)
             request.studied = kind.study(request) if kind.study is not None else None
-            vetoed = self.refused([request], tx, now).get(request.id)
+            governing = tx.reads("security")
+            vetoed = self.guard.check([request], governing, now).get(request.id) if self.guard is not None else None
             outcome = vetoed or kind.decide([request], tx.reads(kind.feature), now)[0]
+            if vetoed is None and self.guard is not None:
+                self.guard.remark([request], [outcome], governing)
             tx.apply(outcome.writes)
             recorder.record(request, outcome, State.SUCCEEDED)
             self._flush(tx, recorder)
@@ -334,6 +333,8 @@ class Executor:
         broken.update(self.refused(run, tx, now))
         sound = [request for request in run if request.id not in broken]
         outcomes = decide(sound, tx.reads(kind.feature), now) if sound else []
+        if self.guard is not None:
+            self.guard.remark(sound, outcomes, tx.reads("security"))
         if not broken:
             return outcomes
         by_id = {**broken, **{r.id: o for r, o in zip(sound, outcomes, strict=True)}}

@@ -134,6 +134,9 @@ class Guard(Protocol):
             reads: the look-ups of the feature ``security``.
         """
 
+    def remark(self, batch: Sequence[Request], outcomes: Sequence[Outcome], reads: Any) -> None:
+        """Name in what is audited of each request that was let through the policies that did so."""
+
 
 class Results(Protocol):
     """The result backend: a cache, and the announcement to those who wait. Must not raise."""

@@ -14,25 +14,24 @@ from typing import Any
 
 import msgspec
 
-from metaqore.canonical import content_hash
 from metaqore.errors import InvalidInput, MetaQoreError
-from metaqore.messages import Outcome, Request, Submission
+from metaqore.messages import AuditNote, Outcome, Request, Submission
 from metaqore.security import stops
 from metaqore.security.answers import Exit, examine
+from metaqore.security.approved import approved_by, questions
 from metaqore.security.assessment import assess
-from metaqore.security.facts import Asked, early_facts
+from metaqore.security.early import GATE, held_up, remark
+from metaqore.security.facts import Asked
 from metaqore.security.judged import Judged, denied, judged
 from metaqore.security.layers import Layer, Stack, stack
 from metaqore.security.model import Assessment, Context, Decision, Finding, Label, Position, ProviderStatus
-from metaqore.security.policy import decide, denied_early, with_label
+from metaqore.security.policy import decide, with_label
 from metaqore.security.policy_file import Policies, read_layer
 from metaqore.security.policy_replay import Preview, Recorded, replay
 from metaqore.security.ports import GateReads, Stop, StoredPolicy
-from metaqore.security.records import ALWAYS
+from metaqore.security.records import ALWAYS, DECISIONS
 from metaqore.security.redact import WHOLE, Pseudonyms, pseudonymise
 
-#: Approvals of payloads, as they are asked for.
-PAYLOAD = "payload"
 _MAX_STACKS = 1024
 
 
@@ -98,9 +97,9 @@ class SecureGate:
         decision = decided(())
         follow_ups: list[Submission] = []
         if decision.approvals:
-            approved = _approved(request, decision.approvals, reads, now)
+            approved = approved_by(request, decision.approvals, reads, now)
             missing = [scope for scope in decision.approvals if scope not in approved]
-            follow_ups = _questions(request, missing, decision.reasons)
+            follow_ups = questions(request, missing, decision.reasons)
             if approved:
                 decision = decided(approved)
         return judged(request, assessment, decision, asked, now, follow_ups if decision.approvals else ())
@@ -118,7 +117,7 @@ class SecureGate:
         return Exit(
             request=request, asked=msgspec.structs.replace(asked_of(request, provider), position=Position.ANSWER.value),
             policy=policies[self._policy], layers=layers, label=Label.parse(label), provider=provider,
-            approved=_approved(request, scopes, reads, now) if scopes else (), questions=partial(_questions, request),
+            approved=approved_by(request, scopes, reads, now) if scopes else (), questions=partial(questions, request),
         )  # fmt: skip
 
     def preview(
@@ -174,7 +173,7 @@ class SecureGate:
         return cut, names
 
     def check(self, batch: Sequence[Request], reads: GateReads, now: int) -> dict[str, Outcome]:
-        """Return the veto of each request that is stopped, or denied for what it is, by id. See ``requests.ports``."""
+        """Return the veto of each request that is held up for what it is, by id. See ``requests.ports``."""
         vetoed: dict[str, Outcome] = {}
         policies = self._policies()
         places: dict[tuple[str, str | None], tuple[Sequence[Stop], Stack]] = {}
@@ -185,14 +184,31 @@ class SecureGate:
             stopped, layers = places[place]
             if not (stopped or layers.has_early) or request.kind in ALWAYS:
                 continue
-            objections = stops.against(request, stopped)
-            if objections:
-                vetoed[request.id] = denied(request, objections, "stop", "", now)
-                continue
-            objections = denied_early(layers, early_facts(asked_of(request, None)))
-            if objections:
-                vetoed[request.id] = denied(request, objections, self._policy, layers.digest, now)
+            veto = held_up(request, asked_of(request, None), stopped, layers, reads, self._policy, now)
+            if veto is not None:
+                vetoed[request.id] = veto
         return vetoed
+
+    def remark(self, batch: Sequence[Request], outcomes: Sequence[Outcome], reads: GateReads) -> None:
+        """Name in the audit note of each decision the policies that let the request through. See ``requests.ports``."""
+        policies = self._policies()
+        known: dict[tuple[str, str | None], Stack] = {}
+        for request, outcome in zip(batch, outcomes, strict=True):
+            if outcome.audit and request.kind not in DECISIONS:
+                place = (request.organization, stops.project_of(request))
+                layers = known.get(place)
+                if layers is None:
+                    layers = known[place] = self.layers(*place, reads, policies)
+                if request.queue == "control" and not layers.has_remarks:
+                    # Its entry stands between those of the changes of policies, and says what it changed itself.
+                    continue
+                note = outcome.audit[0]
+                outcome.audit[0] = AuditNote(
+                    note.tag, note.subject, note.outcome, {**note.details, GATE: layers.digest},
+                    note.policy_digest, note.commitment,
+                )  # fmt: skip
+                if layers.has_remarks:
+                    remark(outcome, asked_of(request, None), layers)
 
     def layers(self, organization: str, project: str | None, reads: GateReads, policies: Policies) -> Stack:
         """Return the policies that hold in a place: the file's, the organization's, the project's."""
@@ -221,7 +237,7 @@ def compile_stored(row: StoredPolicy, reads: GateReads, policies: Policies) -> L
     scope, name = ("project", row.project) if row.project else ("organization", row.organization)
     try:
         document = msgspec.json.decode(reads.policy_document(row.organization, row.project, row.version))
-        layer = read_layer(scope, name, row.version, document, policies)
+        layer = read_layer(scope, name, row.version, document, policies, is_stored=True)
     except MetaQoreError:
         layer = read_layer(scope, name, row.version, {"otherwise": "deny"}, policies)
     return replace(layer, digest=row.digest)
@@ -253,35 +269,3 @@ def context_of(declared: Mapping[str, Any]) -> Context:
         has_sensitive_data=bool(declared.get("has_sensitive_data")),
         is_security_task=bool(declared.get("is_security_task")),
     )
-
-
-def _digest(request: Request) -> str:
-    return content_hash({"kind": request.kind, "project": request.project, "payload": request.payload})
-
-
-def _subject(scope: str, digest: str) -> str:
-    return f"{scope}:{digest.removeprefix('sha256:')}"
-
-
-def _approved(request: Request, scopes: Sequence[str], reads: GateReads, now: int) -> list[str]:
-    """Return the scopes that have approved exactly this payload of this principal."""
-    digest = _digest(request)
-    subjects = {_subject(scope, digest): scope for scope in scopes}
-    known = reads.approved(request.organization, request.principal, digest, list(subjects), now)
-    return [subjects[subject] for subject in known]
-
-
-def _questions(request: Request, scopes: Sequence[str], reasons: Sequence[str]) -> list[Submission]:
-    """Return one question for each scope that has to approve this payload, and has not."""
-    digest = _digest(request)
-    return [
-        Submission(
-            organization=request.organization, project=request.project, principal=request.principal,
-            kind="approval.open",
-            payload={
-                "subject_kind": PAYLOAD, "subject": _subject(scope, digest), "content_hash": digest,
-                "author": request.principal, "needed_scope": scope, "reason": "; ".join(reasons)[:1000],
-            },
-        )
-        for scope in scopes
-    ]  # fmt: skip

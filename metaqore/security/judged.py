@@ -112,13 +112,21 @@ def _details(label: str, decision: Decision) -> dict[str, str]:
     return details
 
 
-def denied(request: Request, reasons: Sequence[tuple[str, str]], policy: str, digest: str, now: int) -> Outcome:
-    """Return the veto of a request for what it is, whatever is in it; (rule, reason) for each objection."""
+def denied(
+    request: Request, reasons: Sequence[tuple[str, str]], policy: str, digest: str, now: int, *,
+    approvals: Sequence[str] = (), follow_ups: Sequence[Submission] = (),
+) -> Outcome:  # fmt: skip
+    """Return the veto of a request for what it is, whatever is in it; (rule, reason) for each objection.
+
+    Args:
+        approvals: scopes whose approval alone is missing.
+        follow_ups: the questions to them.
+    """
     decision_id = new_id("dec")
     shown = {
         "id": decision_id, "verdict": Verdict.VETOED.value, "policy": policy, "policy_digest": digest,
         "reasons": [reason for _, reason in reasons], "rules": [rule for rule, _ in reasons],
-        "providers_allowed": [], "provider_recommended": None, "obligations": [],
+        "providers_allowed": [], "provider_recommended": None, "obligations": [], "approvals": list(approvals),
     }  # fmt: skip
     write = NewDecision(
         decision_id, request.organization, request.project, request.id, request.principal, Verdict.VETOED.value,
@@ -131,4 +139,5 @@ def denied(request: Request, reasons: Sequence[tuple[str, str]], policy: str, di
     return Outcome(
         verdict=Said.VETOED, result={"decision": shown}, writes=[write], audit=[note],
         events=[EventNote("governance.veto_applied", decision_id, {"kind": request.kind})],
+        follow_ups=list(follow_ups),
     )  # fmt: skip

@@ -14,7 +14,7 @@ from metaqore.canonical import content_hash
 from metaqore.security.facts import VOCABULARY
 from metaqore.security.model import Label
 from metaqore.security.rule import Effect, Rule, RuleMode
-from metaqore.security.ruleset import RuleSet
+from metaqore.security.ruleset import RuleSet, is_early
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +74,8 @@ class Stack:
     #: Classes of providers that a rule may have something to say about.
     asks_about: frozenset[str] = frozenset()
     has_early: bool = False
+    #: Some of the early rules only watch or warn.
+    has_remarks: bool = False
     #: Scopes whose approval some rule about payloads may ask for.
     approvers: frozenset[str] = frozenset()
     #: The documents, as decisions name them.
@@ -92,6 +94,11 @@ def stack(layers: Sequence[Layer]) -> Stack:
         any(layer.rules.raising.size for layer in layers),
         frozenset(kind for layer in layers for rule in layer.rules.rules for kind in _asks_about(rule)),
         any(layer.rules.early.size for layer in layers),
+        any(
+            rule.mode is not RuleMode.ENFORCE and is_early(rule.effect, rule.facts)
+            for layer in layers
+            for rule in layer.rules.rules
+        ),
         frozenset(
             str(rule.argument)
             for layer in layers

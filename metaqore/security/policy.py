@@ -25,8 +25,8 @@ DEADLINE_S = 0.05
 _NO_DUTIES = Duties()
 
 
-class _Found:
-    """What was found so far."""
+class Found:
+    """What rules have said so far."""
 
     __slots__ = ("against", "approvals", "duties", "for_it", "shadow", "warnings")
 
@@ -161,7 +161,7 @@ class _Case:
     layers: Stack
     approved: Collection[str]
     deadline: float
-    found: _Found = field(default_factory=_Found)
+    found: Found = field(default_factory=Found)
     flagged: tuple[str, ...] = ()
 
     def raised(self, asked: Asked) -> Label:
@@ -222,7 +222,7 @@ class _Case:
         objections, duties, late = route.objections, self.found.duties, None
         for layer in self.layers.layers:
             for rule in layer.rules.late.matching(here, self.deadline) if layer.rules.late.size else ():
-                late = late or _Found()
+                late = late or Found()
                 late.apply(rule)
         if late is None:
             return objections, duties
@@ -231,13 +231,13 @@ class _Case:
             self.found.approvals += late.approvals
         else:
             # Without a wish there is no need to wait for an approval: another provider may do.
-            objections += tuple(_needs(item) for item in late.approvals if item[1] not in self.approved)
+            objections += tuple(needs(item) for item in late.approvals if item[1] not in self.approved)
         if not objections:
             self._take(late)
             duties = duties.join(late.duties)
         return objections, duties
 
-    def _take(self, late: _Found) -> None:
+    def _take(self, late: Found) -> None:
         """Keep what was noted about a provider that may be used."""
         for mine, new in ((self.found.warnings, late.warnings), (self.found.shadow, late.shadow),
                           (self.found.for_it, late.for_it)):  # fmt: skip
@@ -262,7 +262,7 @@ class _Case:
         if found.approvals:
             missing = [item for item in found.approvals if item[1] not in self.approved]
             needed = () if against else tuple(dict.fromkeys([scope for _, scope, _ in missing]))
-            against = [*against, *map(_needs, missing)]
+            against = [*against, *map(needs, missing)]
         names = tuple(allowed)
         recommended = self.requested if self.requested in allowed else (names[0] if names else None)
         owed: tuple[str, ...] = ()
@@ -286,17 +286,19 @@ class _Case:
         )  # fmt: skip
 
 
-def denied_early(layers: Stack, facts: Facts, clock: Callable[[], float] = perf_counter) -> list[tuple[str, str]]:
-    """Return (rule, reason) for each rule that denies a request for what it is, whatever is in it."""
+def asked_early(layers: Stack, facts: Facts, clock: Callable[[], float] = perf_counter) -> Found:
+    """Return what the rules say of a request for what it is, whatever is in it."""
+    found = Found()
     if not layers.has_early:
-        return []
+        return found
     deadline = clock() + DEADLINE_S
     try:
-        return [
-            (rule.name, rule.message) for layer in layers.layers for rule in layer.rules.early.matching(facts, deadline)
-        ]
+        for layer in layers.layers:
+            for rule in layer.rules.early.matching(facts, deadline):
+                found.apply(rule)
     except PolicyDeadline as error:
-        return [("policy.deadline", error.message)]
+        found.against.append(("policy.deadline", error.message))
+    return found
 
 
 def with_label(assessment: Assessment, inherited: Label) -> Assessment:
@@ -310,7 +312,8 @@ def with_label(assessment: Assessment, inherited: Label) -> Assessment:
     )  # fmt: skip
 
 
-def _needs(approval: tuple[str, str, str]) -> tuple[str, str]:
+def needs(approval: tuple[str, str, str]) -> tuple[str, str]:
+    """Return (rule, reason) of an approval that is missing."""
     rule, scope, message = approval
     return rule, f"{message} (needs approval: {scope})"
 

@@ -23,12 +23,13 @@ from typing import Any
 from metaqore.errors import InvalidInput, SettingsError
 from metaqore.security.answers import examine
 from metaqore.security.assessment import assess
-from metaqore.security.facts import Asked
+from metaqore.security.facts import Asked, early_facts
 from metaqore.security.layers import Stack, stack
-from metaqore.security.model import Assessment, Context, Decision, Label, Position, ProviderStatus
+from metaqore.security.model import Assessment, Context, Decision, Label, Position, ProviderStatus, Verdict
 from metaqore.security.places import Place, parse_yaml
-from metaqore.security.policy import CLASSES, decide, decide_answer
+from metaqore.security.policy import CLASSES, asked_early, decide, decide_answer, needs
 from metaqore.security.policy_file import Policies, read_layer
+from metaqore.security.records import DECISIONS
 
 _FLAGS = ("has_private_data", "has_sensitive_data", "is_security_task")
 _TEXTS = ("task_type", "agent_name", "kind", "principal", "project", "provider", "model", "answer", "instructions")
@@ -95,6 +96,8 @@ def run_case(case: Case, policies: Policies) -> list[str]:
 def decide_case(case: Case, policies: Policies) -> Decision:
     """Return what is decided of a case."""
     given, asked = case.given, asked_of_case(case)
+    if asked.kind not in DECISIONS:
+        return _decide_early(case, asked, policies)
     policy = policies[case.policy] if case.policy else policies.default
     layers, approved = layers_of(case, policies), given.get("approved", ())
     if "answer" in given:
@@ -105,6 +108,23 @@ def decide_case(case: Case, policies: Policies) -> Decision:
     return decide(
         assess_case(case), policy=policy, providers=case.providers, requested=given.get("provider"), asked=asked,
         layers=layers, approved=approved,
+    )  # fmt: skip
+
+
+def _decide_early(case: Case, asked: Asked, policies: Policies) -> Decision:
+    """Return what is decided of a request of a kind whose payload is not judged."""
+    layers, approved = layers_of(case, policies), case.given.get("approved", ())
+    found = asked_early(layers, early_facts(asked))
+    missing = [] if found.against else [item for item in found.approvals if item[1] not in approved]
+    against = found.against + [needs(item) for item in missing]
+    policy = policies[case.policy] if case.policy else policies.default
+    return Decision(
+        verdict=Verdict.VETOED if against else Verdict.APPROVED,
+        reasons=tuple(reason for _, reason in against) or (f"no rule holds up {asked.kind}",),
+        rules=tuple(rule for rule, _ in against) or ("request.allowed",), policy=policy.name,
+        policy_version=policy.version, policy_digest=layers.digest, label=None, providers_allowed=(),
+        provider_recommended=None, obligations=(), warnings=tuple(found.warnings), shadow=tuple(found.shadow),
+        approvals=tuple(dict.fromkeys(scope for _, scope, _ in missing)), duties={}, layers=layers.shown,
     )  # fmt: skip
 
 

@@ -97,6 +97,7 @@ def read_layer(
     below: tuple[str, ...] = (),
     at: Place | None = None,
     most: int = MAX_CUSTOM_RULES,
+    is_stored: bool = False,
 ) -> Layer:
     """Return the policy of an organization or a project.
 
@@ -107,6 +108,7 @@ def read_layer(
         below: where the document stands in the body that it came in.
         at: the place of a document that is a file of its own.
         most: how many rules it may have.
+        is_stored: it was read before, see ``read_rules``.
 
     Raises:
         SettingsError: it cannot be used; ``details["pointer"]`` says where.
@@ -118,7 +120,7 @@ def read_layer(
         if "policy" in given
         else None
     )
-    rules = read_rules(at / "rules", given.get("rules", []), most=most)
+    rules = read_rules(at / "rules", given.get("rules", []), most=most, is_stored=is_stored)
     otherwise = (at / "otherwise").one_of(given.get("otherwise", "allow"), ("allow", "deny"))
     return Layer(
         scope, name, version, content_hash(document), ruleset(rules, "deny" if otherwise == "deny" else "allow"),

@@ -6,16 +6,19 @@ everything else in its request and in the audit entry of the same transaction. A
 declaration would say nothing more, and cost a statement on the path of all of them.
 
 So an auditor asks the log, not the table: each request has exactly one verdict, and each verdict its entry, which
-reconciliation counts. What the entry of something that was let through does not name is the digest of SecureGateway's
-rules that had no objection: custom policies are in the log themselves (``security:policy:changed``, in the order of the
-entries), while the engine's own file shows in the digests of the decisions before and after, and in ``/readyz``.
+reconciliation counts. The entry of what a queue decided names the digest of SecureGateway's policies that had no
+objection (``details.gate``), beside that of the feature's own (``policy``), and the rules that only watch or warn.
+What is decided inside a call has an entry of its own between those of the changes of policies: custom ones and the
+engine's own files are in the log themselves (``security:policy:changed``), before anything is decided by them.
 """
 
 from __future__ import annotations
 
 #: Not held up by rules or stops: they make nothing, and end or explain what others do.
-ALWAYS = frozenset({"stop.set", "stop.lift", "policy.save", "key.revoke", "approval.expire", "budget.release",
-                    "policy.reload"})  # fmt: skip
+ALWAYS = frozenset(
+    "stop.set stop.lift artifact.quarantine artifact.set_aside policy.save policy.reload key.revoke approval.expire "
+    "budget.release".split()
+)
 #: Each verdict is a row in ``decisions``: what may leave, and where to.
 DECISIONS = frozenset({"payload.assess", "llm.generate"})
 

@@ -15,7 +15,9 @@ from metaqore.security.constraints import conjuncts, demands, exact, implies
 from metaqore.security.facts import MAX_ITEMS, NOTHING, TEXT, TEXTS, VOCABULARY, Facts
 from metaqore.security.model import Label
 from metaqore.security.places import Place
+from metaqore.security.request_kinds import kinds_of, why_never
 from metaqore.security.rule import Effect, Rule, RuleMode
+from metaqore.security.ruleset import is_early
 
 MAX_RULES = 20_000
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -30,8 +32,11 @@ _ARGUMENT: Mapping[Effect, str] = {
 }
 
 
-def read_rules(place: Place, value: Any, most: int = MAX_RULES) -> list[Rule]:
+def read_rules(place: Place, value: Any, most: int = MAX_RULES, *, is_stored: bool = False) -> list[Rule]:
     """Return the rules of a document's list.
+
+    Args:
+        is_stored: it was read before, maybe by a release that knew other kinds of requests: these are not looked at.
 
     Raises:
         SettingsError: one of them cannot be used; with file, line and key.
@@ -41,7 +46,7 @@ def read_rules(place: Place, value: Any, most: int = MAX_RULES) -> list[Rule]:
     rules: list[Rule] = []
     places: dict[str, Place] = {}
     for index, item in enumerate(value):
-        rule = _rule(place / index, item, index)
+        rule = _rule(place / index, item, index, is_stored=is_stored)
         if rule.id in places:
             raise (place / index / "id").wrong(f"{rule.id!r} is given twice: {places[rule.id].path} has it already")
         places[rule.id] = place / index
@@ -51,7 +56,7 @@ def read_rules(place: Place, value: Any, most: int = MAX_RULES) -> list[Rule]:
     return rules
 
 
-def _rule(place: Place, value: Any, position: int) -> Rule:
+def _rule(place: Place, value: Any, position: int, *, is_stored: bool) -> Rule:
     given = place.mapping(value, _NEEDED, ("tests",))
     name = given["id"]
     if not isinstance(name, str) or not _ID.fullmatch(name):
@@ -66,6 +71,8 @@ def _rule(place: Place, value: Any, position: int) -> Rule:
     demanded = demands(tree)
     if demanded is None:
         raise (place / "when").wrong(f"rule {name!r} can never match: its conditions exclude each other")
+    if not is_stored:
+        _check_kinds(place / "when", name, effect, tree, facts)
     if effect is Effect.RAISE_LABEL:
         _check_raise(place / "when", name, facts, argument, demanded.get("label"))
     rule = Rule(
@@ -98,6 +105,13 @@ def _effect(place: Place, value: Any) -> tuple[Effect, Label | int | str | None]
             raise (place / name).refused(argument, "name a scope, e.g. approvals:answer")
         return effect, argument
     return effect, Label[(place / name).one_of(argument, list(Label.__members__))]
+
+
+def _check_kinds(place: Place, name: str, effect: Effect, tree: cel_syntax.Node, facts: frozenset[str]) -> None:
+    approves = effect is Effect.REQUIRE_APPROVAL
+    why = why_never(kinds_of(tree), is_early=is_early(effect, facts), approves=approves)
+    if why is not None:
+        raise place.wrong(f"rule {name!r} can never act: {why}")
 
 
 def _check_raise(place: Place, name: str, facts: frozenset[str], to: Any, labels: frozenset[str] | None) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from metaqore.security.facts import VOCABULARY
-from metaqore.security.rule import Effect, Rule, RuleMode
+from metaqore.security.rule import Effect, Rule
 from metaqore.security.rule_index import RuleIndex
 
 
@@ -24,7 +24,7 @@ class RuleSet:
     plain: RuleIndex
     #: Rules about a provider: asked for each that may be used.
     late: RuleIndex
-    #: Denials that need nothing but the request itself: asked for every kind of request.
+    #: Denials and approvals that need nothing but the request itself: asked for every kind of request.
     early: RuleIndex
 
 
@@ -39,18 +39,18 @@ def ruleset(rules: Sequence[Rule], otherwise: Literal["allow", "deny"] = "allow"
         else:
             plain.append(rule)
     return RuleSet(
-        tuple(rules), otherwise, RuleIndex(raising), RuleIndex(plain), RuleIndex(late), RuleIndex(_early(plain))
+        tuple(rules),
+        otherwise,
+        RuleIndex(raising),
+        RuleIndex(plain),
+        RuleIndex(late),
+        RuleIndex([rule for rule in plain if is_early(rule.effect, rule.facts)]),
     )
 
 
-def _early(rules: Iterable[Rule]) -> list[Rule]:
-    return [
-        rule
-        for rule in rules
-        if rule.effect is Effect.DENY
-        and rule.mode is RuleMode.ENFORCE
-        and all(VOCABULARY[fact].early for fact in rule.facts)
-    ]
+def is_early(effect: Effect, facts: frozenset[str]) -> bool:
+    """Tell whether a rule holds for every kind of request, whatever is in it."""
+    return effect in (Effect.DENY, Effect.REQUIRE_APPROVAL) and all(VOCABULARY[fact].early for fact in facts)
 
 
 NO_RULES = ruleset(())

@@ -474,3 +474,95 @@ def test_an_approval_lets_exactly_the_payload_through_that_was_approved(governed
     assert governed.do("payload.assess", "ann", **asked)["verdict"] == "approved"
     assert governed.do("payload.assess", "bob", **asked)["verdict"] == "vetoed"
     assert governed.do("payload.assess", "ann", **{**asked, "content": "Deploy release 8."})["verdict"] == "vetoed"
+
+
+def _eyes(**more: Any) -> dict[str, Any]:
+    return {"id": "eyes", "version": 1, "mode": "enforce", "when": 'request.kind == "artifact.declare"',
+            "effect": {"require_approval": "approvals:answer"}, "message": "Two people look.", **more}  # fmt: skip
+
+
+def _open(governed: Governed) -> list[Any]:
+    governed.executor.drain("psmp")
+    return governed.sql("SELECT id, content_hash, author FROM approvals WHERE state = 'open' ORDER BY created_at, id")
+
+
+def _answer(governed: Governed, approval: str, answer: str = "approve", by: str = "eve") -> dict[str, Any]:
+    return governed.do("approval.answer", by, governed.project, approval=approval, answer=answer,
+                       authority=["approvals:answer"])  # fmt: skip
+
+
+def test_a_declaration_waits_for_an_approval_of_exactly_what_it_holds(governed: Governed) -> None:
+    governed.save(_eyes())
+    asked = {"type": "doc", "name": "a", "content": "text"}
+
+    first = governed.do("artifact.declare", "ann", governed.project, **asked)
+    governed.do("artifact.declare", "ann", governed.project, **asked)
+    assert first["verdict"] == "vetoed"
+    assert first["result"]["decision"]["approvals"] == ["approvals:answer"]
+    assert first["result"]["decision"]["rules"] == ["eyes@1"]
+    [(approval, content, author)] = _open(governed)
+    assert (content[:7], author) == ("sha256:", "ann")
+    assert _answer(governed, approval, by="ann")["state"] == "failed", "nobody approves what is their own"
+    assert _answer(governed, approval)["verdict"] == "approved"
+
+    other = governed.do("artifact.declare", "ann", governed.project, **{**asked, "content": "another text"})
+    by_bob = governed.do("artifact.declare", "bob", governed.project, **asked)
+    again = governed.do("artifact.declare", "ann", governed.project, **asked)
+
+    assert [row["verdict"] for row in (other, by_bob, again)] == ["vetoed", "vetoed", "approved"]
+    assert governed.sql("SELECT count(*) FROM artifacts") == [(1,)]
+    assert len(_open(governed)) == 2
+
+
+@on_one_database
+def test_what_was_refused_approval_stays_vetoed_and_is_asked_for_again(governed: Governed) -> None:
+    governed.save(_eyes())
+    asked = {"type": "doc", "name": "a", "content": "text"}
+    governed.do("artifact.declare", "ann", governed.project, **asked)
+    [(approval, _, _)] = _open(governed)
+    _answer(governed, approval, "deny")
+
+    assert governed.do("artifact.declare", "ann", governed.project, **asked)["verdict"] == "vetoed"
+    assert len(_open(governed)) == 1
+
+
+@on_one_database
+def test_a_question_about_everything_does_not_ask_about_its_own_answers(governed: Governed) -> None:
+    governed.save(_eyes(when='request.principal != "admin"'))
+    governed.do("artifact.declare", "ann", governed.project, type="doc", name="a", content="text")
+
+    [(approval, _, _)] = _open(governed)
+    assert _answer(governed, approval)["verdict"] == "approved"
+    with pytest.raises(Vetoed, match=r"project\.save cannot wait for an approval"):
+        governed.run("project.save", "ann", name="b")
+
+
+def test_the_log_names_the_policies_that_let_a_declaration_through_and_what_they_remark(governed: Governed) -> None:
+    def noted(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        row = governed.do("artifact.declare", "ann", governed.project, type="doc", name=name, content=f"text of {name}")
+        [(body,)] = governed.sql("SELECT body FROM audit_entries WHERE request_id = ? AND tag = "
+                                 "'psmp:artifact:admitted'", row["id"])  # fmt: skip
+        return json.loads(bytes(body))["about"]["details"], row["result"]
+
+    plain, _ = noted("a")
+    saved = governed.save(_eyes(mode="shadow"), _eyes(id="soon", mode="warn", effect="deny"))
+    watched, result = noted("b")
+
+    assert plain["gate"] == governed.engine.policies.current().digest
+    assert watched["gate"] not in (plain["gate"], saved.result["digest"])
+    assert (watched["shadow"], watched["warnings"]) == ("eyes@1", "soon@1")
+    assert result["policy_warnings"] == ["soon@1: Two people look."]
+    assert "shadow" not in plain
+
+
+@on_one_database
+def test_a_quarantine_is_held_up_by_no_rule_and_no_stop(governed: Governed) -> None:
+    governed.do("artifact.declare", "bob", governed.project, type="doc", name="a", content="text of a")
+    governed.save({**DENY_BOB, "when": 'request.kind.startsWith("artifact.")'})
+
+    governed.stop("project", governed.project, "incident")
+    governed.stop("principal", "bob", quarantine_since=0)
+    for _ in range(3):
+        governed.executor.drain("psmp")
+
+    assert governed.sql("SELECT state FROM artifacts") == [("quarantined",)]

@@ -185,6 +185,9 @@ def _work(story: Story) -> str:
         "psmp:artifact:deprecated",
         project=project,
     )
+    aside = declare("aside", "a text to be set aside", "psmp:artifact:admitted")["artifact"]["id"]
+    story.queued("artifact.set_aside", {"artifact": aside, "to": "quarantined"}, "psmp:artifact:changed",
+                 project=project)  # fmt: skip
     story.queued(
         "artifact.alias", {"artifact": first, "alias": "stable", "version": 1}, "psmp:artifact:aliased", project=project
     )

@@ -9,16 +9,18 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from metaqore import bootstrap
 from metaqore.errors import SettingsError
-from metaqore.security import assess
+from metaqore.security import assess, request_kinds
 from metaqore.security.facts import NOTHING, Asked, early_facts
 from metaqore.security.layers import stack
 from metaqore.security.model import Duties, Label, ProviderStatus, Verdict
 from metaqore.security.places import Place, parse_yaml
-from metaqore.security.policy import decide, denied_early
+from metaqore.security.policy import asked_early, decide
 from metaqore.security.policy_file import load_policies, read_layer
 from metaqore.security.rule_file import read_rules
 from metaqore.security.ruleset import ruleset
+from metaqore.settings import load
 from tests.unit.security.test_policy import FILE
 
 POLICIES = load_policies(FILE)
@@ -88,7 +90,7 @@ def test_a_rule_that_cannot_be_meant_is_refused_with_its_place(broken, message):
         (rule("a"), rule("a", when='agent == "x"'), r"rules\.1\.id: 'a' is given twice: rules\.0"),
         (rule("a"), rule("b"), r"rule 'b' changes nothing.*'a' already decides"),
         (rule("a"), rule("b", when='request.kind == "llm.generate" && agent == "x"'), r"rule 'b' changes nothing"),
-        (rule("a", when='agent == "x" && request.kind == "k"'), rule("b", when='request.kind == "k"'), r"'a' changes"),
+        (rule("a", when='agent == "x" && task_type == "k"'), rule("b", when='task_type == "k"'), r"'a' changes"),
         (rule("a", when='label in ["PUBLIC", "INTERNAL"]'), rule("b", when="level == 1"), r"rule 'b' changes nothing"),
         (rule("a"), rule("b", effect={"limit_tokens": 5}), r"rule 'b' changes nothing"),
         (rule("a", effect={"limit_tokens": 5}), rule("b", effect={"limit_tokens": 5}), r"rule 'b' changes nothing"),
@@ -129,7 +131,7 @@ def test_lines_are_those_of_the_keys():
 # The index
 
 
-AGENTS, KINDS, TYPES = ["a", "b", "c"], ["k", "l"], ["email", "phone", "iban"]
+AGENTS, KINDS, TYPES = ["a", "b", "c"], ["llm.generate", "payload.assess"], ["email", "phone", "iban"]
 _part = st.one_of(
     st.sampled_from(AGENTS).map(lambda v: f'agent == "{v}"'),
     st.lists(st.sampled_from(AGENTS), min_size=1, unique=True).map(lambda v: f"agent in {v}".replace("'", '"')),
@@ -324,10 +326,62 @@ def test_rules_that_take_too_long_are_a_veto():
 def test_what_needs_only_the_request_is_denied_for_every_kind():
     layers = stack([layer(rule("no-bob", when='request.principal == "bob"'), rule("big", when="payload.size > 1"))])
 
-    assert denied_early(layers, early_facts(Asked(kind="artifact.declare", principal="bob"))) == [
+    assert asked_early(layers, early_facts(Asked(kind="artifact.declare", principal="bob"))).against == [
         ("no-bob@1", "no-bob!")
     ]
-    assert denied_early(layers, early_facts(Asked(kind="artifact.declare", principal="ann"))) == []
+    assert asked_early(layers, early_facts(Asked(kind="artifact.declare", principal="ann"))).against == []
+
+
+def test_what_needs_only_the_request_is_approved_and_watched_for_every_kind():
+    declared = 'request.kind == "artifact.declare"'
+    layers = stack([layer(
+        rule("eyes", when=declared, effect={"require_approval": "approvals:answer"}),
+        rule("soon", when='request.principal == "bob"', mode="warn"),
+        rule("try", when='request.kind.startsWith("artifact.")', mode="shadow"),
+    )])  # fmt: skip
+
+    found = asked_early(layers, early_facts(Asked(kind="artifact.declare", principal="bob")))
+
+    assert found.approvals == [("eyes@1", "approvals:answer", "eyes!")]
+    assert (found.against, found.warnings, found.shadow) == ([], ["soon@1: soon!"], ["try@1"])
+    assert (layers.has_early, layers.has_remarks) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"when": 'request.kind == "artifact.declair"'}, r"no request is of such a kind: .*artifact\.declare"),
+        ({"when": 'request.kind.startsWith("artefact.")'}, r"no request is of such a kind"),
+        ({"when": 'request.kind == "artifact.declare" && label == "CRITICAL"'}, r"only llm\.generate and payload"),
+        ({"when": 'request.kind == "artifact.declare"', "effect": {"redact": "PUBLIC"}}, r"only llm\.generate and pay"),
+        ({"when": 'request.kind == "artifact.declare"', "effect": "allow"}, r"only llm\.generate and payload"),
+        ({"when": 'request.kind == "stop.set"'}, r"stop\.set cannot be held up"),
+        ({"when": 'request.kind == "approval.answer"', "effect": {"require_approval": "approvals:answer"}},
+         r"approval\.answer cannot wait for an approval"),
+    ],
+)  # fmt: skip
+def test_a_rule_that_can_never_act_on_what_it_names_is_refused_when_it_is_new(given, message):
+    broken = rule(**given)
+    with pytest.raises(SettingsError, match=rf"rule 'r' can never act: .*{message}"):
+        read_rules(Place("file.yaml") / "rules", [broken])
+
+    assert len(read_rules(Place("stored") / "rules", [broken], is_stored=True)) == 1
+
+
+@pytest.mark.parametrize(
+    "when",
+    ['request.kind == "artifact.declare" && request.principal != "ann"', 'request.kind != "llm.generate"',
+     'request.kind in ["artifact.declare", "llm.generate"] && label == "CRITICAL"', 'request.principal == "eve"'],
+)  # fmt: skip
+def test_a_rule_that_can_act_on_some_kind_stays(when):
+    assert len(read_rules(Place("file.yaml") / "rules", [rule(when=when)])) == 1
+
+
+def test_the_rules_know_every_kind_of_request_that_there_is(tmp_path):
+    installed = load({"storage_dsn": f"sqlite:///{tmp_path}/m.db", "redis_url": "redis://127.0.0.1:1/0"}, environ={})
+    engine = bootstrap.build(installed, lambda _: None)
+
+    assert set(engine.catalogue.all()) == request_kinds.KINDS
 
 
 def test_a_decision_names_every_document_that_was_asked():
