@@ -161,6 +161,14 @@ def before_as_written(text: str, start: int, size: int = 50) -> str:
     return text[max(0, start - size) : start]
 
 
+def _pay(text: str, match: Match) -> Hit | None:
+    """What somebody earns; a salary of nobody, or a range in an advertisement, is none."""
+    near = around(text, match.start, match.end, 50)
+    if person_in(near) is not Tie.STRONG:
+        return None
+    return Hit("salary", Label.SENSITIVE, 0.8, match.start, match.end)
+
+
 def _born(text: str, match: Match) -> Hit | None:
     if person_in(around(text, match.start, match.start, 60)) is Tie.NONE and not re.match(r"(?i)born|geb", match.text):
         return None
@@ -210,6 +218,18 @@ RULES: tuple[Rule, ...] = (
     Rule("contact.address_fr", rf"(?i:\b(?:\d{{1,4}}(?: ?(?:bis|ter))?,? )?(?:rue|avenue|boulevard|chemin|place|"
         rf"impasse|allee|quai|cours|route|square|passage))"
          rf"(?: [A-Za-z'.-]+){{1,7}}{_SEP}\d{{5}} {_CITY}", _address, _POSTAL),
+    # 12 Queen Street West, Toronto, ON M5H 2N2; 7 George Street, Sydney NSW 2000; Drottninggatan 12, 111 21 Stockholm;
+    # Rua Augusta 83, 1100-053 Lisboa; Avenida Paulista 100, Sao Paulo 01310-100
+    Rule("contact.address_far", rf"\b\d{{1,6}} (?:{_WORD} ){{1,4}}?{_WORD}{_SEP}(?:{_CITY},? (?:AB|BC|MB|NB|NL|NS|"
+        rf"NT|NU|ON|PE|QC|SK|YT),? [A-Z]\d[A-Z] ?\d[A-Z]\d|{_CITY},? (?:NSW|VIC|QLD|WA|SA|TAS|ACT|NT),? \d{{4}})\b|"
+        rf"\b[A-Z][a-z]+(?:gatan|vagen|gata|vag|gade|vej|veien|katu|tie|plan) \d{{1,4}}[A-Za-z]?{_SEP}"
+        rf"\d{{3}} ?\d{{2}} {_CITY}|"
+        rf"\b(?:{_SOUTHERN_STREET}) (?:[A-Za-z'.-]+ ){{0,5}}[A-Za-z'.-]+,? ?\d{{1,5}}{_SEP}(?:\d{{4}}-\d{{3}} {_CITY}|"
+        rf"{_CITY}[ ,-]{{1,3}}(?:[A-Z]{{2}},? )?\d{{5}}-\d{{3}})\b", _address),
+    Rule("contact.salary", r"(?i)\b(?:salary|gross pay|annual pay|monthly pay|wages?|earns|is paid|gehalt|verdient|"
+        r"salaire|gagne|sueldo|salario|stipendio|compensation|pay rise)\b[^\n.!?]*?"
+        r"(?:(?:EUR|USD|GBP|CHF|PLN|\$) ?\d{1,3}(?:[.,' ]?\d{3})+|\d{1,3}(?:[.,' ]?\d{3})+ ?(?:EUR|USD|GBP|CHF|PLN|"
+        r"euros?|dollars|pounds|zl)|\b\d{2,3}k\b)", _pay),
     Rule("contact.street", rf"\b\d{{1,5}}[A-Za-z]?,? (?:{_WORD} ){{1,3}}{_STREET_TYPE}\b|(?i:\b\d{{1,4}}(?: bis|"
         rf" ter)?,? (?:rue|avenue|boulevard|chemin|"
          rf"impasse|allee)) (?:de |du |des |la |le |l')*[A-Z][a-z]+|\b[A-Z][a-z]+(?:strasse|strase|str\.|weg|platz|"

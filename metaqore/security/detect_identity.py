@@ -149,8 +149,10 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "identity.document",
-        r"(?i)\b(?:passport|driv(?:ing|er'?s?) licen[cs]e|identity card|id card|ausweis|reisepass|passeport|paszport)"
-        r"(?: (?:number|no\.?|nr\.?|num))?(?: is)?[ :#]{1,3}(?P<value>[A-Z0-9]{6,18})\b",
+        r"(?i)\b(?:passport|driv(?:ing|er'?s?) licen[cs]e|(?:national )?identity card|id card|(?:personal)?ausweis|"
+        r"reisepass|fuhrerschein|passeport|carte d'identite|permis de conduire|pasaporte|passaporto|carta d'identita|"
+        r"paszport|dowod osobisty|paspoort)-?(?: ?(?:number|nummer|no\.?|nr\.?|num(?:ero)?\.?|n\.))?(?: is| ist| est)?"
+        r"[ :#=]{1,3}(?P<value>[A-Z0-9]{6,18})\b",
         _document,
     ),
 )

@@ -13,11 +13,20 @@ import json
 import math
 import re
 from collections import Counter
+from collections.abc import Callable
 
 from metaqore.security.detect_patterns import Match
 from metaqore.security.detect_rule import OPAQUE, Hit, Rule, Words, around, before
 from metaqore.security.model import Label
 
+#: How tokens of further issuers begin.
+VENDORS = (
+    r"gsk_|lin_(?:api|oauth)_|ntn_|dp\.(?:pt|st|ct|sa|scim|audit)\.|gl(?:sa|c)_|sntry[su]_|pscale_(?:tkn|oauth|pw)_|"
+    r"PMAK-|sq0(?:csp|atp|idp)-|NRAK-|NRJS-|NRII-|xai-|pplx-|r8_|fo1_|sbp_|figd_|ATATT3|ATBB|ATCTT3|HRKU-|AKCp|"
+    r"rubygems_|CLOJARS_|dckr_(?:pat|oat)_|pul-|xkeysib-|xsmtpsib-|CFPAT-|tfp_|nfp_|rnd_|lsv2_(?:pt|sk)_|"
+    r"tskey-(?:auth|api|client)-|ops_eyJ|rzp_live_|ABSK|nvapi-|sgp_|phx_|EAACEdEose0cBA|pat-(?:na|eu)\d-|bkua_|"
+    r"dt0c01\."
+)
 #: Tokens that say by their prefix whose they are.
 _ISSUED = {
     "aws_access_key": r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}\b",
@@ -43,6 +52,15 @@ _ISSUED = {
     "age_key": r"\bAGE-SECRET-KEY-1[A-Z0-9]{50,64}",
     "discord_token": r"\b[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,40}\b",
     "mailgun_key": r"\bkey-[0-9a-f]{32}\b",
+    # One automaton for many: the beginnings are their issuers' own.
+    "vendor_token": rf"\b(?:{VENDORS})[A-Za-z0-9_=.-]{{24,}}",
+    "terraform_token": r"\b[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{60,70}",
+    "mailchimp_key": r"\b[0-9a-f]{32}-us\d{1,2}\b",
+    "channel_webhook": r"\b(?:discord(?:app)?\.com/api/webhooks/\d{17,20}/[A-Za-z0-9_-]{60,80}|"
+    r"webhook\.office\.com/webhookb2/[A-Za-z0-9@-]{36,80}/IncomingWebhook/[a-z0-9]{32})",
+    "shared_access_signature": r"[?&]sig=[A-Za-z0-9%+/_-]{40,}={0,2}",
+    "password_hash": r"(?:\$2[abxy]\$\d\d\$[./A-Za-z0-9]{53}|\$(?:1|5|6|7|y|apr1|argon2id?|scrypt|pbkdf2-sha\d{1,3})\$"
+    r"[A-Za-z0-9./=,$+-]{24,200})",
     "metaqore_key": r"\bmq_[a-z]{2,8}_[A-Za-z0-9]{8,32}_[A-Za-z0-9]{24,}\b",
     "webhook_secret": r"\bwhsec_[A-Za-z0-9+/]{24,}={0,2}",
 }
@@ -69,7 +87,7 @@ _EVERYDAY = re.compile(
 _HASH_TALK = Words(
     r"""
     commit|sha-?1|sha-?256|sha-?512|md5|checksum|digest|etag|uuid|revision|hash|blob|tree|fingerprint|integrity|
-    public[ -]key|ssh-(?:rsa|ed25519)
+    public[ -]key|ssh-(?:rsa|ed25519)|(?:cache|primary|sort|foreign|partition|idempotency|row|object|s3) key
     """
 )
 _SECRET_TALK = Words(
@@ -84,6 +102,13 @@ _LOCKED = Words(
     card|cards|bank|account|atm|sim|phone|door|safe|alarm|tresor|konto|karte|cvv2?|cvc2?|security code|my|his|her|your|
     their|otp|one-time
     """
+)
+
+
+#: ``subprocess.Popen``, ``Ed25519PrivateKey``, ``self.tokens[0]``: names in source code, not values.
+_NAME_IN_CODE = re.compile(
+    r"[A-Za-z_]+(?:\.[A-Za-z_]+)+|(?:[A-Z][a-z]+\d{0,5}){2,}|[a-z_]+(?:\.[a-z_]+)*\[[\w'\"-]{1,24}\]|"
+    r"[A-Z]{2,}(?:_[A-Z0-9]+)+"
 )
 
 
@@ -111,7 +136,9 @@ def looks_secret(value: str, *, password: bool) -> bool:
         value: Without quotes.
         password: A person may have chosen it: short ones count, where they mix kinds of characters.
     """
-    if is_placeholder(value) or re.match(r"[A-Za-z_.]{3,}\(", value):
+    if is_placeholder(value) or re.match(r"[A-Za-z_.]{3,}\(|[A-Za-z_][\w.]{2,}\((?:\)|[a-z_]+[(.,=)]|$)", value):
+        return False
+    if _NAME_IN_CODE.fullmatch(value):
         return False
     if password:
         return (len(value) >= 6 and character_classes(value) >= 3) or (len(value) >= 8 and _letters_and_digits(value))
@@ -133,7 +160,7 @@ def _hit(kind: str, match: Match, confidence: float, group: str | None = None) -
 
 def _issued(kind: str) -> Rule:
     def judge(text: str, match: Match) -> Hit | None:
-        body = re.split(r"[_-]|\.(?=.)|=", match.text, maxsplit=1)[-1]
+        body = max(re.split(r"[_-]|\.(?=.)|=", match.text, maxsplit=1), key=len)
         fake = re.search(r"(?i)example|xxxx|0{8}|1234567890|abcdefgh|placeholder|your|redacted", match.text)
         if fake or entropy(body) < 2.8 or not re.search(r"\d", match.text):
             return None
@@ -206,6 +233,38 @@ def _beside(text: str, match: Match) -> Hit | None:
     return _told(text, match) if mixed else None
 
 
+def _pair(_text: str, match: Match) -> Hit | None:
+    """``login app / Xk3…``: what stands after the slash is a password only where no path or version looks like it."""
+    value = match.groups["value"].rstrip(".,;:!?)")
+    strong = character_classes(value) >= 3 or (len(value) >= 12 and entropy(value) > 3.2)
+    if not strong or not _letters_and_digits(value) or re.search(r"[/.:]|^v\d", value) or is_placeholder(value):
+        return None
+    return _hit("password", match, 0.8, "value")
+
+
+def _short_name(text: str, match: Match) -> Hit | None:
+    """``PW=``, ``smtp_pass:``: names so short that the value has to look like a password by itself."""
+    value = match.groups["value"].rstrip(".,;)")
+    if match.end < len(text) and text[match.end] in "([":
+        return None
+    chosen = character_classes(value) >= 3 or (len(value) >= 10 and _letters_and_digits(value))
+    if not chosen or "://" in value or re.search(r"[()\[\]{}]|^\d+(?:\.\d+)*[a-z%]{0,3}$", value):
+        return None
+    return _hit("password", match, 0.8, "value") if looks_secret(value, password=True) else None
+
+
+def _always(kind: str) -> Callable[[str, Match], Hit | None]:
+    """Return the judge of what is a secret by its form alone, where its value is no placeholder."""
+
+    def judge(_text: str, match: Match) -> Hit | None:
+        value = match.groups.get("value", match.text)
+        if is_placeholder(value) or entropy(value) < 2.5:
+            return None
+        return _hit(kind, match, 0.92, "value" if "value" in match.groups else None)
+
+    return judge
+
+
 def _option(_text: str, match: Match) -> Hit | None:
     value = match.groups["value"]
     return _hit("password", match, 0.85, "value") if looks_secret(value, password=True) else None
@@ -234,10 +293,29 @@ _SECRET_NAME = (
     r"password|passwd|passphrase|passwort|kennwort|haslo|contrasena|mot[_ ]de[_ ]passe|pwd|api[_-]?key|apikey|"
     r"secret|token|"
     r"access[_-]?key|auth[_-]?key|account[_-]?key|private[_-]?key|signing[_-]?key|encryption[_-]?key|master[_-]?key|"
-    r"client[_-]?secret|credentials?"
+    r"client[_-]?secret|client-key-data|credentials?"
 )
 RULES: tuple[Rule, ...] = (
     *(_issued(kind) for kind in _ISSUED),
+    Rule(
+        "secret.cookie",
+        r"(?i)\b(?:set-)?cookie2?['\"]?[:=][^\n]*?(?:sess|auth|token|remember|sid)[a-z0-9_.-]*=(?P<value>"
+        r"[A-Za-z0-9%_.+/-]{16,})",
+        _always("session_cookie"),
+    ),
+    Rule(
+        "secret.form",
+        r"Private-Lines: \d{1,3}\n(?P<value>[A-Za-z0-9+/=\n]{24,800})|"
+        r"WIFI:[^\n]{0,80}?\bP:(?P<wifi>[^;\n]{6,64});|jdbc:oracle:\w{2,6}:[^/\s:@]{1,40}/(?P<oracle>[^@\s/]{6,64})@|"
+        r"otpauth://[a-z]{4}/\S{0,120}?secret=(?P<otp>[A-Z2-7]{16,64})",
+        _always("credential"),
+    ),
+    Rule(
+        "secret.words",
+        r"(?i)\b(?:seed|recovery|mnemonic|wallet|backup)(?: (?:phrase|words|seed|mnemonic)){1,2}"
+        r"(?: is| are)?[ :=-]{1,3}['\"]?(?P<value>(?:[a-z]{3,8}[ ,]{1,2}){11,23}[a-z]{3,8})\b",
+        _always("seed_phrase"),
+    ),
     Rule("secret.jwt", r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{8,}", _jwt),
     Rule(
         "secret.private_key",
@@ -258,13 +336,26 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "secret.assigned",
         rf"(?i)(?P<key>[A-Za-z0-9_.-]{{0,40}}(?:{_SECRET_NAME})[A-Za-z0-9_.-]{{0,20}})['\"\]]{{0,2}}"
-        r"\s{0,3}(?::=|=>|==?|:)\s{0,3}['\"]?(?P<value>[^\s'\"]{4,})",
+        r"(?:\s{0,3}(?::=|=>|==?|:)\s{0,3}|>)['\"]?(?P<value>[^\s'\"<]{4,})",
         _assigned,
     ),
     Rule(
+        "secret.short_name",
+        r"(?i)\b(?P<key>(?:[a-z0-9_.-]{1,40}[_.-])?(?:pass|pw|psw|psswd))['\"\]]{0,2}\s{0,2}(?::=|=>|=|:)\s{0,2}['\"]?"
+        r"(?P<value>[^\s'\"<]{6,80})",
+        _short_name,
+    ),
+    Rule(
+        "secret.pair",
+        r"(?i)\b(?:log ?in|credentials?|creds|user(?:name)?|account|zugangsdaten|acceso|identifiants?)['\"]?[:= ]{1,3}"
+        r"[a-z0-9_.@-]{2,40} ?/ ?(?P<value>[^\s'\"]{8,64})",
+        _pair,
+    ),
+    Rule(
         "secret.told",
-        r"(?i)\b(?:password|passwort|passcode|passphrase|pass|kennwort|haslo|login)(?: [a-z]+){0,4}? (?:is|was|ist|"
-        r"to|est|jest|it's|as)"
+        r"(?i)\b(?:password|passwort|passcode|passphrase|pass|kennwort|haslo|contrasena|mot de passe|parola|senha|"
+        r"wachtwoord|losenord|login)(?: [a-z]+){0,4}? (?:is|was|ist|lautet|war|"
+        r"to|est|es|e|jest|it's|as)"
         r":? ['\"]?(?P<value>[^\s'\"]{6,80})",
         _told,
     ),
@@ -275,7 +366,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "secret.option",
-        r"(?i)(?:--?(?:password|passwd|pass|pw|secret|token)[ =]|sshpass -p ?|"
+        r"(?i)(?:--?(?:password|passwd|pass|pw|secret|token)[ =]|sshpass -p ?|\bmysql\w* (?:\S+ ){0,6}?-p|"
         r"\bcurl (?:\S+ ){0,8}?-u [^\s:]+:)['\"]?(?P<value>[^\s'\"]{6,})",
         _option,
     ),

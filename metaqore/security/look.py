@@ -22,6 +22,7 @@ from metaqore.messages import AuditNote, Request, Write
 from metaqore.security import detect, detect_internal, threats
 from metaqore.security.assess_payload import read
 from metaqore.security.assessment import engine
+from metaqore.security.detect_secrets import VENDORS
 from metaqore.security.effects import NewDecision
 from metaqore.security.model import Finding, Label, Verdict
 from metaqore.security.normalise import fold
@@ -38,7 +39,7 @@ _MAX_AUTOMATON_BYTES = 64 << 20
 _RULES = {rule.id: rule.pattern for rule in detect.RULES}
 _NAMES = (
     r"passw|passphrase|passcode|pwd|api[_-]?key|secret|token|(?:access|auth|account|private|signing|encryption|master)"
-    r"[_-]?key|credential|kennwort|haslo|contrasena|mot[_ ]de[_ ]passe"
+    r"[_-]?key|client-key-data|credential|kennwort|haslo|contrasena|mot[_ ]de[_ ]passe"
 )
 _ISSUED = (
     r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{8}|gh[pousr]_[A-Za-z0-9]{8}|github_pat_|xox[abeoprs]-|xapp-|hooks\.slack\.com|"
@@ -46,11 +47,15 @@ _ISSUED = (
     r"GOCSPX-|sk-[A-Za-z0-9_-]{8}|npm_[A-Za-z0-9]{8}|pypi-[A-Za-z0-9_-]{8}|SG\.[A-Za-z0-9_-]{8}|(?:SK|AC)[0-9a-f]{8}|"
     r"hf_[A-Za-z0-9]{8}|do[opr]_v1_|shp(?:at|ca|pa|ss)_|:AA[A-Za-z0-9_-]{8}|dapi[a-f0-9]{8}|hv[sbr]\.|(?i:AccountKey=)|"
     r"AGE-SECRET|key-[0-9a-f]{8}|mq_[a-z]{2,8}_|whsec_|eyJ[A-Za-z0-9_-]{8}|-----BEGIN|"
-    r"[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\."
+    r"[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.|\.atlasv1\.|[0-9a-f]{8}-us\d|/api/webhooks/|IncomingWebhook|"
+    r"[?&]sig=|\$(?:2[abxy]|1|5|6|7|y|apr1|argon2id?|scrypt|pbkdf2-sha\d{1,3})\$|Private-Lines|WIFI:|jdbc:oracle|"
+    r"otpauth:|(?i:cookie2?['\"]?[:=])|(?i:(?:seed|recovery|mnemonic|wallet|backup) (?:phrase|words|seed|mnemonic))|"
+    + VENDORS
 )
 _ADDRESS = (
     r"[A-Z]{2},? \d{5}\b|\b[A-Z]{1,2}[0-9][A-Z0-9]? ?[0-9][A-Z]{2}\b|"
-    r"\b(?:\d{5}|\d{2}-\d{3}|\d{4} ?[A-Z]{2}),?[ \n][A-Z]|\d[A-Za-z0-9 .,\n-]*\b\d{5}\b|\d,? ?\n?\b\d{4},?[ \n][A-Z]"
+    r"\b(?:\d{5}|\d{2}-\d{3}|\d{4} ?[A-Z]{2}),?[ \n][A-Z]|\d[A-Za-z0-9 .,\n-]*\b\d{5}\b|\d,? ?\n?\b\d{4},?[ \n][A-Z]|"
+    r"[A-Z]{2},? [A-Z]\d[A-Z] ?\d[A-Z]\d\b|[A-Z]{2,3},? \d{4}\b|\b\d{3} ?\d{2} [A-Z]|\b\d{4}-\d{3} [A-Z]|\d{5}-\d{3}\b"
 )
 #: How everything that a rule can find begins, or a sign without which it finds nothing.
 _SIGNS = {
@@ -59,19 +64,24 @@ _SIGNS = {
     "issued": _ISSUED,
     "connection": r"://[^\s:@/'\"<>]*:[^\s@/'\"<>]+@",
     "authorization": r"(?i)\b(?:bearer|basic|token)[ =:]+['\"]?[A-Za-z0-9._~+/=-]{12}",
-    "assigned": rf"(?i)(?:{_NAMES})[A-Za-z0-9_.-]*['\"\]]*\s?\s?\s?(?::=|[=:])",
+    "assigned": rf"(?i)(?:{_NAMES})[A-Za-z0-9_.-]*['\"\]]*\s?\s?\s?(?::=|[=:>])|"
+    r"\b(?:[a-z0-9_.-]+[_.-])?(?:pass|pw|psw|psswd)['\"\]]*\s?\s?[=:]|"
+    r"\b(?:log ?in|credentials?|creds|user(?:name)?|account|zugangsdaten|acceso|identifiants?)['\"]?[:= ]+"
+    r"[a-z0-9_.@-]+ ?/",
     "told": r"(?i)\b(?:pass|login)\b[a-z ]*\b(?:is|was|ist|to|est|jest|it's|as)\b|passw|passcode|passphrase|"
-    r"kennwort|haslo|\bpw[ ,]",
-    "option": r"(?i)--?(?:pass|pw|secret|token)[ =]|sshpass|curl [^\n]*-u ",
+    r"kennwort|haslo|contrasena|mot de passe|parola|senha|wachtwoord|losenord|\bpw[ ,]",
+    "option": r"(?i)--?(?:pass|pw|secret|token)[ =]|sshpass|curl [^\n]*-u |mysql[^\n]*-p",
     "pin": r"(?i)\b(?:pin|cvv2?|cvc2?|code|otp|number|password)(?: is|:|=)+ ?\d{3}",
     "opaque": r"[A-Za-z0-9+/_-]{24}",
     "talk": r"(?i)secret|token|api ?key|access ?key|key is|credential|passw|passphrase|bearer|auth|signing key",
     "iban": r"(?i)\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11}",
     "lettered": r"\b(?:[A-Z]{6}[0-9LMNPQRSTUV]{2}[A-EHLMPRST][0-9LMNPQRSTUV]{2}[A-Z]|"
     r"[A-Z]{2} ?\d{2} ?\d{2} ?\d{2} ?[A-D]|[XYZ]-?\d{7})",
-    "document": r"(?i)\b(?:passport|licen[cs]e|identity card|id card|ausweis|reisepass|passeport|paszport)"
-    r"(?: (?:number|no\.?|nr\.?|num))?(?: is)?[ :#]{1,3}[A-Z0-9]{6}",
+    "document": r"(?i)(?:passport|licen[cs]e|identity card|id card|ausweis|reisepass|fuhrerschein|passeport|paszport|"
+    r"carte d'identite|permis de conduire|pasaporte|passaporto|carta d'identita|dowod osobisty|paspoort)"
+    r"[a-z. -]*[ :#=]{1,3}[A-Z0-9]{6}",
     "address": _ADDRESS,
+    "salary": _RULES["contact.salary"].partition(r"[^\n")[0],
     "street": _RULES["contact.street"],
     "born": r"(?i)\b(?:born|birth|birth ?date|d\.?o\.?b\.?|geboren am|geb\.|nee? le|urodzon[ya])(?: on)?[ :]+"
     r"(?:\d|[a-z]+ \d)",

@@ -2,7 +2,8 @@
 
 Three JSON Lines files, given by path: ``attacks.jsonl.gz`` (attack or benign, with family, cluster, pair …),
 ``sensitivity.jsonl.gz`` (four labels) and ``merges.jsonl.gz`` (documents of open repositories); and the sentences
-beside this module, written for it: ``attacks.txt``, ``benign.txt``, ``internal.txt``, ``public.txt``.
+beside this module, written for it: ``attacks.txt``, ``benign.txt``, ``internal.txt``, ``public.txt``, what the
+grammars say (``grammar``), and pieces of installed software (``software``).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import gzip
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -21,9 +22,14 @@ from metaqore.security.assess_payload import read
 from metaqore.security.normalise import fold
 from metaqore.security.normalise_views import views
 from metaqore.security.threats import token_readings
+from metaqore.security.training import grammar, software
 
 OWN = "own"
 DOCUMENT = "repository_document"
+SOFTWARE = "software"
+#: Sentences that are tried of each template of a grammar.
+_SAID = {"attacks": 40, "innocent": 40}
+_SEED = 20261122
 _DOCUMENTS = re.compile(r"\.(?:rst|md|txt)$|(?:^|/)(?:CHANGES|README|HISTORY)$")
 
 
@@ -81,7 +87,22 @@ def attacks(data: Path) -> list[Text]:
     found += documents(data)
     for name, positive in (("attacks", True), ("benign", False)):
         found += [_own(line, positive, f"{name}{i}") for i, line in enumerate(sentences(name))]
-    return found
+    return [*found, *_said(), *_installed()]
+
+
+def _said() -> Iterator[Text]:
+    """Yield the sentences of the grammars; those of one template are a group."""
+    for name, each in _SAID.items():
+        for family, sentence, number in grammar.said(f"{name}_grammar", each, _SEED):
+            group = f"{name} grammar {number}"
+            yield Text(readings(sentence), name == "attacks", group, f"said: {family}", False, False, sentence)
+
+
+def _installed() -> Iterator[Text]:
+    """Yield pieces of the packages that are trained on; those of one package are a group."""
+    for piece in software.pieces(unseen=False, seed=_SEED):
+        group = f"package {piece.package}"
+        yield Text(readings(piece.text), False, group, SOFTWARE, False, False, piece.text, "artifact")
 
 
 def business(data: Path) -> list[Text]:
