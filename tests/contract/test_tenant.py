@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import NullPool, create_engine
+from sqlalchemy import NullPool, create_engine, func, select
+from sqlalchemy.exc import ProgrammingError
 
 from api.app import create_app
 from api.door import EXTENSION
@@ -16,7 +17,8 @@ from metaqore.ids import new_secret
 from metaqore.settings import Settings, load
 from metaqore.store import migrate
 from metaqore.store.engine import Database
-from metaqore.store.tenant import EVERYONE, on_behalf_of, protect
+from metaqore.store.tables import metadata
+from metaqore.store.tenant import EVERYONE, SETTING, on_behalf_of, protect
 from metaqore.store.views.lookup import Page
 
 pytestmark = pytest.mark.postgres
@@ -161,3 +163,67 @@ def test_the_api_works_behind_the_wall_and_reads_for_its_caller_only(
     assert "metaqore_requests_accepted_total 0.0" not in metrics.text
     with on_behalf_of(EVERYONE):
         engine.database.close()
+
+
+def _value(column: Any, organization: str) -> Any:
+    """Return what a row of ``organization`` has in a column; rows name each other by ``<table>_<organization>``."""
+    if column.name == "organization" or column is metadata.tables["organizations"].c.id:
+        return organization
+    if column.name in ("id", "project", "artifact"):
+        table = column.table.name if column.name == "id" else f"{column.name}s"
+        return f"{table}_{organization}"
+    kind = column.type.python_type
+    return f"{column.name}_{organization}" if kind is str else organization.encode() if kind is bytes else kind(1)
+
+
+_CONSTRAINTS = (
+    "SELECT conrelid::regclass::text, conname FROM pg_constraint "
+    "WHERE connamespace = 'public'::regnamespace AND contype IN ('c', 'f', 'p', 'u')"
+)
+
+
+def _refused(connection: Any, sql: str, values: Any = None) -> bool:
+    """Tell whether the wall refuses a statement; what it does is undone."""
+    before = connection.begin_nested()
+    try:
+        connection.exec_driver_sql(sql, values) if values is not None else connection.exec_driver_sql(sql)
+    except ProgrammingError as error:
+        return "row-level security" in str(error.orig)
+    finally:
+        before.rollback()
+    return False
+
+
+def test_each_table_shows_an_organization_its_own_rows_and_takes_only_such(walled: str) -> None:
+    """Told in SQL, as whoever has the application's role would: whole tables, and rows that are somebody else's."""
+    engine = create_engine(walled, poolclass=NullPool)
+    walls = [table for table in metadata.sorted_tables if table.name not in SHARED]
+    children = {table.name for table in walls if "organization" not in table.c and table.name != "organizations"}
+    assert children >= {"artifact_aliases", "artifact_edges", "artifact_requirements", "claims", "conversations",
+                        "field_managers"}  # fmt: skip
+    with engine.connect() as connection, connection.begin() as everything:
+        connection.exec_driver_sql(f"SET LOCAL {SETTING} = '{EVERYONE}'")
+        # Rows need make sense to nobody but the wall.
+        for table, constraint in connection.exec_driver_sql(_CONSTRAINTS).fetchall():
+            connection.exec_driver_sql(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {constraint} CASCADE")
+        rows = {table.name: {who: {c.name: _value(c, who) for c in table.c} for who in ("mine", "theirs")}
+                for table in walls}  # fmt: skip
+        for table in walls:
+            connection.execute(table.delete())
+            connection.execute(table.insert(), list(rows[table.name].values()))
+        connection.exec_driver_sql(f"SET LOCAL {SETTING} = 'mine'")
+        for table in walls:
+            name, columns, theirs = table.name, ", ".join(table.c.keys()), rows[table.name]["theirs"]
+            assert connection.execute(select(func.count()).select_from(table)).scalar() == 1, name
+            marks = ", ".join(f"%({column})s" for column in theirs)
+            assert _refused(connection, f"INSERT INTO {name} ({columns}) VALUES ({marks})", theirs), name
+            whose = next(c for c in ("organization", "artifact", "project", "id") if c in table.c)
+            assert _refused(connection, f"UPDATE {name} SET {whose} = '{theirs[whose]}'"), name
+            kept = connection.begin_nested()
+            for sql in (f"UPDATE {name} SET {whose} = {whose}", f"DELETE FROM {name}"):
+                assert connection.exec_driver_sql(sql).rowcount == 1, (name, sql)
+            kept.rollback()
+        connection.exec_driver_sql(f"SET LOCAL {SETTING} = ''")
+        for table in walls:
+            assert connection.execute(select(func.count()).select_from(table)).scalar() == 0, table.name
+        everything.rollback()
