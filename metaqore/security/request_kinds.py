@@ -19,14 +19,15 @@ from metaqore.security.records import ALWAYS, DECISIONS
 #: Every kind of request, held to the catalogue by a test.
 KINDS = frozenset(
     """
-    approval.answer approval.expire approval.open artifact.alias artifact.declare artifact.declassify artifact.delete
-    artifact.quarantine artifact.register artifact.set_aside artifact.transition budget.release budget.set
-    checkpoint.create checkpoint.delete checkpoint.hold checkpoint.prune compliance.export compliance.report
-    conflict.resolve delivery.replay endpoint.delete endpoint.save endpoint.test erasure.cleaned history.replay hold.place hold.release
-    intent.announce intent.withdraw key.create key.revoke key.rotate llm.generate patterns.discover payload.assess
-    policy.reload policy.save project.provide project.restore project.save proposal.withdraw request.cancel
-    retention.apply retention.save signing_key.rotate sink.add sink.remove specialist.retire specialist.review
-    specialist.train stop.lift stop.set subject.erase subject.export task.save token.create token.revoke
+    approval.answer approval.expire approval.open artifact.alias artifact.declare artifact.declassify
+    artifact.delete artifact.quarantine artifact.register artifact.set_aside artifact.transition budget.release
+    budget.set checkpoint.create checkpoint.delete checkpoint.hold checkpoint.prune compliance.export
+    compliance.report conflict.resolve delivery.replay endpoint.delete endpoint.save endpoint.test erasure.cleaned
+    history.replay hold.place hold.release intent.announce intent.withdraw key.create key.revoke key.rotate
+    llm.generate patterns.discover payload.assess policy.reload policy.save project.provide project.restore
+    project.save proposal.withdraw request.cancel retention.apply retention.save signing_key.rotate sink.add
+    sink.remove specialist.retire specialist.review specialist.train stop.lift stop.set subject.erase subject.export
+    task.save token.create token.revoke
     """.split()
 )
 #: Of these no approval can be asked: they are how one is given.
