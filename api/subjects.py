@@ -42,7 +42,8 @@ def export(subject: str) -> dict[str, Any]:
     """
     organization, views = caller().organization, door().views.privacy
     run("subject.export", {"key": views.key_of(organization, subject)}, body={"subject": subject})
-    return views.everything(organization, subject)
+    kept = views.retention(organization, door().settings.retention_days)
+    return {**views.everything(organization, subject), "kept_days": kept}
 
 
 def hold(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -40,13 +40,24 @@ class ErasureSchema(Schema):
 
 
 class ExportSchema(Schema):
-    """Everything that is kept of a data subject (GDPR Art. 15)."""
+    """Everything that is kept of a data subject (GDPR Art. 15); each other place is a list beside these."""
 
     organization = fields.String(required=True)
     subject = fields.String(required=True)
-    requests = fields.List(fields.Dict())
+    kept_days = fields.Dict(
+        keys=fields.String(), values=fields.Integer(), required=True,
+        metadata={"description": "Class of payloads → how long they are kept"},
+    )  # fmt: skip
+    requests = fields.List(fields.Dict(), required=True, metadata={"description": "Payloads and results, readable"})
+    recipients = fields.List(
+        fields.Dict(), required=True, metadata={"description": "Which endpoints were told of its requests"}
+    )
+    entries = fields.List(
+        fields.Dict(), required=True, metadata={"description": "Entries of the audit log that speak of it"}
+    )
     versions = fields.List(fields.Dict())
     calls = fields.List(fields.Dict())
+    decisions = fields.List(fields.Dict())
     proposals = fields.List(fields.Dict())
     conflicts = fields.List(fields.Dict())
     intents = fields.List(fields.Dict())

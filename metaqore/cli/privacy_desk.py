@@ -90,7 +90,7 @@ class Privacy:
             NotFound: nothing.
         """
         self.run("subject.export", subject)
-        return self._views.everything(self._organization, subject)
+        return {**self._views.everything(self._organization, subject), "kept_days": self.retention()}
 
     def holds(self) -> list[dict[str, Any]]:
         """Return the legal holds in force."""

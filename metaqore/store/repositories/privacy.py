@@ -21,7 +21,7 @@ _ITS = "(SELECT id FROM requests WHERE organization = ? AND coalesce(subject, pr
 _VERSIONS = f"SELECT artifact FROM artifact_versions WHERE request_id IN {_ITS}"
 _CONFLICTS = f"SELECT id FROM conflicts WHERE request_id IN {_ITS}"
 
-#: What is counted, and shown to the subject: name → (table, condition).
+#: What is counted before it goes: name → (table, condition).
 _BELONGINGS = {
     "requests": ("requests", f"id IN {_ITS}"),
     "versions": ("artifact_versions", f"request_id IN {_ITS}"),
@@ -122,13 +122,6 @@ class PrivacyRows:
             for name, (table, where) in _BELONGINGS.items()
         }
         return {name: count for name, count in found.items() if count}
-
-    def everything(self, organization: str, subject: str) -> dict[str, list[dict[str, Any]]]:
-        """Return the rows there are of a subject, request payloads as they are stored (sealed)."""
-        return {
-            name: many(self._db, self._connection, f"SELECT * FROM {table} WHERE {where}", (organization, subject))
-            for name, (table, where) in _BELONGINGS.items()
-        }
 
     def pupils(self, organization: str, subject: str) -> list[str]:
         """Return the specialists, active or proposed, that may have been trained on the subject's model calls."""

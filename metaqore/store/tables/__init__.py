@@ -9,6 +9,7 @@ from metaqore.store.tables import (
     psmp,
     psmp_approvals,
     psmp_holdings,
+    psmp_time,
     requests,
     security,
     sinks,
@@ -16,6 +17,6 @@ from metaqore.store.tables import (
 from metaqore.store.tables.base import metadata
 
 __all__ = [
-    "audit", "compliance", "delivery", "hmcp", "llm", "metadata", "psmp", "psmp_approvals", "psmp_holdings", "requests",
-    "security", "sinks",
+    "audit", "compliance", "delivery", "hmcp", "llm", "metadata", "psmp", "psmp_approvals", "psmp_holdings",
+    "psmp_time", "requests", "security", "sinks",
 ]  # fmt: skip

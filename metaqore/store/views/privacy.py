@@ -7,15 +7,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from metaqore.audit.privacy import CLASSES
+from metaqore.audit.reconcile import ERASED
 from metaqore.audit.vault import Unreadable, is_sealed
 from metaqore.errors import NotFound
 from metaqore.store.connection import Connection
 from metaqore.store.repositories.privacy import PrivacyRows
 from metaqore.store.sealed import open_whole
 from metaqore.store.views.lookup import Lookup, Page, Row
+from metaqore.store.views.subject_access import HOLDINGS
 
 #: Columns that hold JSON text.
-_JSON = frozenset({"payload", "result", "error", "content", "body", "edges", "command", "response", "evidence"})
+_JSON = frozenset(
+    {"payload", "result", "error", "content", "body", "edges", "command", "response", "evidence", "data", "metadata",
+     "document", "base", "answer", "scopes", "events", "depends_on", "remaining", "resolution", "requests", "summary"}
+)  # fmt: skip
 _ERASURE = "id, subject, subject_key, basis, requested_by, erased_at, results_at, files_at"
 
 
@@ -47,9 +52,14 @@ class PrivacyViews(Lookup):
             return PrivacyRows(self._db, connection).belongings(organization, subject)
 
     def everything(self, organization: str, subject: str) -> dict[str, Any]:
-        """Return everything that is kept of a subject, payloads readable (GDPR Art. 15)."""
+        """Return everything that is kept of a subject, payloads readable (GDPR Art. 15), place by place.
+
+        Raises:
+            SettingsError: this process has not the master key that they were sealed under.
+        """
+        found = {name: [dict(row) for row in self.rows(*one.asked(organization, subject))]
+                 for name, one in HOLDINGS.items()}  # fmt: skip
         with self._db.read() as connection:
-            found = PrivacyRows(self._db, connection).everything(organization, subject)
             for row in found["requests"]:
                 row["payload"] = self._readable(connection, row["payload"])
         shown = {name: [{k: _shown(k, v) for k, v in row.items()} for row in rows] for name, rows in found.items()}
@@ -79,6 +89,8 @@ class PrivacyViews(Lookup):
         return None if row is None else _erasure(row)
 
     def _readable(self, connection: Connection, text: str) -> str:
+        if text == ERASED:
+            return '{"erased":true}'
         if not is_sealed(text):
             return text
         try:

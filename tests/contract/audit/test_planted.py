@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from metaqore.audit.vault import Vault
 from metaqore.security.keys import SCOPES
+from metaqore.store.views.privacy import PrivacyViews
+from metaqore.store.views.subject_access import HOLDINGS
 from tests.contract.audit.test_one_entry import Story, story
+from tests.contract.pipeline import ORGANIZATION
 
 __all__ = ["story"]
 
@@ -64,3 +69,17 @@ def places_of_planted(story: Story) -> list[tuple[str, str]]:
             for row in connection.exec_driver_sql(f"SELECT * FROM {table}").mappings():
                 found |= {(table, column) for column, value in row.items() if PLANTED in str(value)}
     return sorted(found)
+
+
+def test_a_subject_that_asks_gets_each_place_where_something_of_it_is(story: Story, tmp_path: Path) -> None:
+    _write_everywhere(story)
+    views = PrivacyViews(story.database)
+    story.database.vault = Vault(next(tmp_path.rglob("privacy.key")))
+    found = views.everything(ORGANIZATION, "ann")
+    tables = {one.table: name for name, one in HOLDINGS.items()}
+    for table, column in places_of_planted(story):
+        given = [row[column] for row in found[tables[table]]]
+        assert any(PLANTED in str(value) for value in given), (table, column)
+    assert any(PLANTED in str(row["payload"]) for row in found["requests"]), "sealed where it is kept, readable here"
+    nothing = PrivacyViews(story.database).everything("another", "ann")
+    assert {name for name, rows in nothing.items() if isinstance(rows, list) and rows} == set()
