@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 from flask import Response, request
 
 from api import answers, evidence
 from api.door import caller, door
 from api.preconditions import tag
-from api.submit import check_key_again, preferred_wait
+from api.submit import preferred_wait, wait_while_welcome
 from metaqore.errors import NotFound
 from metaqore.store.views.requests import Shown
 
@@ -23,14 +21,13 @@ def poll(request_id: str) -> Response:
     seconds = preferred_wait()
     if seconds is None:
         return _answer(_find(request_id), None)
-    here, started = door(), time.monotonic()
+    here = door()
     # Register first, look then: whatever happens after the look is heard.
     with here.held_threads.one() as may_wait, here.announcements.waiting([request_id]) as waiting:
         found = _find(request_id)
         if found.is_finished:
             return _answer(found, seconds)
-        done = may_wait and waiting.wait(seconds)
-        check_key_again(started)
+        done = may_wait and wait_while_welcome(waiting, seconds)
         if done:
             return _finished(request_id, waiting.documents[request_id], seconds)
     return _answer(_find(request_id), seconds if may_wait else None)

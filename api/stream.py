@@ -101,9 +101,9 @@ class Frames:
             yield b"retry: 2000\n\n"
             spoke = looked = 0.0
             is_new = True
-            while self._is_welcome():
+            while (welcome := self._is_welcome()) is not False:
                 now = time.monotonic()
-                if is_new or now - looked >= (_QUIET_LOOK_S if announcements.is_hearing else _LOOK_S):
+                if welcome and (is_new or now - looked >= (_QUIET_LOOK_S if announcements.is_hearing else _LOOK_S)):
                     looked = now
                     frames = self._next_frames()
                     if frames:
@@ -116,13 +116,14 @@ class Frames:
                     yield b": alive\nid: %d\n\n" % self._after
                 is_new = news.wait(_LOOK_S)
 
-    def _is_welcome(self) -> bool:
+    def _is_welcome(self) -> bool | None:
+        """Tell whether the reader may read on; None where that cannot be known now: nothing is sent meanwhile."""
         try:
             self._door.stops.check(self._door.keys.authenticate(self._key))
         except (Unauthenticated, Forbidden):
             return False
         except MetaQoreError:
-            return True
+            return None
         return True
 
     def _next_frames(self) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -14,12 +15,17 @@ from api import answers, bounds
 from api.data_subject import data_subject
 from api.door import caller, door, header
 from api.idempotency import idempotency
+from metaqore.adapters.announcements import Waiting
+from metaqore.errors import Unavailable
 from metaqore.messages import Submission
 from metaqore.psmp.control import check_moved
 from metaqore.requests.model import Ran, Receipt
 from metaqore.security.keys import Principal
 
 _WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=$|[,;])', re.IGNORECASE)
+
+#: Seconds between two looks at the key of somebody who waits, and for which the one at the door is enough.
+_LOOK_S, _BELIEVED_S = 1.0, 0.5
 
 
 def preferred_wait() -> int | None:
@@ -95,20 +101,32 @@ def wait_for(ids: Sequence[str], *, fresh: bool) -> Waited:
     with here.held_threads.one() as may_wait, here.announcements.waiting(ids) as waiting:
         if not fresh:
             here.announcements.tell(here.views.requests.finished(ids))
-        done = waiting.wait(until - time.monotonic() if may_wait else 0)
-        check_key_again(until - seconds)
+        done = wait_while_welcome(waiting, until - time.monotonic() if may_wait else 0)
         return Waited(dict(waiting.documents), f"wait={seconds}" if may_wait or done else None)
 
 
-def check_key_again(since: float) -> None:
-    """Refuse an answer to a key that was revoked, or stopped, while its caller waited since ``since`` (monotonic).
+def wait_while_welcome(waiting: Waiting, seconds: float) -> bool:
+    """Wait until all are finished, at most ``seconds``; return whether they are.
+
+    Who was refused meanwhile waits no longer than a second or two, and gets no answer.
 
     Raises:
-        Unauthenticated: it was revoked.
-        Stopped: its principal was stopped.
+        Unauthenticated: the caller's key was revoked.
+        Stopped: the caller was stopped.
+        Unavailable: at the end nobody can say.
     """
-    if time.monotonic() - since > 0.5:
-        door().stops.check(door().keys.authenticate(header("HTTP_AUTHORIZATION")))
+    started = time.monotonic()
+    until = started + seconds
+    while not (done := waiting.wait(min(until - time.monotonic(), _LOOK_S))) and time.monotonic() < until:
+        with contextlib.suppress(Unavailable):
+            _check_key()
+    if time.monotonic() - started > _BELIEVED_S:
+        _check_key()
+    return done
+
+
+def _check_key() -> None:
+    door().stops.check(door().keys.authenticate(header("HTTP_AUTHORIZATION")))
 
 
 def run(kind: str, payload: Mapping[str, Any], *, body: Any, project: str | None = None) -> Ran:
