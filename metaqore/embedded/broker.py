@@ -1,8 +1,8 @@
 """The embedded broker: a Valkey (or Redis) server of our own, on 127.0.0.1, with its data in the data folder.
 
 It outlives a killed parent on purpose: workers that finish their work then still need it. The next start takes it
-over. An advisory lock that only the server process holds tells, whatever the state file says, whether one is alive:
-two servers never append to the same file.
+over; where there is none within a minute, a warden ends it. An advisory lock that only the server process holds tells,
+whatever the state file says, whether one is alive: two servers never append to the same file.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from redis.retry import Retry
 
 from metaqore.embedded import identity
 from metaqore.embedded.child import Stage, StartFailed, StopStep, describe_exit
-from metaqore.embedded.lock import try_lock
+from metaqore.embedded.lock import share_lock, try_lock
 from metaqore.embedded.private_files import make_folder, open_log, tail, write_private
+from metaqore.embedded.warden import Warden, guard
 from metaqore.errors import Conflict, SettingsError
 from metaqore.ids import new_secret
 
@@ -35,6 +36,8 @@ _PORT_ATTEMPTS = 8
 _START_S = 60.0
 _SHUTDOWN_S = 10.0
 _LOCK_S = 2.0
+#: How long it may outlive a killed parent: longer than workers take to stop (``processes``).
+_ORPHAN_S = 60.0
 
 _T = TypeVar("_T")
 
@@ -125,6 +128,8 @@ class Broker:
         self._state_file = self._folder / "state.json"
         self._process: subprocess.Popen[bytes] | None = None
         self._state: _State | None = None
+        self._kept: int | None = None
+        self._warden: Warden | None = None
 
     @property
     def url(self) -> str:
@@ -153,9 +158,13 @@ class Broker:
         if self._state and self.ended() is None:
             return
         make_folder(self._folder)
+        if self._kept is None:
+            # Waits where a warden is ending the server of a parent that was killed.
+            self._kept = share_lock(self._folder / "keeper.lock")
         lock_file = self._folder / "server.lock"
         lock = try_lock(lock_file)
         if lock is None and self._take_over():
+            self._be_guarded()
             return
         if lock is None:
             # One that was killed a moment ago holds its files until its last thread is gone.
@@ -169,6 +178,13 @@ class Broker:
             self._spawn(lock)
         finally:
             os.close(lock)
+        self._be_guarded()
+
+    def _be_guarded(self) -> None:
+        if self._warden is not None:
+            self._warden.close()
+        if self._state is not None:
+            self._warden = guard(self._state.pid, patience_s=_ORPHAN_S, lock=self._folder / "keeper.lock")
 
     def ended(self) -> str | None:
         """Return how it ended, None while it runs."""
@@ -203,6 +219,12 @@ class Broker:
             _wait_for(self.ended, step.patience_s)
         if self.ended() is not None:
             self._state_file.unlink(missing_ok=True)
+        if self._warden is not None:
+            self._warden.close()
+            self._warden = None
+        if self._kept is not None:
+            os.close(self._kept)
+            self._kept = None
 
     def _take_over(self) -> bool:
         """Adopt the server that the state file names where it answers, end it where it hangs; return if adopted."""

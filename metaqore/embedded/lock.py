@@ -27,6 +27,13 @@ def try_lock(path: Path) -> int | None:
     return descriptor
 
 
+def share_lock(path: Path) -> int:
+    """Take a shared advisory lock on ``path``, waiting for whoever holds it alone; return its descriptor."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
+
+
 class DataFolderLock:
     """Hold ``<data folder>/up.lock`` for the time of a ``with`` block; the file names the holder's pid.
 

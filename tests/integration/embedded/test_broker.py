@@ -290,3 +290,24 @@ def test_ctrl_c_in_the_terminal_does_not_reach_it(broker: Broker) -> None:
 
     assert os.getsid(broker.pid) == broker.pid != os.getsid(0)
     assert os.getpgid(broker.pid) != os.getpgid(0)
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs pidfd_open(2)")
+def test_an_orphan_that_nobody_takes_over_ends(tmp_path: Path, wait_until: Any) -> None:
+    impatient = "import metaqore.embedded.broker as module; module._ORPHAN_S = 0.0\n" + START_AND_DIE
+    arguments = [str(tmp_path / "broker"), str(tmp_path / "broker.log")]
+    parent = subprocess.run([sys.executable, "-c", impatient, *arguments], capture_output=True, text=True, check=False)
+    assert parent.returncode == -signal.SIGKILL, parent.stderr
+
+    wait_until(lambda: identity.started(int(parent.stdout.split()[0])) is None, seconds=60)
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs pidfd_open(2)")
+def test_one_that_was_taken_over_has_a_warden_again(broker: Broker, tmp_path: Path) -> None:
+    orphan(tmp_path)
+
+    broker.start()
+
+    assert broker.adopted
+    assert broker._warden is not None
+    assert identity.started(broker._warden.pid) is not None
