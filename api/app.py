@@ -84,6 +84,9 @@ class App(Flask):
         """Return ``func``: there are no coroutines here, and asking costs more than calling."""
         return func
 
+    def log_exception(self, exc_info: Any) -> None:
+        """Say nothing: what answers with 500 logs the exception, once and as all lines are (``errors``)."""
+
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """Match by path and method alone: hosts and subdomains mean nothing here."""
         if request is None:
