@@ -10,15 +10,23 @@ from typing import Self
 
 
 class LocalServer:
-    """A server on a free port of 127.0.0.1, for the time of a ``with`` block.
+    """A server of this machine, for the time of a ``with`` block.
 
     Args:
         name: of its thread.
         answer: takes the headers, names in lower case, and the body of a POST; returns the JSON to answer with, None
             for an empty answer (204).
+        host: the address to listen on.
+        port: 0 for any that is free.
+
+    Raises:
+        OSError: it cannot listen there.
     """
 
-    def __init__(self, name: str, answer: Callable[[Mapping[str, str], bytes], bytes | None]) -> None:
+    def __init__(
+        self, name: str, answer: Callable[[Mapping[str, str], bytes], bytes | None], host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:  # fmt: skip
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 asked = self.rfile.read(int(self.headers.get("Content-Length", "0")))
@@ -33,7 +41,7 @@ class LocalServer:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002  named by the base class
                 """Say nothing: the terminal belongs to whoever started it."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer((host, port), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, name=name, daemon=True)
 
@@ -49,5 +57,5 @@ class LocalServer:
 
     @property
     def port(self) -> int:
-        """Its port on 127.0.0.1."""
+        """Its port."""
         return self._server.server_port

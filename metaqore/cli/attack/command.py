@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
+import yaml
 from rich.console import Console
 from rich.progress import Progress
 
@@ -22,7 +23,7 @@ from metaqore.cli.attack.drive import Drive, Result
 from metaqore.cli.attack.people import Api, People
 from metaqore.cli.attack.report import Report, report_of
 from metaqore.cli.attack.table import show
-from metaqore.cli.attack.told import NAME, Told
+from metaqore.cli.attack.told import NAME, Told, entry
 from metaqore.cli.demo.installation import CLOUD, Installation, folder_for_a_while
 from metaqore.cli.demo.receiver import Listener
 from metaqore.embedded.supervisor import Event
@@ -34,6 +35,11 @@ from metaqore.settings import load
 @click.command("attack")
 @click.option("--url", help="Base URL of a running MetaQore.  [default: one of its own is started and stopped]")
 @click.option("--key", envvar="METAQORE_API_KEY", help="Its API key; best one with every scope, on a test project.")
+@click.option("--stranger-key", envvar="METAQORE_STRANGER_KEY", default="",
+              help="With --url: a key of another organization, for whoever tries to come in from there.")  # fmt: skip
+@click.option("--listen", metavar="[HOST:]PORT",
+              help="With --url: answer there as its model provider \"told\", for attacks in what a model says. Its "
+              "providers.yaml must name it; without it these are not run.")  # fmt: skip
 @click.option("--project", default="", help="The project to attack in.  [default: a new one]")
 @click.option("--provider", default="mock", show_default=True, help="Provider on the premises, for model calls.")
 @click.option("--cloud", default=CLOUD, show_default=True, help="Provider outside, to which nothing secret may go.")
@@ -46,15 +52,17 @@ from metaqore.settings import load
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Another seed, other texts.")
 @click.option("--at-once", type=click.IntRange(1, 64), default=8, show_default=True, help="Cases under way together.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, with every text that went through.")
+@click.option("--allow-not-run", is_flag=True, help="Exit with 0 though something could not be run.")
 @click.option("--list", "listed", is_flag=True, help="List the scenarios and stop.")
 def command(
-    url: str | None, key: str | None, project: str, provider: str, cloud: str, families: Sequence[str],
-    scenarios: Sequence[str], folder: Path | None, count: int, seed: int, at_once: int, as_json: bool, listed: bool,
+    url: str | None, key: str | None, stranger_key: str, listen: str | None, project: str, provider: str, cloud: str,
+    families: Sequence[str], scenarios: Sequence[str], folder: Path | None, count: int, seed: int, at_once: int,
+    as_json: bool, allow_not_run: bool, listed: bool,
 ) -> None:  # fmt: skip
     """Attack a running MetaQore over HTTP and report what it vetoed, blocked, refused and missed.
 
     Beside each attack goes an innocent control that looks like it. Exit code 1 where a family misses its bounds, which
-    stand with the scenarios.
+    stand with the scenarios; 3 where the bounds are kept, but some scenarios could not be run: the report says why.
     """
     suite = load_suite(folder)
     chosen = _chosen(suite, families, scenarios)
@@ -69,12 +77,12 @@ def command(
     began = time.monotonic()
     given = {"provider": provider, "cloud": cloud, "told": NAME, **({"project": project} if project else {})}
     if url:
-        results = _sent(People(Api(url), key or ""), work, at_once, given, console)
+        results = _against(url, key or "", stranger_key, listen, work, at_once, given, console)
     else:
         results = _against_own(work, at_once, given, console)
     report = report_of(suite, results, seed, time.monotonic() - began)
     _print(report, console, as_json=as_json)
-    sys.exit(0 if report.ok else 1)
+    sys.exit(0 if allow_not_run and report.ok else report.exit_code)
 
 
 def _print(report: Report, console: Console, *, as_json: bool) -> None:
@@ -119,6 +127,36 @@ def _sent(
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("attacking", total=len(work))
         return Drive(people, at_once, given).run(work, lambda result: progress.advance(task))
+
+
+def _against(
+    url: str, key: str, stranger_key: str, listen: str | None, work: Sequence[tuple[Scenario, Case]], at_once: int,
+    given: Mapping[str, str], console: Console,
+) -> list[Result]:  # fmt: skip
+    """Attack a MetaQore that is somebody else's.
+
+    Raises:
+        click.UsageError: it does not ask the provider that it is to ask.
+    """
+    if listen is None:
+        return _sent(People(Api(url), key, stranger_key), work, at_once, given, console)
+    host, _, port = listen.rpartition(":")
+    host = host or "127.0.0.1"
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise click.UsageError(f"--listen {listen}: give a port, or HOST:PORT")
+    try:
+        told = Told(host, int(port))
+    except OSError as error:
+        raise click.UsageError(f"--listen {listen}: {error.strerror}") from error
+    with told:
+        people = People(Api(url), key, stranger_key, told)
+        heard = people.hears()
+        if heard is not None:
+            lines = yaml.safe_dump({"providers": {NAME: entry(host, told.port)}}, sort_keys=False)
+            raise click.UsageError(
+                f"{url} does not ask us ({heard}): add to its providers.yaml, and restart it\n{lines}"
+            )
+        return _sent(people, work, at_once, given, console)
 
 
 def _against_own(

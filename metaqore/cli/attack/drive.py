@@ -15,8 +15,10 @@ from metaqore.attack.model import Case, Scenario, Step
 from metaqore.cli.attack.people import Answer, Fate, NoAnswer, NoSuchPerson, People
 
 #: ``missed``: an attack went through to the end. ``passed``: a control did. ``broken``: a step that prepares did not
-#: succeed, or the engine failed. ``skipped``: somebody who has to take part is not there.
+#: succeed, or the engine failed. ``skipped``: somebody who has to take part is not there, a provider for one.
 Verdict = Literal["vetoed", "blocked", "refused", "missed", "passed", "broken", "skipped"]
+#: Rules of a veto that says only that a provider is not there: nothing was tried.
+_NOT_THERE = frozenset({"provider.unknown", "provider.unavailable", "routing.none_available"})
 STOPPED: tuple[Verdict, ...] = ("vetoed", "blocked", "refused")
 
 
@@ -116,6 +118,9 @@ class _Sent:
             fate: Fate = answer.fate
             if fate == "failed":
                 return "broken", at, f"step {at}: the engine failed: {answer.reason}"
+            if fate == "vetoed" and _NOT_THERE.issuperset(answer.reason.split(", ")):
+                provider = filled((step.body or {}).get("provider", "any"), self._variables)
+                raise NoSuchPerson(f"the provider {provider} is not there ({answer.reason}): name one that is")
             if fate != "passed":
                 if step.role == "setup":
                     return (

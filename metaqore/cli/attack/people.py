@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 import urllib3
 
-from metaqore.cli.attack.told import Told
+from metaqore.cli.attack.told import NAME, Told
 from metaqore.errors import MetaQoreError
 
 #: What became of a call: let through, vetoed by SecureGateway, blocked by PSMP, refused at the door, or failed.
@@ -132,8 +133,21 @@ class People:
             NoSuchPerson: there is no such provider.
         """
         if self._provider is None:
-            raise NoSuchPerson("no provider here says what it is told; an installation of the command's own has one")
+            raise NoSuchPerson(
+                "no provider there says what it is told; add one to its providers.yaml, and give --listen"
+            )
         self._provider.say(word, text)
+
+    def hears(self) -> str | None:
+        """Return why the installation does not pass on what its provider ``told`` says; None where it does."""
+        word = f"heard-{uuid.uuid4().hex}"
+        self.told(word, f"Yes, {word}.")
+        body = {"provider": NAME, "prompt": f"Do you hear me? This is {word}."}
+        answer = self.api.call("POST", "/llm/generate", self.key("agent"), body)
+        if answer.fate != "passed":
+            return answer.reason
+        said = str((answer.body.get("result") or {}).get("text"))
+        return None if said == f"Yes, {word}." else "another provider answers by that name"
 
     def key(self, name: str) -> str:
         """Return somebody's key.
@@ -144,7 +158,9 @@ class People:
         with self._guard:
             if name not in self._keys:
                 if name not in ("agent", "other"):
-                    raise NoSuchPerson(f"there is no {name}: known are {', '.join(PEOPLE)}")
+                    raise NoSuchPerson(
+                        f"there is no {name}; known are {', '.join(PEOPLE)}, a stranger by --stranger-key"
+                    )
                 body = {"name": f"attack-{name}", "principal": f"attack-{name}", "scopes": list(AGENT_SCOPES)}
                 made = self.api.call("POST", "/keys", self._keys["admin"], body)
                 if made.fate != "passed" and name == "agent":

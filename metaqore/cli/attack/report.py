@@ -62,6 +62,15 @@ class Row:
 
 
 @dataclass(frozen=True)
+class NotRun:
+    """A scenario of which cases could not be sent."""
+
+    scenario: str
+    cases: int
+    why: str
+
+
+@dataclass(frozen=True)
 class Report:
     """A run."""
 
@@ -90,6 +99,19 @@ class Report:
         """Cases that say nothing."""
         return [result for result in self.results if result.verdict == "broken"]
 
+    @property
+    def not_run(self) -> list[NotRun]:
+        """Scenarios of which cases were not sent to their end, each with why not."""
+        found: dict[tuple[str, str], int] = Counter(
+            (result.scenario.id, result.why) for result in self.results if result.verdict == "skipped"
+        )
+        return [NotRun(scenario, cases, why) for (scenario, why), cases in found.items()]
+
+    @property
+    def exit_code(self) -> int:
+        """0 where every bound is kept and all was run, 1 where a bound is not kept, 3 where some was not run."""
+        return 1 if not self.ok else 3 if self.not_run else 0
+
     def by(self, what: str) -> dict[str, dict[str, int]]:
         """Return how attacks ended, by ``mutation`` or ``scenario``."""
         found: dict[str, Counter[str]] = {}
@@ -101,12 +123,13 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """Return the whole report as JSON."""
         return {
-            "seed": self.seed, "ok": self.ok, "seconds": round(self.seconds, 1),
+            "seed": self.seed, "ok": self.ok, "complete": not self.not_run, "seconds": round(self.seconds, 1),
             "calls": sum(result.calls for result in self.results),
             "families": [row.to_dict() for row in self.rows], "mutations": self.by("mutation"),
             "scenarios": self.by("scenario"), "missed": [_told(each) for each in self.misses[:MOST_SHOWN]],
             "false_positives": [_told(each) for each in self.false_positives[:MOST_SHOWN]],
             "broken": [_told(each) for each in self.broken[:MOST_SHOWN]],
+            "not_run": [{"scenario": each.scenario, "cases": each.cases, "why": each.why} for each in self.not_run],
         }  # fmt: skip
 
 

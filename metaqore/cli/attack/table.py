@@ -28,16 +28,18 @@ def show(report: Report, console: Console) -> None:
     _list("missed", report.misses, console)
     _list("false positives", report.false_positives, console)
     _list("broken", report.broken, console)
-    skipped = sum(result.verdict == "skipped" for result in report.results)
-    if skipped:
-        console.print(f"\n{skipped} cases were skipped: {_first_reason(report)}")
+    for each in report.not_run:
+        console.print(
+            Text(f"not run: {each.scenario} ({each.cases} cases): {each.why}", style="yellow"), soft_wrap=True
+        )
     late = [row.name for row in report.rows if not row.ok]
     calls = sum(result.calls for result in report.results)
     said = f"bounds not kept: {', '.join(late)}" if late else "every bound is kept"
+    said += f"; {len({each.scenario for each in report.not_run})} scenarios were not run" if report.not_run else ""
     said = said if any(row.stopped is not None for row in report.rows) else "no attack was sent to its end"
     console.print(
         Text(f"\n{said}; {len(report.results)} cases, {calls} calls in {report.seconds:.1f} s, seed {report.seed}",
-             style="green" if report.ok else "bold red")
+             style="bold red" if not report.ok else "yellow" if report.not_run else "green")
     )  # fmt: skip
 
 
@@ -70,7 +72,3 @@ def _list(name: str, results: Sequence[Result], console: Console) -> None:
         console.print(Text(f"  {case.scenario} #{case.number} {case.mutation}{why}: {shown}"), soft_wrap=True)
     if len(results) > _SHOWN:
         console.print(f"  … and {len(results) - _SHOWN} more (--json has them)")
-
-
-def _first_reason(report: Report) -> str:
-    return next(result.why for result in report.results if result.verdict == "skipped")

@@ -19,12 +19,17 @@ NAME = "told"
 
 
 class Told(LocalServer):
-    """The provider on a free port of 127.0.0.1, for the time of a ``with`` block."""
+    """The provider, for the time of a ``with`` block.
 
-    def __init__(self) -> None:
+    Args:
+        host: where it listens.
+        port: 0 for any that is free.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
         self._answers: dict[str, str] = {}
         self._guard = threading.Lock()
-        super().__init__(NAME, self._answer)
+        super().__init__(NAME, self._answer, host, port)
 
     def say(self, word: str, text: str) -> None:
         """Answer with ``text`` whoever has ``word`` in the prompt."""
@@ -34,10 +39,7 @@ class Told(LocalServer):
     def join(self, providers: Path) -> None:
         """Add this provider to a providers' file, as the last one."""
         data = yaml.safe_load(providers.read_text(encoding="utf-8"))
-        data["providers"][NAME] = {
-            "kind": "openai", "class": "local", "region": "local", "models": ["told-1"], "concurrency": 8,
-            "base_url": f"http://127.0.0.1:{self.port}/v1",
-        }  # fmt: skip
+        data["providers"][NAME] = entry("127.0.0.1", self.port)
         providers.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
 
     def _answer(self, _headers: Mapping[str, str], body: bytes) -> bytes:
@@ -50,3 +52,9 @@ class Told(LocalServer):
             "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
             "usage": {"prompt_tokens": len(prompt) // 4, "completion_tokens": len(text) // 4},
         })  # fmt: skip
+
+
+def entry(host: str, port: int) -> dict[str, object]:
+    """Return what a providers' file has to say of this provider."""
+    return {"kind": "openai", "class": "local", "region": "local", "models": ["told-1"], "concurrency": 8,
+            "base_url": f"http://{host}:{port}/v1"}  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -193,6 +194,46 @@ def test_broken_cases_fail_a_run_skipped_ones_do_not_and_nothing_is_no_success()
     assert not report_of(suite(0, 1), results("skipped", "skipped"), 1, 1.0).ok
 
 
+@pytest.mark.parametrize(
+    ("verdicts", "code"),
+    [(("vetoed",), 0), (("vetoed", "missed"), 1), (("vetoed", "skipped"), 3), (("missed", "skipped"), 1),
+     (("skipped",), 1)],
+)  # fmt: skip
+def test_the_exit_code_tells_a_failed_run_from_one_that_is_not_complete(verdicts: tuple[str, ...], code: int) -> None:
+    report = report_of(suite(1, 1), results(*verdicts), 1, 1.0)
+
+    assert report.exit_code == code
+    assert report.to_dict()["complete"] is ("skipped" not in verdicts)
+    assert [each["scenario"] for each in report.to_dict()["not_run"]] == ["one"] * ("skipped" in verdicts)
+
+
+def test_a_veto_because_a_provider_is_not_there_is_no_success() -> None:
+    step = Step(role="act", path="/act", body={"provider": "mock"})
+    gone = send(by_path(act=vetoed(["provider.unknown"])), step)
+    both = send(by_path(act=vetoed(["provider.unavailable", "threat.jailbreak"])), step)
+
+    assert (gone.verdict, both.verdict) == ("skipped", "vetoed")
+    assert "provider mock is not there" in gone.why
+
+
+def test_a_provider_that_is_not_asked_is_noticed_before_the_attack() -> None:
+    def answers(text: str, status: int = 200) -> Reply:
+        body = {"result": {"text": text}} if status == 200 else {"code": "vetoed", "decision": {"rules": ["stop"]}}
+        return lambda path, sent: Answer(status, body)
+
+    with Told() as provider:
+        echo: Reply = lambda path, sent: Answer(200, {"result": {"text": _said(provider, sent["prompt"])}})  # noqa: E731
+        assert Played(echo, provider).hears() is None
+        assert Played(answers("hello"), provider).hears() == "another provider answers by that name"
+        assert Played(answers("", 403), provider).hears() == "stop"
+
+
+def _said(provider: Told, prompt: str) -> str:
+    asked = msgspec.json.encode({"model": "m", "messages": [{"role": "user", "content": prompt}]})
+    answered = provider._answer({}, asked)
+    return str(msgspec.json.decode(answered)["choices"][0]["message"]["content"])
+
+
 def test_a_key_that_can_make_no_keys_is_that_of_an_agent_and_nobody_else_is_there() -> None:
     class Narrow(Played):
         def call(self, method: str, path: str, key: str, body: Any = None, headers: Any = None) -> Answer:
@@ -213,7 +254,11 @@ def test_the_scenarios_can_be_listed_by_family() -> None:
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [(["--family", "LLM99"], "LLM99 is not known"), (["--url", "http://127.0.0.1:1"], "--url needs --key")],
+    [
+        (["--family", "LLM99"], "LLM99 is not known"),
+        (["--url", "http://127.0.0.1:1"], "--url needs --key"),
+        (["--url", "http://127.0.0.1:1", "--key", "k", "--listen", "here"], "--listen here: give a port"),
+    ],
 )
 def test_a_wrong_option_is_said(options: list[str], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("METAQORE_API_KEY", raising=False)
