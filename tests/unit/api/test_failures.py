@@ -20,10 +20,11 @@ from tests.running import Answer
 SECRET = "postgresql://metaqore:canary-4711@db.internal"
 
 
-@pytest.fixture
-def mq(sqlite_template: Path, tmp_path: Path) -> Iterator[InProcess]:
-    shutil.copyfile(sqlite_template, tmp_path / "metaqore.db")
-    made = InProcess(tmp_path)
+@pytest.fixture(scope="module")
+def mq(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
+    folder = tmp_path_factory.mktemp("in_process")
+    shutil.copyfile(sqlite_template, folder / "metaqore.db")
+    made = InProcess(folder)
     yield made
     made.close()
 

@@ -14,10 +14,11 @@ from tests.in_process import InProcess
 from tests.running import Answer, wait_until
 
 
-@pytest.fixture
-def mq(sqlite_template: Path, tmp_path: Path) -> Iterator[InProcess]:
-    shutil.copyfile(sqlite_template, tmp_path / "metaqore.db")
-    made = InProcess(tmp_path)
+@pytest.fixture(scope="module")
+def mq(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
+    folder = tmp_path_factory.mktemp("in_process")
+    shutil.copyfile(sqlite_template, folder / "metaqore.db")
+    made = InProcess(folder)
     yield made
     made.close()
 
@@ -26,7 +27,8 @@ def mq(sqlite_template: Path, tmp_path: Path) -> Iterator[InProcess]:
 def test_who_may_not_ask_any_more_waits_no_longer(mq: InProcess, how: str) -> None:
     """The request is never decided, for nobody drains; the wait ends long before its minute all the same."""
     project = mq.post("/projects", {"name": "p"}).json["id"]
-    made = mq.post("/keys", {"name": "n", "principal": "waiter", "role": "agent"}).json
+    waiter = f"waiter-{len(how)}"
+    made = mq.post("/keys", {"name": "n", "principal": waiter, "role": "agent"}).json
     key = made["secret"]
     if how.startswith("its"):
         asked = {"agent": "a", "project": project, "scopes": ["requests:read"]}
@@ -42,7 +44,7 @@ def test_who_may_not_ask_any_more_waits_no_longer(mq: InProcess, how: str) -> No
     wait_until(lambda: request in hub._waiting, "somebody waits", 30)
 
     if how == "stopped":
-        assert mq.post("/stops", {"kind": "principal", "subject": "waiter", "reason": "it loops"}).status == 201
+        assert mq.post("/stops", {"kind": "principal", "subject": waiter, "reason": "it loops"}).status == 201
     else:
         assert mq.call("DELETE", f"/keys/{made['id']}").status == 204
 
