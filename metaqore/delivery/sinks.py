@@ -179,6 +179,7 @@ def backoff_ms(failures: int, jitter: float, asked_s: float | None = None) -> in
     return int(max(wait, min(asked_s or 0, _LONGEST_MS / 1000) * 1000))
 
 
-def batch_of(failures: int, mode: str) -> int:
-    """Return how many entries go out at once: fewer after each failure, for whoever is too slow or takes too little."""
-    return 1 if mode == "structured" else max(1, MAX_BATCH >> min(failures, 8))
+def batch_of(failures: int) -> int:
+    """Return how many entries go out before the cursor moves, in one body or one by one: fewer after each failure, for
+    whoever is too slow or takes too little."""
+    return max(1, MAX_BATCH >> min(failures, 8))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
@@ -131,22 +131,33 @@ class Streamer:
             if not rows.claim(sink, now, now + int(self._timeout_s * 1000) + _LEASE_MARGIN_MS):
                 return 0
         with self._store.read() as tx:
-            entries = tx.reads("sinks").entries(sink.organization, sink.cursor, batch_of(sink.failures, sink.mode))
+            entries = tx.reads("sinks").entries(sink.organization, sink.cursor, batch_of(sink.failures))
         lines = _lines(entries, origin_of(self._log_name, sink.organization))
+        sent, error = 0, None
         try:
             failpoints.hit("sink.before_send")
-            if lines:
-                self._send(sink, lines)
+            for part in _parts(sink, lines):
+                if sent and (self._closing.is_set() or self._clock() - now > _LEASE_MARGIN_MS // 2):
+                    break  # what is sent now is answered before the lease ends
+                self._send(sink, part)
+                sent += len(part)
             failpoints.hit("sink.after_send")
-        except (Unreachable, Refused, InvalidInput, Unavailable) as error:
-            self._failed(sink, error)
-            return 0
-        taken = lines[-1][0] if lines else sink.cursor
+        except (Unreachable, Refused, InvalidInput, Unavailable) as raised:
+            error = raised
+        return self._settle(sink, [number for number, _ in lines[:sent]], error)
+
+    def _settle(self, sink: Sink, taken: list[int], error: MetaQoreError | None) -> int:
+        """Record what a sink took, and what went wrong after that, in one commit; return how many entries it took."""
         with self._store.write() as tx:
-            mine = tx.reads("sinks").advance(sink, taken, self._clock())
+            rows: SinkRows = tx.reads("sinks")
+            mine = True
+            if taken or error is None:
+                sink.cursor, sink.failures = taken[-1] if taken else sink.cursor, 0
+                mine = rows.advance(sink, sink.cursor, self._clock())
+            if error is not None:
+                self._failed(rows, sink, error)
             failpoints.hit("sink.before_commit")
-        sink.cursor, sink.failures = taken, 0
-        return len(lines) if mine else 0
+        return len(taken) if mine else 0
 
     def _fly(self, sink: Sink) -> None:
         """Stream as long as the sink takes what there is."""
@@ -180,12 +191,19 @@ class Streamer:
         if not 200 <= reply.status < 300:
             raise Refused(reply.status, parse_retry_after(reply.retry_after, self._clock()))
 
-    def _failed(self, sink: Sink, error: MetaQoreError) -> None:
+    def _failed(self, rows: SinkRows, sink: Sink, error: MetaQoreError) -> None:
         asked = error.after_s if isinstance(error, Refused) else None
         wait = backoff_ms(sink.failures + 1, random.random(), asked)
         log.warning("audit_sink_down", sink=sink.id, reason=error.code, failures=sink.failures + 1, cursor=sink.cursor)
-        with self._store.write() as tx:
-            tx.reads("sinks").postpone(sink, f"{error.code}: {error.message}"[:300], self._clock() + wait)
+        rows.postpone(sink, f"{error.code}: {error.message}"[:300], self._clock() + wait)
+
+
+def _parts(sink: Sink, lines: list[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes]]]:
+    """Yield what goes out at once: one event to a receiver that takes one, else all of them."""
+    if sink.kind == "webhook" and sink.mode == "structured":
+        yield from ([line] for line in lines)
+    elif lines:
+        yield lines
 
 
 def _lines(entries: Sequence[Recorded], source: str) -> list[tuple[int, bytes]]:

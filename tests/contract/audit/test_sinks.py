@@ -104,6 +104,44 @@ def test_structured_mode_sends_one_event_at_a_time(streaming: Streaming) -> None
     assert {sent.headers["content-type"] for sent in streaming.network.sent} == {"application/cloudevents+json"}
 
 
+def test_one_event_at_a_time_is_not_one_commit_for_each(streaming: Streaming, tmp_path: Path) -> None:
+    streaming.add("siem", mode="structured")
+    streaming.add("file", kind="file", target=str(tmp_path / "a.jsonl"), mode="structured")
+    streaming.entries(300)
+    streaming.streamer.run()
+    claims = -(-streaming.size() // 256)
+    assert streaming.sql("SELECT DISTINCT fence FROM audit_sinks") == [(claims,)]
+    assert streaming.received() == list(range(1, streaming.size() + 1))
+
+
+def test_what_was_taken_before_a_failure_is_not_sent_again(streaming: Streaming) -> None:
+    streaming.add("siem", mode="structured")
+    streaming.entries(10)
+    streaming.network.answer = lambda sent: Reply(status=200 if len(streaming.network.sent) != 5 else 503)
+    assert streaming.streamer.run() == 4
+    assert streaming.cursor() == 4
+    assert streaming.sql("SELECT failures, lease_until FROM audit_sinks") == [(1, 0)]
+    streaming.clock.advance(60)
+    streaming.streamer.run()
+    # The fifth was refused, and came again.
+    assert streaming.received() == [1, 2, 3, 4, 5, *range(5, streaming.size() + 1)]
+
+
+def test_a_slow_receiver_is_left_before_the_lease_ends(streaming: Streaming) -> None:
+    def slow(sent: Sent) -> Reply:
+        streaming.clock.advance(3)
+        return Reply(status=200)
+
+    streaming.add("siem", mode="structured")
+    streaming.entries(20)
+    streaming.network.answer = slow
+    with streaming.store.read() as tx:
+        [sink] = tx.reads("sinks").due(streaming.clock())
+    assert streaming.streamer.step(sink) == streaming.cursor() == 3
+    streaming.streamer.run()
+    assert streaming.received() == list(range(1, streaming.size() + 1))
+
+
 @pytest.mark.parametrize("how", [lambda sent: Reply(status=500), lambda sent: Reply(status=413), None])
 def test_a_receiver_that_is_down_loses_nothing_and_gets_less_at_once(
     streaming: Streaming, how: Callable[[Sent], Reply] | None

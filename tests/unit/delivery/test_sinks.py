@@ -55,8 +55,7 @@ def test_who_fails_is_asked_less_often_and_for_less_at_once() -> None:
     assert waits == [1000, 2000, 4000, 300_000]
     assert backoff_ms(1, 0.0, asked_s=30.0) == 30_000
     assert backoff_ms(1, 0.0, asked_s=1e9) == 300_000
-    assert [batch_of(failures, "batch") for failures in (0, 1, 8, 50)] == [MAX_BATCH, 128, 1, 1]
-    assert batch_of(0, "structured") == 1
+    assert [batch_of(failures) for failures in (0, 1, 8, 50)] == [MAX_BATCH, 128, 1, 1]
 
 
 def lines(*numbers: int) -> list[tuple[int, bytes]]:
