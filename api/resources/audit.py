@@ -84,5 +84,5 @@ class Receipts(MethodView):
     @blp.arguments(schemas.CheckSchema)
     @blp.response(200, schemas.CheckedSchema)
     def post(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Check a receipt against this organization's log"""
-        return evidence.check(body["receipt"])
+        """Check a receipt, or what was kept of a result or webhook, against this organization's log"""
+        return evidence.check(body)

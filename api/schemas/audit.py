@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields, validate
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from api.schemas.strict import Integer, PageQuery
 
@@ -79,19 +82,41 @@ class ConsistencySchema(Schema):
     checkpoint = fields.String(required=True)
 
 
-class CheckSchema(Schema):
-    """A receipt to be checked."""
+class WebhookSchema(Schema):
+    """A webhook as its receiver kept it."""
 
-    receipt = fields.Nested(ReceiptSchema, required=True)
+    body = fields.Dict(keys=fields.String(), required=True, metadata={"description": "The JSON that was received"})
+    headers = fields.Dict(
+        keys=fields.String(), values=fields.String(), required=True,
+        metadata={"description": "Those that came with it; metaqore-checkpoint must be among them"},
+    )  # fmt: skip
+
+
+class CheckSchema(Schema):
+    """What is to be checked: one of the three."""
+
+    receipt = fields.Nested(ReceiptSchema, metadata={"description": "A receipt, as GET /audit/proofs/{seq} gives it"})
+    result = fields.Dict(
+        keys=fields.String(), metadata={"description": "A result, as GET /requests/{id} gives it, or its member audit"}
+    )
+    webhook = fields.Nested(WebhookSchema)
+
+    @validates_schema
+    def _one(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+        if len(data) != 1:
+            raise ValidationError("give exactly one of receipt, result and webhook")
 
 
 class CheckedSchema(Schema):
-    """What a receipt proves to whoever believes this server; an auditor checks it alone."""
+    """What was kept proves, to whoever believes this server; an auditor checks it alone.
+
+    A result or webhook has no proof of its own, so it is valid where the log here leads to the checkpoint that it has.
+    """
 
     valid = fields.Boolean(required=True)
     why = fields.String(required=True, allow_none=True)
-    size = Integer(required=True, allow_none=True, metadata={"description": "Entries the receipt's checkpoint covers"})
-    in_log = fields.Boolean(required=True, metadata={"description": "The log here has that very entry"})
+    size = Integer(required=True, allow_none=True, metadata={"description": "Entries that its checkpoint covers"})
+    in_log = fields.Boolean(required=True, metadata={"description": "The log here has those very entries"})
 
 
 class RecordedSchema(Schema):

@@ -1,11 +1,14 @@
-"""What a client kept of a result: which entries speak of its request, and the checkpoint that was signed over them.
+"""What a client kept: which entries speak of its request or event, and the checkpoint that was signed over them.
 
-It is checked against a log that somebody else holds: a log that was rewritten, even with the signing key, has other
-entries or another root than those the client was shown.
+Either a result (``GET /requests/{id}``), or a webhook: its body, and its headers, which carry the checkpoint. It is
+checked against a log that somebody else holds: a log that was rewritten, even with the signing key, has other entries
+or another root than those the client was shown.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import contextlib
 import json
 from collections.abc import Iterator
@@ -27,6 +30,9 @@ from metaqore.audit.merkle import (
 from metaqore.audit.source import CannotRead, Source
 from metaqore.errors import InvalidInput
 
+#: With a webhook: the signed checkpoint over its event's entry, base64; absent where that was not sealed yet.
+CHECKPOINT_HEADER = "metaqore-checkpoint"
+
 #: (sequence number, leaf hash).
 KeptEntry: TypeAlias = tuple[int, bytes]
 
@@ -39,17 +45,22 @@ class Kept:
     checkpoint: str
 
     @classmethod
-    def parse(cls, text: str) -> Kept | None:
-        """Return what a result (``GET /requests/{id}``), or its member ``audit``, says; None where it is neither.
+    def parse(cls, text: str, headers: str | None = None) -> Kept | None:
+        """Return what a result, or its member ``audit``, or the body of a webhook says; None where it is none of them.
+
+        Args:
+            headers: the headers of a webhook: lines ``Name: value``, or a JSON object or list of pairs.
 
         Raises:
-            CannotRead: there was no checkpoint over the entries yet when the result was fetched, or no entry.
+            CannotRead: no checkpoint came with it that covers the entries, or no entry.
         """
         try:
             value: Any = json.loads(text)
             value = value.get("audit", value)
-            entries = tuple((entry["seq"], bytes.fromhex(entry["leaf_hash"])) for entry in value["entries"])
-            note = value["checkpoint"]
+            alone = "entries" not in value and "proof" not in value
+            found = [value] if alone else value["entries"]
+            entries = tuple((entry["seq"], bytes.fromhex(entry["leaf_hash"])) for entry in found)
+            note = _checkpoint_in(headers) if alone else value["checkpoint"]
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
         if any(type(seq) is not int or len(leaf) != HASH_BYTES for seq, leaf in entries):
@@ -57,6 +68,33 @@ class Kept:
         if type(note) is not str or not entries:
             raise CannotRead("no checkpoint covered the entries yet when this was fetched: fetch the result again")
         return cls(entries, note)
+
+
+def _checkpoint_in(headers: str | None) -> str:
+    if headers is None:
+        raise CannotRead(f"the checkpoint of a webhook is in its header {CHECKPOINT_HEADER}: give its headers, too")
+    for name, value in _headers_of(headers):
+        # Servers in Python know them as HTTP_METAQORE_CHECKPOINT.
+        if name.strip().lower().replace("_", "-").removeprefix("http-") == CHECKPOINT_HEADER:
+            try:
+                return base64.b64decode(value.strip(), validate=True).decode()
+            except (binascii.Error, UnicodeDecodeError) as error:
+                raise CannotRead(f"the header {CHECKPOINT_HEADER} is not base64 of a checkpoint: {error}") from error
+    raise CannotRead(
+        f"the headers have no {CHECKPOINT_HEADER}: this was sent before its entry was sealed; "
+        "read the receipt of the entry instead, GET /audit/proofs/{seq}"
+    )
+
+
+def _headers_of(text: str) -> Iterator[tuple[str, str]]:
+    with contextlib.suppress(ValueError, RecursionError):
+        found: Any = json.loads(text)
+        for name, value in found.items() if isinstance(found, dict) else found if isinstance(found, list) else ():
+            yield str(name), str(value[0] if isinstance(value, list) and value else value)
+        return
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        yield name, value
 
 
 class Contradicted(Exception):

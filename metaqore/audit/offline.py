@@ -117,16 +117,22 @@ def run_prove(source: Source, organization: str | None, seq: int, trust: Trust, 
     return TAMPERED
 
 
-def run_check_receipt(text: str, trust: Trust, entry: bytes | None, source: Source | None, say: Say) -> int:
-    """Check a receipt; or what a client kept of a result, which takes the log. Without trusted keys it cannot tell."""
-    kept = Kept.parse(text)
+def run_check_receipt(
+    text: str, trust: Trust, entry: bytes | None, source: Source | None, say: Say, headers: str | None = None
+) -> int:
+    """Check a receipt; or a result or webhook that was kept, which takes the log. Without trusted keys it cannot tell.
+
+    Args:
+        headers: those of the webhook, see ``Kept.parse``.
+    """
+    kept = Kept.parse(text, headers)
     if kept is not None:
         return _check_kept(kept, trust, source, say)
     try:
         receipt = Receipt.parse(text)
     except BadReceipt as error:
         # Nothing is said about the log.
-        say(f"CANNOT TELL: {error.message}, or a result that was kept")
+        say(f"CANNOT TELL: {error.message}, or a result or webhook that was kept")
         return CANNOT_TELL
     try:
         checkpoint = check_receipt(receipt, trust.keys or None, body=entry)
@@ -141,9 +147,7 @@ def _check_kept(kept: Kept, trust: Trust, source: Source | None, say: Say) -> in
     try:
         checkpoint = opened(kept.checkpoint, trust)
         if source is None:
-            raise CannotRead(
-                f"a result has no proof of its own: give the log {checkpoint.origin} with --db or --export"
-            )
+            raise CannotRead(f"it has no proof of its own: give the log {checkpoint.origin} with --db or --export")
         check_kept(kept, checkpoint, source)
     except InvalidInput as error:
         say(f"NOT PROVEN: {error.message}")
@@ -234,7 +238,8 @@ def _dispatch(given: argparse.Namespace) -> int:
     source = None if alone else open_source(given.db, given.export)
     if given.command == "check-receipt":
         entry = Path(given.entry).read_bytes() if given.entry else None
-        return run_check_receipt(Path(given.receipt).read_text(), trust, entry, source, say)
+        headers = Path(given.headers).read_text() if given.headers else None
+        return run_check_receipt(Path(given.receipt).read_text(), trust, entry, source, say, headers)
     if given.command == "check-report":
         return run_check_report(Path(given.report).read_text("utf-8"), trust, source, say)
     if given.command == "consistency":
@@ -291,10 +296,11 @@ def _parser() -> argparse.ArgumentParser:
     prove.add_argument("--organization")
     prove.add_argument("--text", action="store_true", help="as C2SP tlog-proof")
     receipt = commands.add_parser(
-        "check-receipt", parents=[log, trusting], help="check a receipt; with the log, a result that was kept"
+        "check-receipt", parents=[log, trusting], help="check a receipt; with the log, a result or webhook"
     )
     receipt.add_argument("receipt", metavar="FILE")
     receipt.add_argument("--entry", metavar="FILE", help="the bytes of the entry, to be compared")
+    receipt.add_argument("--headers", metavar="FILE", help="the headers that came with a webhook's body")
     report = commands.add_parser("check-report", parents=[log, trusting], help="check a report on controls")
     report.add_argument("report", metavar="FILE", help="its JSON form")
     both = commands.add_parser(

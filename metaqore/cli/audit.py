@@ -137,13 +137,23 @@ def prove_command(
 @_export
 @_trust
 @click.option("--entry", type=_FILE, metavar="FILE", help="The bytes of the entry, to be compared.")
+@click.option("--headers", type=_FILE, metavar="FILE", help="The headers that came with a webhook's body.")
 def check_receipt_command(
-    receipt: Path, db: str | None, export: Path | None, trust: tuple[str, ...], entry: Path | None
+    receipt: Path,
+    db: str | None,
+    export: Path | None,
+    trust: tuple[str, ...],
+    entry: Path | None,
+    headers: Path | None,
 ) -> None:
-    """Check a receipt without any log; or, against the log, a result that was kept (`GET /requests/{id}`)."""
+    """Check a receipt without any log; or, against the log, a result (`GET /requests/{id}`) or webhook that was kept.
+
+    A webhook is its body, and with --headers a file of its headers: lines `Name: value`, or JSON.
+    """
     body = entry.read_bytes() if entry is not None else None
+    came_with = headers.read_text() if headers is not None else None
     source = None if db is None and export is None else _open(db, export)
-    sys.exit(run_check_receipt(receipt.read_text(), read_trust(trust), body, source, click.echo))
+    sys.exit(run_check_receipt(receipt.read_text(), read_trust(trust), body, source, click.echo, came_with))
 
 
 @group.command("check-report")

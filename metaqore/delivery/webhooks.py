@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import Literal
 
 from metaqore import __version__, failpoints
+from metaqore.audit.kept import CHECKPOINT_HEADER
 from metaqore.clock import now_ms
 from metaqore.delivery import signing
 from metaqore.delivery.egress import EgressPolicy, EgressRefused
@@ -18,8 +19,6 @@ from metaqore.delivery.model import MAX_RETRY_AFTER_S, Attempted, Delivery, body
 from metaqore.delivery.ports import Network, Reply, Unreachable
 from metaqore.errors import InvalidInput
 
-#: The signed checkpoint over the event's audit entry, base64; absent until that is sealed.
-CHECKPOINT_HEADER = "metaqore-checkpoint"
 #: Statuses with which a receiver asks for less (Standard Webhooks 1.0.0, "Retries").
 _THROTTLING = frozenset({429, 502, 503, 504})
 _GONE = 410

@@ -123,6 +123,24 @@ class AuditViews(Lookup):
             proof = inclusion_proof(seq - 1, size, partial(rows.tile, organization))
         return Receipt(seq, found[0][1], tuple(proof), note)
 
+    def proof_at(self, organization: str, seq: int, size: int) -> Receipt | None:
+        """Return the receipt of an entry in the log of its first ``size`` entries, without a checkpoint; None where
+        there are not so many sealed entries.
+
+        Args:
+            seq: 1 to ``size``.
+        """
+        with self._db.read() as connection:
+            rows = AuditRows(self._db, connection)
+            found = rows.leaves(organization, seq - 1, 1)
+            if not found or found[0][0] != seq:
+                return None
+            try:
+                proof = inclusion_proof(seq - 1, size, partial(rows.tile, organization))
+            except InvalidInput:
+                return None
+        return Receipt(seq, found[0][1], tuple(proof), "")
+
     def consistency(self, organization: str, old: int) -> tuple[str, list[bytes]]:
         """Return the newest checkpoint and the proof that its log begins with the first ``old`` entries.
 

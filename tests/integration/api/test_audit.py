@@ -54,6 +54,42 @@ def test_a_result_carries_its_receipt_and_the_proof_verifies_offline(mq: Running
     assert mq.post("/audit/receipts/verify", {"receipt": forged}).json["valid"] is False
 
 
+def test_what_a_client_kept_is_checked_without_a_receipt(mq: Running, project: str) -> None:
+    body = {"project": project, "type": "doc", "name": "kept", "content": "text"}
+    found = sealed(mq, mq.post("/artifacts", body, prefer="wait=20").json["id"])
+    entries, note = found["audit"]["entries"], found["audit"]["checkpoint"]
+    size = parse_checkpoint(note).size
+    last = {"seq": entries[-1]["seq"], "leaf_hash": entries[-1]["leaf_hash"]}
+    headers = {"Metaqore-Checkpoint": base64.b64encode(note.encode()).decode(), "content-type": "application/json"}
+
+    def check(**kept: object) -> dict[str, object]:
+        answer = mq.post("/audit/receipts/verify", kept)
+        assert answer.status == 200, answer.body
+        return dict(answer.json)
+
+    proven = {"valid": True, "why": None, "size": size, "in_log": True}
+    assert check(result=found) == check(result=found["audit"]) == proven
+    assert check(webhook={"body": {"type": "t", "audit": last}, "headers": headers}) == proven
+    moved = {**last, "seq": last["seq"] - 1}
+    wrong = check(webhook={"body": {"audit": moved}, "headers": headers})
+    assert (wrong["valid"], wrong["in_log"], wrong["size"]) == (False, False, size)
+    for kept in (
+        {"result": {"audit": {"entries": [{**last, "seq": 2**53 - 1}], "checkpoint": note}}},
+        {"result": {"audit": {"entries": [last] * 65, "checkpoint": note}}},
+        {"result": {"audit": {"entries": [last], "checkpoint": None}}},
+        {
+            "result": {
+                "audit": {"entries": [last], "checkpoint": note.replace("\n" + str(size), "\n" + str(size + 1), 1)}
+            }
+        },
+        {"result": {"nothing": 1}},
+        {"webhook": {"body": {"audit": last}, "headers": {}}},
+    ):
+        assert check(**kept)["valid"] is False, kept
+    assert mq.post("/audit/receipts/verify", {}).status == 422
+    assert mq.post("/audit/receipts/verify", {"result": found, "webhook": {"body": {}, "headers": {}}}).status == 422
+
+
 def test_entries_are_filtered_and_paged_in_their_order(mq: Running, project: str) -> None:
     for number in range(3):
         mq.post("/tasks", {"project": project, "title": f"t{number}"})

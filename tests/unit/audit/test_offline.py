@@ -1,5 +1,6 @@
 """The auditor's commands, through ``metaqore audit`` and through the stand-alone file."""
 
+import base64
 import json
 import subprocess
 import sys
@@ -12,7 +13,10 @@ from click.testing import CliRunner
 from metaqore.audit import offline, standalone
 from metaqore.audit.standalone import generate
 from metaqore.cli.audit import group
+from metaqore.delivery.egress import EgressPolicy
+from metaqore.delivery.webhooks import Sender
 from tests import audit_log as setup
+from tests.webhooks import Clock, FakeNetwork, make_delivery
 
 VKEY = str(setup.KEY.vkey)
 
@@ -111,6 +115,65 @@ def test_what_a_client_kept_of_a_result_is_held_against_the_log(full, tmp_path):
     assert "entry 7 of acme is not the one" in check(entries=[{"seq": 7, "leaf_hash": "0" * 64}]).output
     (tmp_path / "kept").write_text(json.dumps({**kept, "checkpoint": full.note}))
     assert run("check-receipt", tmp_path / "kept", "--db", full.path, "--trust", VKEY).exit_code == 0
+
+
+@pytest.fixture
+def received(full):
+    """What a receiver gets of a webhook about entry 42: body and headers."""
+    network = FakeNetwork()
+    leaf = full.rows()[41][8].hex()
+    sent = make_delivery(audit_seq=42, leaf_hash=leaf, checkpoint=full.note)
+    Sender(network, EgressPolicy(), clock=Clock(), jitter=lambda: 0.0).attempt(sent)
+    [posted] = network.sent
+    return posted.body.decode(), posted.headers
+
+
+HEADER_FILES = {
+    "as curl and proxies write them": lambda headers: (
+        "HTTP/1.1 200 OK\r\n" + "".join(f"{name.title()}: {value}\r\n" for name, value in headers.items())
+    ),
+    "as an object": json.dumps,
+    "as pairs": lambda headers: json.dumps(list(headers.items())),
+    "as an object of lists": lambda headers: json.dumps({name: [value] for name, value in headers.items()}),
+    "as WSGI has them": lambda headers: json.dumps(
+        {"HTTP_" + name.upper().replace("-", "_"): value for name, value in headers.items()}
+    ),
+}
+
+
+@pytest.mark.parametrize("form", HEADER_FILES)
+def test_a_webhook_is_checked_from_what_its_receiver_got(form, full, received, tmp_path):
+    body, headers = received
+    (tmp_path / "body").write_text(body)
+    (tmp_path / "headers").write_text(HEADER_FILES[form](headers))
+    checked = run("check-receipt", tmp_path / "body", "--headers", tmp_path / "headers", "--db", full.path,
+                  "--trust", VKEY)  # fmt: skip
+    assert checked.exit_code == 0, checked.output
+    assert "entry 42 is in the log log.example/audit/acme as it was shown" in checked.output
+
+
+def test_a_webhook_that_the_log_contradicts_is_tampering_and_one_without_checkpoint_cannot_tell(
+    full, received, tmp_path
+):
+    body, headers = received
+    name = "metaqore-checkpoint"
+
+    def check(body, headers):
+        (tmp_path / "body").write_text(body)
+        (tmp_path / "headers").write_text(json.dumps(headers))
+        return run("check-receipt", tmp_path / "body", "--headers", tmp_path / "headers", "--db", full.path,
+                   "--trust", VKEY)  # fmt: skip
+
+    other = json.dumps({"audit": {"seq": 43, "leaf_hash": json.loads(body)["audit"]["leaf_hash"]}})
+    assert check(other, headers).exit_code == 1
+    forged = base64.b64encode(full.note.replace("\n300\n", "\n301\n").encode()).decode()
+    assert check(body, {name: forged}).exit_code == 1
+    for came_with in ({}, {name: "%"}, {name: base64.b64encode(b"\xff").decode()}):
+        assert check(body, came_with).exit_code == 2, came_with
+    assert check(json.dumps({"audit": None}), headers).exit_code == 2
+    (tmp_path / "body").write_text(body)
+    without = run("check-receipt", tmp_path / "body", "--db", full.path, "--trust", VKEY)
+    assert (without.exit_code, "give its headers, too" in without.output) == (2, True)
 
 
 def test_a_log_rewritten_with_the_signing_key_contradicts_what_clients_kept(full, tmp_path):
