@@ -50,7 +50,8 @@ def _answer(found: Shown, seconds: int | None) -> Response:
         return _finished(found.id, found.document, seconds)
     answer: Response = answers.Whole(found.document)
     answer.headers["Retry-After"] = answers.RETRY_AFTER_S
-    return _labelled(answer, f"{found.id}-{found.state}-{found.attempt}", seconds)
+    moved = f"-{found.progress_at}" if found.progress_at else ""
+    return _labelled(answer, f"{found.id}-{found.state}-{found.attempt}{moved}", seconds)
 
 
 def _labelled(answer: Response, version: str, seconds: int | None) -> Response:

@@ -69,7 +69,7 @@ def replay(body: dict[str, Any]) -> dict[str, Any] | Response:
     if not streamed and (end - start > MAX_AT_ONCE or is_async()):
         return _accepted(body["project"], asked)
     tell = partial(reported, body["project"], asked, candidate or engine.psmp)
-    steps = engine.replays.stream(
+    steps: Iterator[Step] = engine.replays.stream(
         caller().organization, body["project"], start, door().views.time.recorded(body["project"], start, end),
         mode=body["mode"], policy=candidate,
     )  # fmt: skip

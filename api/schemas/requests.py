@@ -25,6 +25,15 @@ class PromiseSchema(Schema):
     links = fields.Nested(LinksSchema, required=True)
 
 
+class ProgressSchema(Schema):
+    """How far a running request has come."""
+
+    of = fields.String(required=True, metadata={"description": "What is counted, e.g. decisions"})
+    done = Integer(required=True)
+    total = Integer(required=True, allow_none=True, metadata={"description": "null where nobody can know"})
+    at = fields.DateTime(required=True, metadata={"description": "When it said so"})
+
+
 class RequestSchema(Schema):
     """A request and, once it is finished, its verdict and result."""
 
@@ -41,6 +50,9 @@ class RequestSchema(Schema):
     created_at = fields.DateTime(required=True)
     finished_at = fields.DateTime(required=True, allow_none=True)
     audit = fields.Nested(EvidenceSchema, metadata={"description": "Of a finished request that is read alone"})
+    progress = fields.Nested(
+        ProgressSchema, metadata={"description": "Of a running request that is read alone and takes long"}
+    )
 
 
 class RequestQuery(PageQuery):

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Literal, Protocol
 
@@ -26,6 +26,7 @@ from metaqore.psmp.catalogue import Mode
 from metaqore.psmp.checkpoints import refuse
 from metaqore.psmp.policy import Policy
 from metaqore.psmp.preview import in_mode
+from metaqore.psmp.replay_subjects import subjects_of, what_of
 
 #: Decisions, and rows of the state that a replay begins with, between two reports of progress; decisions cost about a
 #: second of one processor for each 1300.
@@ -34,6 +35,8 @@ REPORT_EVERY = 250
 MAX_SHOWN = 500
 #: Things that are remembered as decided another way, so that what follows from them can be told.
 MAX_TOUCHED = 100_000
+# How long to wait for one's turn before saying that one does, in seconds.
+_TURN_S = 0.5
 _ID = re.compile(r"(?:art|prop|conf|tsk|prj|intent|appr)_[0-9a-f]{32}")
 
 
@@ -184,7 +187,7 @@ class Replays:
     def stream(
         self, organization: str, project: str, start: int, recorded: Iterable[Recorded], *, mode: Mode | None = None,
         policy: Policy | None = None, wait: bool = False,
-    ) -> Iterator[Progress | Changed | Replayed]:  # fmt: skip
+    ) -> Generator[Progress | Changed | Replayed]:  # fmt: skip
         """Decide ``recorded`` again; yield how far that has come, and at last what would have been decided.
 
         Decisions beyond ``MAX_SHOWN`` that come out another way are yielded one by one.
@@ -202,8 +205,11 @@ class Replays:
         """
         then = self._kinds(self._policy)
         candidate = then if policy is None else self._kinds(policy)
-        if not self._running.acquire(blocking=wait):
-            raise RateLimited("another replay is running: they take turns; ask again", retry_after_s=5)
+        while not self._running.acquire(timeout=_TURN_S if wait else 0):
+            if not wait:
+                raise RateLimited("another replay is running: they take turns; ask again", retry_after_s=5)
+            # Whoever waits may be told that nobody wants it any more.
+            yield Progress(rows=0)
         try:
             build = self._worlds(organization, project, start)
             with closing(build.world):
@@ -338,19 +344,19 @@ class _Replay:
             else:
                 beyond = changed
             if len(self.touched) < MAX_TOUCHED:
-                self.touched.update(dict.fromkeys(_subjects(each), each.id))
+                self.touched.update(dict.fromkeys(subjects_of(each), each.id))
         done.not_reproduced += _verdict(self.was.go(each, self.then)) != each.verdict
         return beyond
 
     def _changed(self, each: Recorded, outcome: Outcome, *, alone: bool) -> Changed:
         report = outcome.result.get("blocking_report", outcome.result)
-        after = [self.touched[subject] for subject in _subjects(each) if subject in self.touched]
+        after = [self.touched[subject] for subject in subjects_of(each) if subject in self.touched]
         conflicts = [
             {name: conflict.get(name) for name in ("class", "severity", "message")}
             for conflict in report.get("conflicts", ())
         ]
         return Changed(
-            request=each.id, position=each.position, kind=each.kind, what=_what(each), was=each.verdict,
+            request=each.id, position=each.position, kind=each.kind, what=what_of(each), was=each.verdict,
             would_be=_verdict(outcome), because="policy" if alone else "consequence",
             after=[] if alone else list(dict.fromkeys(after)), conflicts=conflicts,
         )  # fmt: skip
@@ -367,33 +373,3 @@ def _verdict(outcome: Outcome) -> str | None:
     if outcome.error is not None:
         return f"failed: {outcome.error['code']}"
     return outcome.verdict.value if outcome.verdict is not None else None
-
-
-def _what(each: Recorded) -> str:
-    """Return what a request was about, for people."""
-    payload = each.payload
-    if each.kind == "artifact.declare":
-        return f"{payload.get('type')}/{payload.get('name')}"
-    named = (payload.get(name) for name in ("artifact", "conflict", "proposal", "approval", "id", "to", "purpose"))
-    return str(next((name for name in named if name is not None), each.kind))
-
-
-def _subjects(each: Recorded) -> list[str]:
-    """Return the names and ids of what a decision is about, or rests on."""
-    references = [*_list(each.payload, "depends_on"), *_list(each.payload, "read_set")]
-    found = [_what(each)] + [
-        str(reference.get("artifact") or f"{reference.get('type')}/{reference.get('name')}")
-        for reference in references if isinstance(reference, Mapping)
-    ]  # fmt: skip
-    artifact = each.result.get("artifact")
-    if isinstance(artifact, Mapping):
-        found += [str(artifact.get("id"))]
-    report = each.result.get("blocking_report")
-    if isinstance(report, Mapping):
-        found += [str(report.get("proposal")), *(str(c.get("id")) for c in report.get("conflicts", ()))]
-    return found
-
-
-def _list(payload: Mapping[str, Any], name: str) -> Sequence[Any]:
-    value = payload.get(name)
-    return value if isinstance(value, list) else ()

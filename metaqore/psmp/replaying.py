@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from typing import Any
 
 import msgspec
 
+from metaqore import ongoing
 from metaqore.errors import InvalidInput
 from metaqore.messages import Outcome, Prepared, Request, Verdict, failed
 from metaqore.psmp.catalogue import Mode
 from metaqore.psmp.policy import Policy
 from metaqore.psmp.ports import PsmpReads
-from metaqore.psmp.replay import Recorded, Replayed, Replays
+from metaqore.psmp.replay import Progress, Recorded, Replayed, Replays
 
 #: (project, position, position) → its decisions after the first one, up to the other.
 History = Callable[[str, int, int], Iterable[Recorded]]
@@ -74,12 +76,26 @@ class Replaying:
     def _perform(self, request: Request) -> Outcome:
         asked, candidate = request.studied
         project = str(request.project)
-        done = self._replays.of(
-            request.organization, project, asked.start, self._recorded(project, asked.start, asked.end),
-            mode=asked.mode, policy=candidate, wait=True,
-        )  # fmt: skip
-        chosen = candidate or self._policy
-        return Outcome(verdict=Verdict.APPROVED, result=reported(project, asked, chosen, done))
+        recorded = _telling(request.id, asked, self._recorded(project, asked.start, asked.end))
+        steps = self._replays.stream(
+            request.organization, project, asked.start, recorded, mode=asked.mode, policy=candidate, wait=True
+        )
+        with closing(steps):
+            for step in steps:
+                if isinstance(step, Progress) and step.position is None:
+                    # The state that it begins with, a row at a time; or it waits for its turn.
+                    ongoing.report(request.id, done=step.rows, of="rows")
+                elif isinstance(step, Replayed):
+                    result = reported(project, asked, candidate or self._policy, step)
+                    return Outcome(verdict=Verdict.APPROVED, result=result)
+        raise AssertionError("a replay ends with its result")
+
+
+def _telling(request: str, asked: Range, recorded: Iterable[Recorded]) -> Iterator[Recorded]:
+    """Yield decisions, and say before each how far the replay is; so it can be stopped between any two."""
+    for each in recorded:
+        ongoing.report(request, done=each.position - asked.start - 1, total=asked.end - asked.start, of="positions")
+        yield each
 
 
 def reported(project: str, asked: Range, policy: Policy, done: Replayed) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from metaqore.audit.tags import Tag
 from metaqore.errors import Conflict, NotFound
 from metaqore.messages import TERMINAL, AuditNote, EventNote, Outcome, Request, State, Verdict, Write
+from metaqore.requests.heartbeat import ForgetProgress
 
 
 class CancelRequest(Write, frozen=True):
@@ -48,7 +49,7 @@ def _cancel(request: Request, reads: RequestReads, now: int) -> Outcome:
     return Outcome(
         verdict=Verdict.APPROVED,
         result={"id": target, "state": State.CANCELLED},
-        writes=[CancelRequest(target, request.organization, now)],
+        writes=[CancelRequest(target, request.organization, now), ForgetProgress(target)],
         audit=[AuditNote(tag=Tag.REQUEST_CANCELLED, subject=target, outcome="cancelled")],
         events=[EventNote("request.cancelled", target, {"kind": row["kind"]})],
     )

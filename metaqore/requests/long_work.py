@@ -6,26 +6,23 @@ the fence, so that the one who was thought dead can no longer settle.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import structlog
 
-from metaqore import failpoints
+from metaqore import failpoints, ongoing
 from metaqore.errors import MetaQoreError
 from metaqore.messages import Outcome, Prepared, Request
+from metaqore.ongoing import Ongoing
 from metaqore.requests.attempts import PASSING, exhausted, halves, outcome_of
 from metaqore.requests.catalogue import Kind, LongWork
 from metaqore.requests.executor import Executor, about
+from metaqore.requests.heartbeat import ForgetProgress, heartbeat
 from metaqore.requests.recorder import Recorder
 
 log = structlog.get_logger(__name__)
-
-#: How often work that takes long says so, at least; well below ``progress.STALLED_AFTER_MS``.
-_SIGN_OF_LIFE_S = 15.0
 
 
 def drain(executor: Executor, queue: str, heard: set[str] | None = None) -> int:
@@ -59,12 +56,16 @@ def _perform_batch(executor: Executor, kind: Kind, batch: Sequence[Request]) -> 
     if not work:
         return finished
     failpoints.hit("worker.after_claim")
-    with _heartbeat(executor, kind, [request for request, _ in work]):
+    going, batch = Ongoing(), [request for request, _ in work]
+    with heartbeat(executor, kind, batch, going), ongoing.here(going):
         outcomes = _run(long, work)
     failpoints.hit("worker.mid_work")
-    return finished + executor.finish(
-        [request for request, _ in work], _withheld(executor, work, outcomes), leased=True
-    )
+    for request, outcome in zip(batch, outcomes, strict=True):
+        if request.id in going.said:
+            outcome.writes = [*outcome.writes, ForgetProgress(request.id)]
+    done = executor.finish(batch, _withheld(executor, work, outcomes), leased=True)
+    # What was taken away is nobody's work any more either: there may be more to do.
+    return finished + done + len(going.gone)
 
 
 def _survey(kind: Kind, batch: Sequence[Request]) -> None:
@@ -163,29 +164,3 @@ def _run(long: LongWork, work: Sequence[tuple[Request, Any]]) -> list[Outcome]:
         if not isinstance(error, MetaQoreError):
             log.exception("perform_failed", **about(work[0][0]))
         return [outcome_of(error, "working")]
-
-
-@contextmanager
-def _heartbeat(executor: Executor, kind: Kind, batch: Sequence[Request]) -> Iterator[None]:
-    """Extend the leases every third of their length, or sooner, while the work goes on, and say that it does."""
-    stop = threading.Event()
-
-    def beat() -> None:
-        while not stop.wait(min(kind.lease_s / 3, _SIGN_OF_LIFE_S)):
-            if failpoints.hit("heartbeat.skip"):
-                continue
-            executor.looked(kind.queue, 0)
-            try:
-                with executor.store.write() as tx:
-                    tx.requests.extend(batch, executor.clock() + kind.lease_s * 1000)
-            except Exception as error:
-                # The next beat may succeed; without it the work would be done again beside this one.
-                log.warning("heartbeat_failed", requests=[r.id for r in batch], reason=type(error).__name__)
-
-    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()

@@ -116,8 +116,9 @@ def document(
     error: Mapping[str, Any] | None,
     attempt: int,
     finished_at: int | None,
+    progress: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """Return the JSON that callers see, with ``result`` embedded as it was encoded."""
+    """Return the JSON that callers see, with ``result`` embedded as it was encoded; ``progress`` while it runs."""
     return msgspec.json.encode(
         {
             "id": request.id,
@@ -132,6 +133,7 @@ def document(
             "attempt": attempt,
             "created_at": to_rfc3339(request.created_at),
             "finished_at": None if finished_at is None else to_rfc3339(finished_at),
+            **({} if progress is None else {"progress": progress}),
         }
     )
 

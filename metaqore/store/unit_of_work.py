@@ -26,6 +26,7 @@ from metaqore.store.repositories import (
     psmp_holdings,
     psmp_rules,
     psmp_time,
+    request_progress,
     request_views,
     security,
     sinks,
@@ -50,6 +51,7 @@ WRITERS: dict[type[Write], Writer] = {
     **hmcp.WRITERS,
     **delivery.WRITERS,
     **request_views.WRITERS,
+    **request_progress.WRITERS,
     **privacy.WRITERS,
     **sinks.WRITERS,
     **compliance.WRITERS,
@@ -66,6 +68,7 @@ READERS: dict[str, Callable[[Database, Connection], Any]] = {
     "delivery": delivery.DeliveryRows,
     "sinks": sinks.SinkRows,
     "requests": request_views.RequestViews,
+    "ongoing": request_progress.OngoingRows,
 }
 
 

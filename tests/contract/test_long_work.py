@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from functools import partial
 from typing import Any
 
 import pytest
 
-from metaqore import failpoints
+from metaqore import failpoints, ongoing
 from metaqore.errors import Contention
 from metaqore.messages import Request, State
-from metaqore.requests import long_work
+from metaqore.requests import heartbeat, long_work
 from metaqore.requests.catalogue import Catalogue, Kind
 from metaqore.requests.sweep import bury, sweep
-from tests.contract.pipeline import Pipeline, together
+from metaqore.store.views.requests import RequestViews
+from tests.contract.pipeline import ORGANIZATION, Pipeline, together
 from tests.running import wait_until
 
 
@@ -229,3 +232,75 @@ def test_several_workers_perform_each_request_once(pipeline: Pipeline) -> None:
 def test_long_work_cannot_promise_an_order(pipeline: Pipeline) -> None:
     with pytest.raises(ValueError, match="order"):
         Catalogue([Kind(name="x", queue="llm", feature="psmp", scope="-", long=pipeline.long, ordered_by_project=True)])
+
+
+def _progress(pipeline: Pipeline, request: str) -> Any:
+    found = RequestViews(pipeline.database).get(ORGANIZATION, request)
+    assert found is not None
+    return json.loads(found.document).get("progress")
+
+
+def test_long_work_shows_how_far_it_is_while_it_runs(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "_LOOK_S", 0.01)
+    seen: list[Any] = []
+
+    def during(request: Request) -> None:
+        for done in (1, 2):
+            ongoing.report(request.id, done=done, total=2, of="pieces")
+            seen.append(wait_until(partial(_at, pipeline, request.id, done), "its progress is stored", seconds=60))
+
+    pipeline.long.during = during
+    request = submit(pipeline, 1)[0]
+
+    assert drain(pipeline) == 1
+    assert [(each["of"], each["done"], each["total"]) for each in seen] == [("pieces", 1, 2), ("pieces", 2, 2)]
+    assert _progress(pipeline, request) is None
+    assert _rows(pipeline) == 0
+
+
+def _at(pipeline: Pipeline, request: str, done: int) -> Any:
+    progress = _progress(pipeline, request)
+    return progress if progress is not None and progress["done"] == done else None
+
+
+def _rows(pipeline: Pipeline) -> Any:
+    with pipeline.database.read() as connection:
+        return connection.exec_driver_sql("SELECT count(*) FROM request_progress").scalar()
+
+
+def test_long_work_that_is_cancelled_stops_where_it_next_reports(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "_LOOK_S", 0.01)
+    stopped: list[str] = []
+
+    def during(request: Request) -> None:
+        ongoing.report(request.id, done=0, of="pieces")
+        pipeline.executor.run_now(pipeline.submission("request.cancel", None, request=request.id))
+        try:
+            wait_until(lambda: ongoing.report(request.id, done=1, of="pieces"), "it hears of it", seconds=60)
+        except ongoing.Stopped:
+            stopped.append(request.id)
+            raise
+
+    pipeline.long.during = during
+    request = submit(pipeline, 1)[0]
+
+    # It counts as looked after, so that whatever waits behind it is not left to the sweep.
+    assert drain(pipeline) == 1
+    assert stopped == [request]
+    assert [type(error) for error in pipeline.long.errors] == [ongoing.Stopped]
+    pipeline.long.errors.clear()
+    assert (pipeline.state(request), pipeline.long.performed) == (State.CANCELLED, [])
+    assert _progress(pipeline, request) is None
+
+
+def test_what_was_taken_away_stops_and_its_neighbours_go_on() -> None:
+    going = ongoing.Ongoing()
+    going.take_away(["gone"])
+    with ongoing.here(going):
+        ongoing.report("here", done=1, of="pieces")
+        with pytest.raises(ongoing.Stopped, match="gone"):
+            ongoing.report("gone", done=1, of="pieces")
+    assert (set(going.news()), set(going.said)) == ({"here"}, {"here"})
+    ongoing.report("gone", done=1, of="nobody listens outside of long work")

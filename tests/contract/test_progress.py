@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from metaqore.messages import Request, Submission
-from metaqore.requests import long_work
+from metaqore.requests import heartbeat, long_work
 from metaqore.requests.progress import STALLED_AFTER_MS, Progress, stalled
 from metaqore.store.engine import Database
 from tests.contract.pipeline import Pipeline
@@ -71,7 +71,7 @@ def test_a_drain_that_goes_on_and_on_is_a_look_at_its_queue(pipeline: Pipeline) 
 
 
 def test_long_work_says_that_it_goes_on(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(long_work, "_SIGN_OF_LIFE_S", 0.01)
+    monkeypatch.setattr(heartbeat, "_SIGN_OF_LIFE_S", 0.01)
     seen, said = [], threading.Event()
 
     def looked(queue: str, finished: int) -> None:

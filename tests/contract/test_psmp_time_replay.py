@@ -15,13 +15,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from metaqore import ongoing
 from metaqore.errors import Conflict, Contention, InvalidInput, NotFound, RateLimited, Unavailable
 from metaqore.kinds import candidate_policy, history_kinds, psmp_policy
-from metaqore.messages import Submission
+from metaqore.messages import Request, Submission
 from metaqore.psmp.holdings import holding_states
 from metaqore.psmp.policy import Policy
 from metaqore.psmp.preview import Preview
-from metaqore.psmp.replay import Changed, Progress, Replayed, Replays
+from metaqore.psmp.replay import Changed, Progress, Recorded, Replayed, Replays
 from metaqore.psmp.replaying import Replaying
 from metaqore.requests import long_work
 from metaqore.requests.catalogue import Catalogue
@@ -338,6 +339,35 @@ def test_a_long_replay_is_a_request_that_keeps_its_checkpoint(
     errors = [json.loads(pipeline.row(each)["error"])["code"] for each in (bad, elsewhere)]
     assert errors == ["invalid_input", "not_found"]
     assert run(request("checkpoint.delete", lived, checkpoint=mark)).result["deleted"] == [mark]
+
+
+def test_a_long_replay_that_is_no_longer_wanted_stops_at_the_next_decision(
+    pipeline: Pipeline, replays: Replays, lived: str, policy: Policy
+) -> None:
+    end, read = position(pipeline, lived), TimeViews(pipeline.database).recorded
+    said: list[ongoing.Mark] = []
+    going = ongoing.Ongoing()
+
+    def recorded(project: str, start: int, end: int) -> Iterator[Recorded]:
+        for number, each in enumerate(read(project, start, end)):
+            if number == 2:
+                said.extend(going.news().values())
+                going.take_away([asked.id])
+            assert number < 3, "it goes on though nobody wants it"
+            yield each
+
+    asked = Request(
+        seq=1, id="req_1", organization=ORGANIZATION, project=lived, principal="p", kind="history.replay", queue="hmcp",
+        ordering_key=None, payload={"start": 0, "end": end}, attempt=1, fence=1, created_at=0,
+    )  # fmt: skip
+    replaying = Replaying(replays, recorded, lambda text: policy, policy)
+    asked.studied = replaying.study(asked)
+
+    with ongoing.here(going), pytest.raises(ongoing.Stopped):
+        replaying.perform([(asked, None)])
+
+    assert said == [ongoing.Mark("positions", 1, end)]
+    assert replay(pipeline, replays, lived, 3).not_reproduced == 0
 
 
 def test_a_replay_says_how_far_it_is_and_can_be_left(

@@ -98,6 +98,7 @@ def purge(db: Database, connection: Connection, *, keys_before: int, fires_befor
     """Delete idempotency keys and schedule firings that are older than they need to be; return how many keys."""
     connection.exec_driver_sql(db.sql("DELETE FROM schedule_fires WHERE fired_at < ?"), (fires_before,))
     connection.exec_driver_sql(db.sql("DELETE FROM worker_progress WHERE at < ?"), (fires_before,))
+    connection.exec_driver_sql(db.sql("DELETE FROM request_progress WHERE at < ?"), (fires_before,))
     gone = connection.exec_driver_sql(db.sql("DELETE FROM idempotency WHERE created_at < ?"), (keys_before,))
     return gone.rowcount
 

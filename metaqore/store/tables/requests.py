@@ -70,6 +70,19 @@ counters = Table(
 
 schedule_fires = Table("schedule_fires", metadata, key("schedule"), number_key("fire_at"), number("fired_at"))
 
+request_progress = Table(
+    "request_progress",
+    metadata,
+    key("request"),
+    text("organization"),
+    number("fence"),
+    #: What is counted.
+    text("of"),
+    number("done"),
+    number("total", null=True),
+    number("at"),
+)
+
 worker_progress = Table(
     "worker_progress", metadata, key("worker"), key("queue"), number("at"), number("drained", default=0)
 )

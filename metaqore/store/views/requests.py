@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from metaqore.clock import to_rfc3339
 from metaqore.messages import TERMINAL, Request, State, Verdict
 from metaqore.requests.model import document
 from metaqore.store.bulk import chunks, placeholders
@@ -26,6 +27,8 @@ class Shown(msgspec.Struct, frozen=True):
     state: State
     attempt: int
     document: bytes
+    #: When (ms) it last said how far it is; 0 where it did not.
+    progress_at: int = 0
 
     @property
     def is_finished(self) -> bool:
@@ -39,7 +42,14 @@ class RequestViews(Lookup):
     def get(self, organization: str, request: str) -> Shown | None:
         """Return one request."""
         row = self.row(f"SELECT {_COLUMNS} FROM requests WHERE id = ? AND organization = ?", (request, organization))
-        return None if row is None else _shown(row)
+        if row is None:
+            return None
+        # Another state has none: a request that nobody works on is spared the look.
+        return _shown(row, self._progress(row) if row["state"] == "running" else None)
+
+    def _progress(self, row: Row) -> Row | None:
+        sql = "SELECT of, done, total, at FROM request_progress WHERE request = ? AND fence = ?"
+        return self.row(sql, (row["id"], row["fence"]))
 
     def find(
         self,
@@ -79,7 +89,7 @@ class RequestViews(Lookup):
         return found
 
 
-def _shown(row: Row) -> Shown:
+def _shown(row: Row, progress: Row | None = None) -> Shown:
     request = Request(
         seq=row["seq"], id=row["id"], organization=row["organization"], project=row["project"],
         principal=row["principal"], kind=row["kind"], queue=row["queue"], ordering_key=row["ordering_key"], payload={},
@@ -94,8 +104,13 @@ def _shown(row: Row) -> Shown:
         error=_decoded(row["error"]),
         attempt=row["attempt"],
         finished_at=row["finished_at"],
+        progress=None if progress is None else _told(progress),
     )
-    return Shown(request.id, state, request.attempt, encoded)
+    return Shown(request.id, state, request.attempt, encoded, 0 if progress is None else progress["at"])
+
+
+def _told(progress: Row) -> dict[str, Any]:
+    return {name: progress[name] for name in ("of", "done", "total")} | {"at": to_rfc3339(progress["at"])}
 
 
 def _decoded(text: str | None) -> Mapping[str, Any] | None:

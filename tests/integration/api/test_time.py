@@ -168,5 +168,6 @@ def test_a_long_replay_is_the_work_of_a_worker(mq: Running, history: dict[str, s
     assert (promised.status, promised.headers["Preference-Applied"]) == (202, "respond-async"), promised.body
     assert (again.json["id"], again.headers["Idempotency-Replayed"]) == (promised.json["id"], "true")
     assert (done["state"], done["kind"], done["result"]) == ("succeeded", "history.replay", whole.json)
+    assert "progress" not in done
     bad = mq.post("/decisions/replay", {**asked, "policy": "version: 1"}, prefer="respond-async")
     assert (bad.status, bad.json["errors"][0]["pointer"]) == (422, "/policy")
