@@ -13,8 +13,11 @@ from typing import Any
 
 import pytest
 import structlog
+from click.testing import CliRunner
 
 from metaqore.adapters.logging import configure
+from metaqore.audit.compliance_forms import FORMS
+from metaqore.cli.audit import group
 from metaqore.security.keys import mint
 from tests.running import Running, running, wait_until
 
@@ -30,6 +33,10 @@ BELONGS: Mapping[str, set[str]] = {
     "endpoint address": {"webhook_endpoints.url", "requests.payload", "requests.result"},
     "endpoint secret": {"webhook_endpoints.secret", "webhook_endpoints.secrets"},
 }  # fmt: skip
+
+
+#: What a data subject reads about itself: what it sent, and nothing that opens a door. It may also see where to.
+OWN = {"artifact", "prompt", "assessed", "endpoint address"}
 
 
 class Plants:
@@ -78,6 +85,25 @@ def plant(mq: Running, plants: Plants) -> None:
     wait_until(lambda: mq.get(f"/webhooks/{hook['id']}/deliveries").json["items"], "a delivery was tried")
 
 
+def exported(mq: Running) -> dict[str, str]:
+    """Return everything that can be carried away over HTTP."""
+    report = mq.post("/compliance/reports", {"framework": "gdpr"}, prefer="wait=20").json
+    listed = wait_until(
+        lambda: mq.get("/compliance/reports").json["items"], f"a report is made of {report}", seconds=60
+    )
+    made, [project] = listed[0]["id"], mq.get("/projects").json["items"]
+    artifact = mq.get(f"/artifacts?project={project['id']}").json["items"][0]["id"]
+    paths = {
+        "compliance": "/compliance/export", "provenance": f"/artifacts/{artifact}/provenance",
+        **{f"report as {form}": f"/compliance/reports/{made}?format={form}" for form in FORMS},
+        "subject": "/privacy/export?subject=developer",
+        "approvals": "/approvals?page_size=200", "receipts": "/audit/checkpoints?page_size=200",
+    }  # fmt: skip
+    answers = {name: mq.get(path) for name, path in paths.items()}
+    assert {name: answer.status for name, answer in answers.items() if answer.status != 200} == {}
+    return {name: answer.body.decode() for name, answer in answers.items()}
+
+
 def columns(path: Path) -> Iterator[tuple[str, str]]:
     """Yield (table.column, text) of everything in a SQLite file."""
     connection = sqlite3.connect(path)
@@ -102,14 +128,31 @@ def test_no_secret_turns_up_where_it_does_not_belong(tmp_path: Path) -> None:
             "//metrics", "/events?format=json&page_size=200", "/keys?page_size=200", "/tokens?page_size=200",
             "/requests?page_size=200&kind=key.create", "/audit/entries?page_size=200", "/stops",
             "//readyz")}  # fmt: skip
+        carried = exported(mq)
     logs = {path.name: path.read_text(errors="replace") for path in (tmp_path / "logs").rglob("*.log*")}
 
     assert logs["api.log"] and logs["worker.log"]
     assert {name: plants.found_in(text) for name, text in logs.items()} == {name: set() for name in logs}
     assert {path: plants.found_in(text) for path, text in shown.items()} == {path: set() for path in shown}
+    carried["log"] = log_export(tmp_path)
+    assert {name: plants.found_in(text) for name, text in carried.items() if name != "subject"} == {
+        name: set() for name in carried if name != "subject"
+    }
+    assert plants.found_in(carried["subject"]) <= OWN
+    assert {"artifact", "prompt"} <= plants.found_in(carried["subject"]), "the export was not empty"
     stored = {(name, column) for column, text in columns(tmp_path / "metaqore.db") for name in plants.found_in(text)}
     assert {(name, column) for name, column in stored if column not in BELONGS[name]} == set()
     assert {name for name, _ in stored} >= {"artifact", "prompt", "endpoint address", "endpoint secret"}
+
+
+def log_export(folder: Path) -> str:
+    """Export the log as an auditor does, and return the file."""
+    out = folder / "log.jsonl"
+    done = CliRunner().invoke(group, ["export", "--db", str(folder / "metaqore.db"), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    text = out.read_text()
+    assert "requests:request:accepted" in text
+    return text
 
 
 @pytest.fixture
