@@ -1,4 +1,8 @@
-"""Ends this worker when its queues have work that nobody takes: progress is the sign of life, not a ping."""
+"""Ends this worker when its queues have work that nobody takes: progress is the sign of life, not a ping.
+
+Whoever started it starts it again. The orderly way comes first: what runs is finished, or handed back. But Celery only
+notes that it was asked and looks when its main thread comes back, which that of a stuck worker never does.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,12 @@ from metaqore.requests.progress import stalled
 log = structlog.get_logger(__name__)
 
 _LOOK_EVERY_S = 10.0
+#: What is tried in turn, and for how many seconds each is waited for.
+_WAYS: tuple[tuple[signal.Signals, float], ...] = (
+    (signal.SIGTERM, 30.0),
+    (signal.SIGQUIT, 15.0),
+    (signal.SIGKILL, 0.0),
+)
 
 
 def start(queues: Collection[str]) -> None:
@@ -34,6 +44,11 @@ def _watch(queues: frozenset[str], started_at: int) -> None:
             continue  # Without the database there is nothing to be done, and nothing to be blamed for.
         if stuck:
             log.error("worker_stalled", queues=stuck)
-            # The orderly way first: what runs is finished or handed back.
-            os.kill(os.getpid(), signal.SIGTERM)
-            return
+            _end()
+
+
+def _end() -> None:
+    for way, seconds in _WAYS:
+        log.error("worker_ended", signal=way.name)
+        os.kill(os.getpid(), way)
+        threading.Event().wait(seconds)
