@@ -74,7 +74,7 @@ def hit(name: str) -> bool:
     if point.action == "raise":
         raise FailpointError(f"failpoint {name}")
     if point.action == "hang":
-        go_on.wait(30)
+        go_on.wait(300)
         return False
     if point.action == "delay":
         time.sleep(0.2)

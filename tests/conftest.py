@@ -24,6 +24,7 @@ for _name in [name for name in os.environ if name.startswith("METAQORE_")]:
 
 import pytest  # noqa: E402
 import structlog  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 from sqlalchemy import NullPool, create_engine  # noqa: E402
 
 from metaqore.embedded.broker import Broker  # noqa: E402
@@ -44,6 +45,15 @@ structlog.configure(
     logger_factory=structlog.stdlib.LoggerFactory(),
 )
 logging.getLogger("metaqore").setLevel("DEBUG")
+
+# A busy machine is no failure, and a run fails for what was changed: the examples are other ones in the long form only.
+settings.register_profile(
+    "metaqore",
+    deadline=None,
+    derandomize=not os.environ.get("METAQORE_TEST_LONG"),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("metaqore")
 
 
 class FailuresAtOnce:

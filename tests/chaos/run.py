@@ -31,10 +31,15 @@ def run(
     seconds: float,
     agents: int = 6,
     seed: int = 1,
+    at_least: int = 0,
     control: bool = False,
     postgres: Postgres | None = None,
 ) -> tuple[Findings, Counter[str]]:
-    """Return what the checker found, and what was done to the cluster."""
+    """Return what the checker found, and what was done to the cluster.
+
+    Args:
+        seconds: how long it lasts, or up to four times as long where a slow machine needs it for ``at_least`` faults.
+    """
     with cluster(folder, failpoints=CONTROL if control else "", postgres=postgres) as made:
         wait_until(lambda: _answers(made), "the API answers", 60)
         projects = [_project(made, name) for name in ("one", "two")]
@@ -55,14 +60,16 @@ def run(
         faults = threading.Thread(target=hurt, daemon=True)
         for thread in [*threads, faults]:
             thread.start()
-        time.sleep(seconds)
+        began = time.monotonic()
+        while time.monotonic() - began < (seconds if nemesis.done.total() >= at_least else 4 * seconds):
+            time.sleep(0.2)
         stop_faults.set()
         calm.wait()
         stop_load.set()
         for thread in threads:
             thread.join()
         made.start()
-        _drain(made, 5 if control else 60)
+        _drain(made, 5 if control else 240)
         database = Database(made.settings.dsn)
         try:
             return check(database, team, made.taken()), nemesis.done

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, LargeBinary, MetaData, Table, Text
 
@@ -41,7 +41,7 @@ def stored(connection: Connection) -> list[tuple[Any, ...]]:
     return [(k, i, t, None if b is None else bytes(b), f, None if y is None else bool(y)) for k, i, t, b, f, y in rows]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(st.lists(values, max_size=6), st.integers(1, 3))
 def test_what_is_inserted_together_comes_back_as_it_was(
     database: Database, drawn: list[tuple[Any, ...]], repeated: int

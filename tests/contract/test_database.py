@@ -146,7 +146,7 @@ def test_after_a_restart_of_the_server_one_caller_hears_of_it(postgres: Postgres
         with database.write() as connection, database.read() as reader:
             connection.exec_driver_sql("SELECT 1")
             reader.exec_driver_sql("SELECT 1")
-            inside.wait(10)
+            inside.wait(60)
 
     # Each of the two pools has six connections now.
     assert together([use] * 6) == [None] * 6
@@ -178,7 +178,7 @@ def test_a_deadlock_is_contention(postgres_dsn: str) -> None:
         with database.write() as connection:
             # Asked for, so that the row is locked now and not at some time before the commit.
             assert connection.exec_driver_sql(touch, (first,)).rowcount == 1
-            both.wait(10)
+            both.wait(60)
             connection.exec_driver_sql(touch, (second,))
 
     answers = together([lambda: change("a", "b"), lambda: change("b", "a")])

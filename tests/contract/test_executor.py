@@ -43,8 +43,8 @@ def test_while_another_process_writes_a_drain_reads_what_it_decides_next(pipelin
     with other.write():
         drain = threading.Thread(target=pipeline.executor.drain, args=["psmp"])
         drain.start()
-        assert looked.wait(20)
-    drain.join(20)
+        assert looked.wait(60)
+    drain.join(60)
     other.close()
     assert seen[:2] == [0, 256]
     assert pipeline.all_have_their_effect(ids)

@@ -51,7 +51,7 @@ class Gate:
     @contextlib.contextmanager
     def write(self, meanwhile: Callable[[], None] | None = None) -> Iterator[Any]:
         self.reached.set()
-        self.open.wait(20)
+        self.open.wait(60)
         with self._store.write(meanwhile) as tx:
             yield tx
             self.commits += 1
@@ -78,7 +78,7 @@ def share_a_commit(gate: Gate, gated: Intake, jobs: list[Callable[[], Any]]) -> 
     gate.open.clear()
     # A batch of nothing holds the committer up and stores nothing.
     threading.Thread(target=_submit_nothing, args=(gated,), daemon=True).start()
-    assert gate.reached.wait(20)
+    assert gate.reached.wait(60)
 
     def release() -> None:
         wait_until(lambda: len(gated._waiting) == len(jobs), "all wait")
@@ -123,7 +123,7 @@ def test_whoever_gave_up_does_not_keep_the_next_from_being_stored(
 ) -> None:
     gate.open.clear()
     threading.Thread(target=_submit_nothing, args=(gated,), daemon=True).start()
-    assert gate.reached.wait(20)
+    assert gate.reached.wait(60)
     with monkeypatch.context() as impatient:
         impatient.setattr(intake_module, "COMMIT_TIMEOUT_S", 0.05)
         with pytest.raises(Unavailable):
@@ -280,11 +280,11 @@ def test_a_caller_that_is_not_served_in_time_hears_so_and_nothing_is_stored(
     gate.open.clear()
     first = threading.Thread(target=lambda: gated.submit([pipeline.submission("test.scripted", n=0)]))
     first.start()
-    assert gate.reached.wait(20)
+    assert gate.reached.wait(60)
     with pytest.raises(Unavailable):
         gated.submit([pipeline.submission("test.scripted", n=1)])
     gate.open.set()
-    first.join(10)
+    first.join(60)
     gated.submit([pipeline.submission("test.scripted", n=2)])
     assert [row[0] for row in pipeline.sql("SELECT payload FROM requests ORDER BY seq")] == ['{"n":0}', '{"n":2}']
 
@@ -337,12 +337,12 @@ def test_a_ring_that_is_heard_before_the_commit_is_answered_after_it(pipeline: P
 
             workers.append(threading.Thread(target=work))
             workers[-1].start()
-            assert looked.wait(20)
+            assert looked.wait(60)
 
     intake = Intake(pipeline.store, pipeline.catalogue, Heard(), clock=pipeline.clock)
     receipt = intake.submit([pipeline.submission("test.scripted", n=1)])
     for worker in workers:
-        worker.join(20)
+        worker.join(60)
     assert answered == [1]
     assert pipeline.all_have_their_effect(receipt.ids)
 

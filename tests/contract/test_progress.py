@@ -79,7 +79,7 @@ def test_long_work_says_that_it_goes_on(pipeline: Pipeline, monkeypatch: pytest.
         said.set()
 
     def during(_request: Request) -> None:
-        assert said.wait(10)
+        assert said.wait(60)
 
     pipeline.executor.looked, pipeline.long.during = looked, during
     pipeline.intake.submit(

@@ -73,7 +73,7 @@ def stored_edges(pipeline: Pipeline, project: str) -> dict[str, list[str]]:
 
 def test_the_order_stays_sound_whatever_is_declared_together(pipeline: Pipeline) -> None:
     @settings(
-        max_examples=150 if pipeline.database.is_sqlite else 30, deadline=None,
+        max_examples=150 if pipeline.database.is_sqlite else 30,
         suppress_health_check=[HealthCheck.too_slow],
     )  # fmt: skip
     @given(batches)
@@ -100,7 +100,7 @@ def test_the_order_stays_sound_whatever_is_declared_together(pipeline: Pipeline)
 
 def test_strict_blocks_exactly_what_would_close_a_cycle_or_hang_in_the_air(pipeline: Pipeline) -> None:
     @settings(
-        max_examples=100 if pipeline.database.is_sqlite else 20, deadline=None,
+        max_examples=100 if pipeline.database.is_sqlite else 20,
         suppress_health_check=[HealthCheck.too_slow],
     )  # fmt: skip
     @given(batches)

@@ -118,7 +118,7 @@ def test_together_or_one_by_one_the_verdicts_are_the_same(pipeline: Pipeline) ->
     """Of any world: each declaration of a commit sees what those before it in the same commit have done."""
 
     @settings(
-        max_examples=25 if pipeline.database.is_sqlite else 6, deadline=None,
+        max_examples=25 if pipeline.database.is_sqlite else 6,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )  # fmt: skip
     @given(st.sampled_from(["strict", "adaptive", "playground"]), st.lists(acts, min_size=2, max_size=10))

@@ -149,6 +149,40 @@ def test_what_is_no_longer_in_the_way_is_offered_as_it_was(pipeline: Pipeline, p
     assert submit(pipeline, request_of(report["remedies"][1], project, "eve"))[0][0] == "approved"
 
 
+def test_a_conflict_that_no_longer_applies_says_so_and_why(pipeline: Pipeline, project: str) -> None:
+    report = blocked(pipeline, declared(project, "gamma", "g", None, "bob", depends_on=["delta", "epsilon"]))
+    first, second = (conflict["id"] for conflict in report["conflicts"])
+    assert (report["obsolete"], obsolete(pipeline, report)) == ({}, {})
+
+    submit(pipeline, declared(project, "delta", "d"))
+    assert list(obsolete(pipeline, report)) == [first]
+    assert "not found any more" in obsolete(pipeline, report)[first]
+    submit(pipeline, declared(project, "epsilon", "e"))
+    now = report_of(pipeline, report["proposal"])
+    assert list(now["obsolete"]) == [first, second]
+    assert all("retry" in reason for reason in now["obsolete"].values())
+    assert pipeline.sql("SELECT DISTINCT state FROM conflicts") == [("open",)]
+
+    retry = next(remedy for remedy in now["remedies"] if remedy["kind"] == "retry")
+    assert submit(pipeline, request_of(retry, project, "bob"))[0][0] == "approved"
+    assert obsolete(pipeline, report) is None
+
+
+def test_a_conflict_that_the_mode_would_let_through_now_says_how(pipeline: Pipeline, project: str) -> None:
+    report = blocked(pipeline, declared(project, "alpha", "".join([*LINES[:-1], "last\n"]), 1, "bob"))
+    run = pipeline.executor.run_now
+
+    run(pipeline.submission("project.save", None, id=project, mode="adaptive"))
+    [reason] = obsolete(pipeline, report).values()
+    assert "would not block any more" in reason and "merged" in reason
+    run(pipeline.submission("project.save", None, id=project, state="archived"))
+    assert obsolete(pipeline, report) is None
+
+
+def obsolete(pipeline: Pipeline, report: dict[str, Any]) -> Any:
+    return reports(pipeline).obsolete(ORGANIZATION, [report["proposal"]]).get(report["proposal"])
+
+
 def test_the_core_leaves_out_what_the_mode_resolves(pipeline: Pipeline) -> None:
     p = pipeline.project("adaptive")
     submit(pipeline, declared(p, "alpha", "".join(LINES)), declared(p, "alpha", "".join(["1\n", *LINES[1:]]), 1))
@@ -362,7 +396,7 @@ def test_every_remedy_of_any_report_is_admitted_or_the_world_has_moved(pipeline:
     """And each core is minimal. Remedies are drawn from all that are offered, the world from all that agents do."""
 
     @settings(
-        max_examples=30 if pipeline.database.is_sqlite else 8, deadline=None,
+        max_examples=30 if pipeline.database.is_sqlite else 8,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )  # fmt: skip
     @given(st.sampled_from(["strict", "adaptive"]), st.lists(acts, min_size=3, max_size=9), st.lists(acts, max_size=2),

@@ -187,6 +187,6 @@ def test_a_random_life_of_a_project_keeps_every_promise(pipeline: Pipeline) -> N
         bound,
         settings=settings(
             max_examples=EXAMPLES if pipeline.database.is_sqlite else max(1, EXAMPLES // 2),
-            stateful_step_count=STEPS, deadline=None, derandomize=not LONG, suppress_health_check=list(HealthCheck),
+            stateful_step_count=STEPS, derandomize=not LONG, suppress_health_check=list(HealthCheck),
         ),
     )  # fmt: skip

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaqore.errors import Conflict, InvalidInput, NotFound
@@ -637,7 +637,7 @@ class History:
         self.pipeline.executor.run_now(request("project.save", self.project, id=self.project, mode=mode))
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12)
 @given(taken=st.lists(steps, min_size=3, max_size=14), back=st.integers(1, 14))
 def test_any_past_is_as_it_was_remembered_and_can_be_brought_back(
     pipeline: Pipeline, taken: list[Any], back: int

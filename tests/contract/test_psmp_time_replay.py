@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaqore import ongoing
@@ -501,7 +501,7 @@ def test_a_bound_on_depth_is_the_same_from_every_position(database: Database) ->
         assert replay(pipeline, replays, p, start).not_reproduced == 0
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12)
 @given(taken=st.lists(steps, min_size=3, max_size=14), start=st.integers(0, 14), back=st.integers(0, 14))
 def test_any_history_is_reproduced_by_the_unchanged_policy(
     pipeline: Pipeline, replays: Replays, taken: list[Any], start: int, back: int

@@ -406,13 +406,13 @@ class Life(RuleBasedStateMachine):
             assert order == sorted(order)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_a_random_life_of_the_pipeline_keeps_every_promise(pipeline: Pipeline) -> None:
     bound: Any = type("BoundLife", (Life,), {"pipeline": pipeline})
     run_state_machine_as_test(
         bound,
         settings=settings(
             max_examples=EXAMPLES if pipeline.database.is_sqlite else max(1, EXAMPLES // 4),
-            stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck),
+            stateful_step_count=50, suppress_health_check=list(HealthCheck),
         ),
     )  # fmt: skip

@@ -21,7 +21,7 @@ def try_out(mq: Running, operation: Any, things: dict[str, Any]) -> None:
     """Send generated requests for one operation, about things that exist, and hold each answer to the document."""
 
     @given(case=operation.as_strategy())
-    @settings(max_examples=12, deadline=None, database=None, derandomize=True, suppress_health_check=[*HealthCheck])
+    @settings(max_examples=12, database=None, derandomize=True, suppress_health_check=[*HealthCheck])
     def answers_hold(case: Case[Any]) -> None:
         aim(case, things)
         headers = {"Authorization": f"Bearer {mq.key}", "Prefer": "wait=5"}

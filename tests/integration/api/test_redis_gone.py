@@ -170,7 +170,7 @@ def test_cancelling_what_nobody_has_decided_ends_it(alone: tuple[Running, str]) 
     waiter.start()
 
     cancelled = mq.post(promised["links"]["cancel"][7:])
-    waiter.join(20)
+    waiter.join(60)
 
     assert (cancelled.status, cancelled.json["state"]) == (200, "cancelled")
     assert answers[0].json["state"] == "cancelled"

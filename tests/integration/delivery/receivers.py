@@ -68,9 +68,9 @@ class Receiver:
                 yield self
             finally:
                 self.closing.set()
-                acceptor.join(10)
+                acceptor.join(60)
                 for thread in self._threads:
-                    thread.join(10)
+                    thread.join(60)
 
     @property
     def url(self) -> str:

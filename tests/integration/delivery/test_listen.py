@@ -82,7 +82,7 @@ def test_without_a_secret_it_says_that_nothing_is_verified() -> None:
 def test_it_ends_after_as_many_as_were_asked_for() -> None:
     made = Listening(SECRET, count=1)
     made.send()
-    made.thread.join(10)
+    made.thread.join(60)
     assert not made.thread.is_alive()
     made.server.server_close()
 
@@ -98,7 +98,7 @@ def test_it_ends_after_as_many_as_were_asked_for() -> None:
     ],
 )
 def test_what_is_no_delivery_is_refused(listening: Listening, request_text: bytes, status: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", listening.server.server_port), timeout=10) as wire:
+    with socket.create_connection(("127.0.0.1", listening.server.server_port), timeout=60) as wire:
         wire.sendall(request_text)
         assert status in wire.recv(4096).split(b"\r\n")[0]
 

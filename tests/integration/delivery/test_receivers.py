@@ -201,7 +201,7 @@ def test_receivers_that_hang_hold_up_nobody_else(sqlite: Database, receiver: Sta
 
     outbox.run_now("endpoint.save", id=outbox.deliveries("pending")[0]["endpoint"], state="disabled")
     stuck.closing.set()
-    runner.join(20)
+    runner.join(60)
     assert not runner.is_alive()
     assert Counter(row["state"] for row in outbox.deliveries()) == {"delivered": 9 * 21, "pending": 21}
 

@@ -16,7 +16,7 @@ WaitUntil = Callable[..., Any]
 def wait_until() -> WaitUntil:
     """Return the first true answer of a check; fail where there is none within the deadline."""
 
-    def wait(check: Callable[[], Any], seconds: float = 15.0, what: str = "") -> Any:
+    def wait(check: Callable[[], Any], seconds: float = 60.0, what: str = "") -> Any:
         deadline = time.monotonic() + seconds
         while not (answer := check()):
             assert time.monotonic() < deadline, f"not within {seconds} s: {what or check}"

@@ -43,7 +43,7 @@ def flower(broker: Broker, wait_until: Any) -> Iterator[str]:
     ]
     url = f"http://127.0.0.1:{port}"
     try:
-        wait_until(lambda: status(f"{url}/healthcheck") == 200, seconds=60)
+        wait_until(lambda: status(f"{url}/healthcheck") == 200, seconds=120)
         yield url
     finally:
         for process in started:
@@ -63,7 +63,7 @@ def status(url: str, login: str = "") -> int:
 
 def open_url(url: str, login: str, data: bytes | None = None) -> Any:
     headers = {"Authorization": "Basic " + base64.b64encode(login.encode()).decode()} if login else {}
-    return urllib.request.urlopen(urllib.request.Request(url, data=data, headers=headers), timeout=10)
+    return urllib.request.urlopen(urllib.request.Request(url, data=data, headers=headers), timeout=60)
 
 
 def read(url: str) -> str:
@@ -77,7 +77,7 @@ def test_flower_asks_for_its_password_shows_what_runs_and_hides_what_was_sent(
     assert [status(f"{flower}/", login) for login in ("", "operator:wrong", LOGIN)] == [401, 401, 200]
     assert status(f"{flower}/api/tasks") == 401
 
-    wait_until(lambda: "probe@" in read(f"{flower}/workers?json=1"), seconds=30)
+    wait_until(lambda: "probe@" in read(f"{flower}/workers?json=1"), seconds=120)
     monkeypatch.setenv("PROBE_BROKER", broker.url)
     specification = importlib.util.spec_from_file_location("flower_probe_here", HERE / "flower_probe.py")
     assert specification and specification.loader
@@ -91,7 +91,7 @@ def test_flower_asks_for_its_password_shows_what_runs_and_hides_what_was_sent(
                     "&columns[0][data]=name&search[value]=")  # fmt: skip
         return page if "probe.look" in page and "SUCCESS" in page else ""
 
-    page = wait_until(shown, seconds=30)
+    page = wait_until(shown, seconds=120)
     module.app.close()
     assert "(hidden)" in page
     assert "the-payload" not in page

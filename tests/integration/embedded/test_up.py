@@ -133,7 +133,7 @@ def running(
             stderr=subprocess.STDOUT,
             env={k: v for k, v in os.environ.items() if not k.startswith("METAQORE_")} | {"COLUMNS": "200"},
         )
-    wait_until(lambda: "Try first" in output.read_text() or process.poll() is not None, seconds=100)
+    wait_until(lambda: "Try first" in output.read_text() or process.poll() is not None, seconds=240)
     said = output.read_text()
     assert process.poll() is None, said
     yield process, dict(re.findall(r"^(\S+)\s+started\s+pid (\d+)", said, re.M)) | ports

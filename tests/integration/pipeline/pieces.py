@@ -93,8 +93,8 @@ def submit(setting: Setting) -> None:
         with setting.journal.open("a") as journal:
             journal.write(f"{key} {receipt.ids[0]}\n")
     if setting.failpoint.startswith("relay."):
-        # The bell rings in a thread of its own: wait for what it runs into.
-        time.sleep(0.5)
+        # The bell rings in a thread of its own: wait for what it runs into, which may be our end.
+        time.sleep(60 if setting.failpoint.endswith(":kill") else 0.5)
     engine.database.close()
     os._exit(BROKEN if broken else 0)
 
@@ -115,7 +115,7 @@ def work(setting: Setting) -> None:
     try:
         if setting.careful:
             here.executor.drain_carefully("psmp")
-        deadline = time.monotonic() + 25
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             for task in tasks:
                 task.run([])

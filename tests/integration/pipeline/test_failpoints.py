@@ -74,7 +74,7 @@ def ended(
 ) -> int | None:
     """Run a piece to its end; return its exit code."""
     process = started(body, replace(setting, failpoint=failpoint, careful=careful))
-    process.join(60)
+    process.join(180)
     if process.is_alive():
         process.kill()
         raise AssertionError(f"{body.__name__} with {failpoint!r} does not end")
@@ -162,7 +162,7 @@ def test_workers_that_hang_past_their_lease_change_nothing_when_they_go_on(
         for setting, process in hanging:
             assert process.pid
             os.kill(process.pid, signal.SIGUSR1)
-            process.join(20)
+            process.join(60)
             assert process.exitcode == 0, setting
             check_the_end(setting)
     finally:

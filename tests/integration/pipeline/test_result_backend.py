@@ -38,7 +38,7 @@ def test_any_celery_client_reads_the_verdict_under_the_request_id(mq: Running, c
     project = mq.project()
     approved, blocked = _declare(mq, project, "a"), _declare(mq, project, "b", base_version=3)
 
-    found = [AsyncResult(request, app=client).get(timeout=20) for request in (approved, blocked)]
+    found = [AsyncResult(request, app=client).get(timeout=60) for request in (approved, blocked)]
 
     assert [("approved", approved), ("blocked", blocked)] == [(f["verdict"], f["id"]) for f in found]
     assert mq.get(f"/requests/{approved}").json["result"] == found[0]["result"]
@@ -51,7 +51,7 @@ def test_a_request_that_failed_is_a_failed_task(mq: Running, client: Celery) -> 
 
     result = AsyncResult(request, app=client)
     with pytest.raises(Exception, match="archived"):
-        result.get(timeout=20)
+        result.get(timeout=60)
 
     assert result.state == "FAILURE"
     assert mq.get(f"/requests/{request}").json["state"] == "failed"
@@ -61,7 +61,7 @@ def test_a_client_may_wait_before_the_request_is_decided(mq: Running, client: Ce
     project = mq.project()
     requests = [_declare(mq, project, f"n{i}") for i in range(20)]
 
-    assert [AsyncResult(r, app=client).get(timeout=20)["verdict"] for r in requests] == ["approved"] * 20
+    assert [AsyncResult(r, app=client).get(timeout=60)["verdict"] for r in requests] == ["approved"] * 20
 
 
 def test_polling_answers_from_the_database_when_redis_has_forgotten_everything(mq: Running) -> None:

@@ -27,14 +27,14 @@ def test_what_is_taken_is_noted_and_what_is_acknowledged_is_forgotten(valkey: Br
         reader = connection.channel().client
         for number in range(3):
             queue.put({"number": number})
-        taken = [queue.get(timeout=5) for _ in range(3)]
+        taken = [queue.get(timeout=60) for _ in range(3)]
         assert [message.payload["number"] for message in taken] == [0, 1, 2]
         assert reader.hlen("unacked") == reader.zcard("unacked_index") == 3
 
         taken[0].ack()
         taken[1].reject()
         taken[2].requeue()
-        again = queue.get(timeout=5)
+        again = queue.get(timeout=60)
         assert again.payload == {"number": 2}
         again.ack()
         assert reader.hlen("unacked") == reader.zcard("unacked_index") == 0
@@ -47,7 +47,7 @@ def test_a_lost_connection_is_noticed_and_what_was_not_taken_is_there_on_a_new_o
         reader = connection.channel().client
         for number in range(3):
             queue.put({"number": number})
-        taken = [queue.get(timeout=5) for _ in range(2)]
+        taken = [queue.get(timeout=60) for _ in range(2)]
         reader.client_kill_filter(skipme=True, _type="normal")
         with pytest.raises(connection.connection_errors):
             for message in taken:
@@ -56,6 +56,6 @@ def test_a_lost_connection_is_noticed_and_what_was_not_taken_is_there_on_a_new_o
     with Connection(valkey.url, transport="workers.transport:Transport") as connection:
         queue = connection.SimpleQueue("lost")
         # What was not acknowledged may have been put back in front of it.
-        while (again := queue.get(timeout=5)).payload != {"number": 2}:
+        while (again := queue.get(timeout=60)).payload != {"number": 2}:
             again.ack()
         again.ack()

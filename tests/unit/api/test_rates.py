@@ -269,7 +269,7 @@ def test_one_counts_what_waits_and_the_others_go_on_meanwhile() -> None:
         looked.append(queue)
         if len(looked) > 1:
             entered.set()
-            assert counting.wait(10)
+            assert counting.wait(60)
         return {}
 
     quotas = Quotas(count, per_organization=100, per_project=0, clock=clock)
@@ -277,10 +277,10 @@ def test_one_counts_what_waits_and_the_others_go_on_meanwhile() -> None:
     clock.now += 1
     slow = threading.Thread(target=quotas.check, args=("psmp", "o", {"p": 1}))
     slow.start()
-    assert entered.wait(10)
+    assert entered.wait(60)
     for _ in range(5):
         quotas.check("psmp", "o", {"p": 1})
     counting.set()
-    slow.join(10)
+    slow.join(60)
 
     assert looked == ["psmp", "psmp"]

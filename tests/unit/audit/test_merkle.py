@@ -101,7 +101,7 @@ def test_roots_and_proofs_agree_with_the_definition_at_every_small_size():
             assert merkle.stream_roots(leaves, merkle.consistency_ranges(old, size)) == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 2_000), st.data())
 def test_proofs_from_tiles_agree_with_the_definition(size, data):
     index = data.draw(st.integers(0, size - 1))
@@ -133,7 +133,7 @@ def test_a_proof_in_a_big_tree_reads_few_tiles_and_verifies():
         assert len(path) <= 17
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 700), min_size=1, max_size=6))
 def test_appending_in_any_steps_gives_the_same_tiles_and_root(steps):
     leaves = BIG[: sum(steps)]
@@ -169,7 +169,7 @@ def test_tiles_have_the_shape_of_the_specification():
     }
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.integers(2, 300), st.data())
 def test_a_changed_proof_index_size_leaf_or_root_does_not_verify(size, data):
     index = data.draw(st.integers(0, size - 1))
@@ -191,7 +191,7 @@ def test_a_changed_proof_index_size_leaf_or_root_does_not_verify(size, data):
     assert not merkle.verify_inclusion(BIG[index], -1, size, path, root)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.integers(2, 300), st.data())
 def test_a_changed_consistency_proof_does_not_verify(size, data):
     old = data.draw(st.integers(1, size - 1))

@@ -42,7 +42,7 @@ def test_waiting_for_a_webhook_that_does_not_come_ends() -> None:
 def test_the_listener_counts_whoever_connects() -> None:
     with Listener() as listener:
         for _ in range(3):
-            with socket.create_connection(("127.0.0.1", listener.port), timeout=5) as connection:
+            with socket.create_connection(("127.0.0.1", listener.port), timeout=60) as connection:
                 assert connection.recv(1) == b"", "it hangs up without a word"
     assert listener.connections == 3
 

@@ -45,7 +45,7 @@ def index(stored: Collection[Claim], asked: Collection[str]) -> ClaimIndex:
     return ClaimIndex(wanted, cast(HoldingReads, Stored(stored)))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     HELD,
     st.lists(st.tuples(st.integers(0, 3), st.lists(PATTERNS, max_size=3)), max_size=4),

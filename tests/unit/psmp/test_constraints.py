@@ -60,7 +60,7 @@ def prove_minimal(
         assert solve(without(few, i), ecosystem=ecosystem, prereleases=prereleases).satisfiable
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(st.lists(SPECIFIERS, min_size=1, max_size=4))
 def test_no_final_version_satisfies_what_is_called_unsatisfiable(requirements: list[str]) -> None:
     solution = solve(requirements, ecosystem="pypi")
@@ -76,7 +76,7 @@ def test_no_final_version_satisfies_what_is_called_unsatisfiable(requirements: l
         prove_minimal(requirements, solution.core, "pypi")
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.lists(SPECIFIERS, min_size=1, max_size=4), st.booleans())
 def test_packaging_agrees_on_what_is_satisfiable(requirements: list[str], prereleases: bool) -> None:
     solution = solve(requirements, ecosystem="pypi", prereleases=prereleases)

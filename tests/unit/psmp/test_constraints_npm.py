@@ -140,7 +140,7 @@ def test_ranges_are_solved(requirements: list[str], witness: str | None, core: t
     assert solve(requirements, ecosystem="npm") == Solution(witness is not None, witness, core)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(RANGES, min_size=1, max_size=3))
 def test_no_version_satisfies_what_is_called_unsatisfiable(ranges: list[str]) -> None:
     try:
@@ -184,7 +184,7 @@ console.log(JSON.stringify(texts.map((text) => {
 """
 
 
-@settings(deadline=None, max_examples=4)
+@settings(max_examples=4)
 @given(st.lists(RANGES, min_size=20, max_size=60), st.lists(VERSIONS, min_size=10, max_size=10, unique=True))
 def test_node_semver_reads_every_range_alike(texts: list[str], versions: list[str]) -> None:
     folder = node_semver()

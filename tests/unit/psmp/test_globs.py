@@ -50,7 +50,7 @@ def witness(one: str, other: str) -> bool:
     )
 
 
-@settings(deadline=None, max_examples=120)
+@settings(max_examples=120)
 @given(PATTERNS, PATTERNS)
 def test_patterns_overlap_exactly_where_a_path_matches_both(one: str, other: str) -> None:
     found = globs.overlap(one, other)
@@ -111,7 +111,7 @@ def test_what_is_no_path_inside_of_the_project_is_refused(wrong: str) -> None:
         globs.normalise(wrong)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(PATTERNS, PATTERNS)
 def test_patterns_that_overlap_are_found_by_their_prefixes(one: str, other: str) -> None:
     """The look-up goes by literal prefixes: nothing that overlaps may be outside of what it looks at."""

@@ -78,7 +78,7 @@ calls = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(calls, max_size=5))
 def test_it_agrees_with_the_definition(history: list[Call]) -> None:
     assert linearizable(history) == by_all_orders(history)

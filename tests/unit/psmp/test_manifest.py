@@ -85,7 +85,7 @@ def test_old_contradictions_among_others_are_not_held_against_who_adds_none() ->
     assert set(judged.core) == {">=1.5", "==1.0"}
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(SPECIFIERS, min_size=1, max_size=3), st.lists(SPECIFIERS, max_size=4))
 def test_a_verdict_is_proven(own: list[str], others: list[str]) -> None:
     judged = manifest.judge("pypi", own, others)
@@ -100,7 +100,7 @@ def test_a_verdict_is_proven(own: list[str], others: list[str]) -> None:
         assert SpecifierSet(",".join((*own, *others))).contains(judged.witness, prereleases=True)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(SPECIFIERS, min_size=1, max_size=3), SPECIFIERS)
 def test_a_joint_constraint_says_what_all_say(specifiers: list[str], probe: str) -> None:
     together = manifest.joint("pypi", specifiers)
@@ -108,7 +108,7 @@ def test_a_joint_constraint_says_what_all_say(specifiers: list[str], probe: str)
     assert solve([together, probe], ecosystem="pypi", prereleases=True).satisfiable == expected
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(NPM, min_size=1, max_size=3), NPM)
 def test_a_joint_range_of_npm_says_what_all_say(specifiers: list[str], probe: str) -> None:
     together = manifest.joint("npm", specifiers)
@@ -161,7 +161,7 @@ def test_a_specifier_is_narrowed_to_what_others_accept(
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_is_narrowed_contradicts_nobody_and_accepts_no_more_than_they_do(data: st.DataObject) -> None:
     ecosystem: Ecosystem = data.draw(st.sampled_from(["pypi", "npm"]))
     texts = SPECIFIERS if ecosystem == "pypi" else NPM

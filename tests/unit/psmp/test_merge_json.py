@@ -24,7 +24,6 @@ DOCUMENTS = st.recursive(
 TREES = st.recursive(SCALARS, lambda inner: st.dictionaries(NAMES, inner, max_size=4), max_leaves=10)
 
 
-@settings(deadline=None)
 @given(DOCUMENTS, DOCUMENTS)
 def test_a_side_that_did_nothing_takes_the_other(base: Any, changed: Any) -> None:
     for sides in ((base, changed), (changed, base), (changed, changed)):
@@ -34,7 +33,6 @@ def test_a_side_that_did_nothing_takes_the_other(base: Any, changed: Any) -> Non
         assert same_json(changed, result.merged)
 
 
-@settings(deadline=None)
 @given(DOCUMENTS, DOCUMENTS, DOCUMENTS)
 def test_swapping_the_sides_never_changes_what_is_in_conflict(base: Any, ours: Any, theirs: Any) -> None:
     here, there = merge_json(base, ours, theirs), merge_json(base, theirs, ours)
@@ -45,7 +43,6 @@ def test_swapping_the_sides_never_changes_what_is_in_conflict(base: Any, ours: A
     )
 
 
-@settings(deadline=None)
 @given(DOCUMENTS, DOCUMENTS, DOCUMENTS)
 def test_merging_changes_no_input(base: Any, ours: Any, theirs: Any) -> None:
     before = copy.deepcopy((base, ours, theirs))
@@ -64,7 +61,7 @@ def leaves(value: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]
     return found
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(TREES, TREES, TREES)
 def test_a_clean_merge_of_trees_loses_no_edit_of_either_side(base: Any, ours: Any, theirs: Any) -> None:
     result = merge_json(base, ours, theirs)

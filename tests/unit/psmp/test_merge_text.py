@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaqore.psmp.merge import Labels, TextConflict, merge_text
@@ -56,7 +56,7 @@ def git_merge_file(folder: Path, base: str, ours: str, theirs: str, *options: st
 
 @needs_git
 @pytest.mark.parametrize("diff3", [False, True])
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100)
 @given(sides=three_texts())
 def test_every_merge_is_what_git_merge_file_prints(tmp_path: Path, diff3: bool, sides: tuple[str, str, str]) -> None:
     conflicts, printed = git_merge_file(tmp_path, *sides, *(["--diff3"] if diff3 else []))
@@ -170,7 +170,6 @@ def test_a_side_that_did_nothing_takes_the_other(sides: tuple[str, str, str]) ->
         assert result.conflicts == ()
 
 
-@settings(deadline=None)
 @given(three_texts())
 def test_swapping_the_sides_never_changes_what_is_clean(sides: tuple[str, str, str]) -> None:
     base, ours, theirs = sides

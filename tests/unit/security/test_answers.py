@@ -113,10 +113,16 @@ def test_the_families_of_answers_can_be_asked_for_by_rules() -> None:
 
 @pytest.mark.parametrize("text", ["![](http://a!", "<img ", "<a ", "`", "[](http://a.b/", "word ", "\x1b"])
 def test_the_search_is_linear_in_the_answer(text: str) -> None:
-    began = time.perf_counter()
-    signs(text * (200_000 // len(text)), [TOLD], [ASKED])
+    def seconds(size: int) -> float:
+        best = float("inf")
+        for _ in range(3):
+            began = time.process_time()
+            signs(text * (size // len(text)), [TOLD], [ASKED])
+            best = min(best, time.process_time() - began)
+        return best
 
-    assert time.perf_counter() - began < 2
+    # Eight times the size; twice that again for a noisy machine. A quadratic search would take 64 times.
+    assert seconds(160_000) < 16 * seconds(20_000) + 0.02
 
 
 def test_what_the_prompt_said_is_nothing_new_however_it_is_written() -> None:

@@ -91,7 +91,7 @@ def nested(facts):
     return found
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(conditions(), given_facts())
 def test_a_condition_means_what_it_means_in_cel(text, facts):
     try:
@@ -107,7 +107,7 @@ def test_a_condition_means_what_it_means_in_cel(text, facts):
     assert compiled(cel_syntax.parse(show(tree)))(facts) is found
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(conditions(), given_facts())
 def test_what_a_condition_demands_is_true_wherever_it_holds(text, facts):
     tree = cel_syntax.parse(text)

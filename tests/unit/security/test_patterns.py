@@ -75,7 +75,7 @@ CHARACTERS = [
 
 
 @pytest.mark.parametrize(("name", "pattern", "chars"), CHARACTERS, ids=[name for name, *_ in CHARACTERS])
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_each_match_of_a_pattern_has_one_of_its_characters(data, name: str, pattern: str, chars: str):
     # Python's own engine makes the examples; what RE2 takes for a match is what counts.

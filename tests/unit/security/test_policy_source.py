@@ -34,7 +34,7 @@ def test_a_changed_file_is_taken_up_without_anybody_asking(file: Path) -> None:
 
     write(file, file.read_text().replace("threats: veto", "threats: flag"))
 
-    wait_until(lambda: source.current().digest != before, "the new policy holds", seconds=3)
+    wait_until(lambda: source.current().digest != before, "the new policy holds", seconds=60)
     assert source.current().default.threats == "flag"
 
 

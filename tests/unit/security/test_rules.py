@@ -145,7 +145,7 @@ _conditions = st.lists(_part, min_size=1, max_size=3).flatmap(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.lists(_conditions, max_size=25),
     st.sampled_from(AGENTS), st.sampled_from(KINDS), st.lists(st.sampled_from(TYPES), unique=True),
