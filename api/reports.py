@@ -10,6 +10,7 @@ import structlog
 from api.door import caller, door
 from api.moments import place_of
 from metaqore.errors import MetaQoreError
+from metaqore.psmp.standing import told
 
 log = structlog.get_logger(__name__)
 
@@ -19,6 +20,7 @@ _NOT_NOW: Mapping[str, Any] = {
     "summary": "Read /api/v1/proposals/{proposal} for the ways out of this.", "minimal_core": [],
     "core_is_minimal": False, "remedies": [], "complete": False,
 }  # fmt: skip
+_UNRESOLVED = ("open", "escalated")
 _AS_IT_WAS = "This is how it was; read the report without as_of for the ways out of it now."
 
 
@@ -77,4 +79,15 @@ def _joined(item: Mapping[str, Any], report: Mapping[str, Any] | None) -> dict[s
     if report is None:
         summary = str(_NOT_NOW["summary"]).format(proposal=item["proposal"])
         return {**item, **_NOT_NOW, "summary": summary}
-    return {**item, **{name: report[name] for name in _ADDED}}
+    conflicts = [{**conflict, **told(conflict, report["obsolete"])} for conflict in item["conflicts"]]
+    return {**item, **{name: report[name] for name in _ADDED}, "conflicts": conflicts}
+
+
+def with_standing(conflicts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return conflicts with whether each that is unresolved applies at this moment; null where nobody could look."""
+    asked = [each["proposal"] for each in conflicts if each["state"] in _UNRESOLVED and each["proposal"] is not None]
+    found = door().engine.reports.obsolete(caller().organization, asked) if asked else {}
+    return [
+        {**each, **told(each, found.get(each["proposal"]) if each["state"] in _UNRESOLVED else None)}
+        for each in conflicts
+    ]

@@ -8,7 +8,7 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 
 from api.schemas.moments import PastPageQuery
 from api.schemas.psmp_parts import ClaimsField, DependencySchema, ReadSchema, RequirementSchema, pointers
-from api.schemas.strict import Integer, Moment, choice, text
+from api.schemas.strict import Boolean, Integer, Moment, choice, text
 from metaqore.errors import InvalidInput
 from metaqore.psmp.catalogue import MODES, Severity, Strategy
 from metaqore.psmp.declaration import (
@@ -261,6 +261,10 @@ class ConflictSchema(Schema):
     resolved_by = fields.String(allow_none=True)
     resolved_at = Moment(allow_none=True)
     created_at = Moment(required=True)
+    applies = Boolean(allow_none=True, metadata={
+        "description": "Whether it is in the way of its proposal at this moment; null of one that is resolved, as of "
+                       "an earlier moment, and where there was no time to look"})  # fmt: skip
+    obsolete_reason = fields.String(allow_none=True, metadata={"description": "Why it does not apply any more"})
 
     class Meta:
         """``class`` is a word of Python, so the field is named here."""

@@ -77,6 +77,8 @@ class ReportSchema(Schema):
     base_version = Integer()
     head_version = Integer()
     conflicts = fields.List(fields.Nested(BlockedConflictSchema), required=True)
+    obsolete = objects(allow_none=True, metadata={
+        "description": "Conflicts that it was blocked for and that do not apply any more: id to reason"})  # fmt: skip
     minimal_core = fields.List(
         fields.Nested(CauseSchema),
         metadata={"description": "Without all of these it is admitted; with any one of them left it is not"},

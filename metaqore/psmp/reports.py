@@ -20,6 +20,7 @@ from metaqore.psmp.minimal_core import Cause, Core, causes_of, minimal_core
 from metaqore.psmp.proposals import Proposal, cause, content_hash, declared
 from metaqore.psmp.resolution import OVERRIDE_SCOPE
 from metaqore.psmp.scene import Scene
+from metaqore.psmp.standing import obsolete
 
 #: Most requests that are decided for one report, and most content, in characters, that is read for it.
 MAX_TRIES = 64
@@ -145,6 +146,20 @@ class Reports:
                     found[each] = self._report(reads, proposal, until)
         return found
 
+    def obsolete(self, organization: str, proposals: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Return, by proposal, why conflicts do not apply any more, by id; none for what there was no time for."""
+        found = {}
+        until = time.monotonic() + self._page_s
+        with self._reading() as reads:
+            for each in dict.fromkeys(proposals):
+                proposal = reads.proposal(organization, each) if time.monotonic() < until else None
+                if proposal is not None and proposal.state == "blocked":
+                    trial = Trial(reads, self._kinds, proposal, self._clock(), until)
+                    present = trial.decide("artifact.declare", declared(proposal.payload), proposal.author)
+                    if (why := obsolete(proposal, present)) is not None:
+                        found[each] = why
+        return found
+
     def _report(self, reads: ReportReads, proposal: Proposal, until: float) -> dict[str, Any]:
         trial = Trial(reads, self._kinds, proposal, self._clock(), until, self._proposal_s)
         payload = declared(proposal.payload)
@@ -167,6 +182,7 @@ class Reports:
             "base_version": scene.base,
             "head_version": scene.head,
             "conflicts": conflicts,
+            "obsolete": obsolete(proposal, present),
             "minimal_core": [
                 {"pointer": each.pointer, "conflicts": [c["id"] for c in each.conflicts if c["id"] is not None]}
                 for each in core.causes

@@ -12,6 +12,7 @@ from api.blueprint import Blueprint
 from api.door import caller, door
 from api.moments import views_at, views_of
 from api.preconditions import conditional
+from api.reports import with_standing
 from api.schemas import psmp as schemas
 from api.schemas.moments import AsOfQuery
 from api.schemas.requests import PromiseSchema, RequestSchema
@@ -19,6 +20,7 @@ from api.schemas.strict import page_of
 from api.submit import submit
 from metaqore.errors import InvalidInput, NotFound
 from metaqore.psmp.checkpoints import refuse
+from metaqore.store.views.lookup import Page
 
 blp = Blueprint("conflicts", __name__, url_prefix="/api/v1/conflicts", description="What stands in the way, and why")
 
@@ -39,6 +41,8 @@ class Conflicts(MethodView):
             caller().organization, project=query["project"], state=query["state"], severity=query["severity"],
             conflict_class=query["class"], after=paging.after(query["page_token"], str), limit=query["page_size"],
         )  # fmt: skip
+        if query["as_of"] is None:
+            page = Page(with_standing(page.items), page.last)
         return paging.envelope(page)
 
 
@@ -55,7 +59,7 @@ class Conflict(MethodView):
         row = views_of("conflicts", conflict, query["as_of"]).conflict(caller().organization, conflict)
         if row is None:
             raise NotFound(f"conflict {conflict} does not exist")
-        return row
+        return row if query["as_of"] is not None else with_standing([row])[0]
 
 
 @blp.route("/<conflict>/resolve")

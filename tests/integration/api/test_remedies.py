@@ -55,6 +55,28 @@ def test_a_remedy_is_sent_as_it_stands_and_its_repeat_gets_the_same_answer(mq: R
     assert (closed["state"], closed["blocking_report"]) == ("admitted", None)
 
 
+def test_a_conflict_that_is_over_says_so_wherever_it_is_read(mq: Running, project: str) -> None:
+    needs = [{"type": "code", "name": "later.py"}]
+    answer = mq.post("/artifacts", declaration(project, BASE, depends_on=needs), prefer="wait=20")
+    conflict = answer.json["blocking_report"]["conflicts"][0]["id"]
+
+    def read() -> list[tuple[bool | None, str | None]]:
+        rows = [
+            mq.get(f"/conflicts/{conflict}").json,
+            mq.get(f"/conflicts?project={project}").json["items"][0],
+            mq.get(f"/projects/{project}/blocking-report").json["items"][0]["conflicts"][0],
+        ]
+        return [(row["applies"], row["obsolete_reason"]) for row in rows]
+
+    assert read() == [(True, None)] * 3
+    mq.post("/artifacts", {**declaration(project, BASE), "name": "later.py"}, prefer="wait=20")
+    assert [applies for applies, _ in read()] == [False] * 3
+    assert all(reason is not None and "retry" in reason for _, reason in read())
+    mq.post(f"/conflicts/{conflict}/resolve", {"strategy": "retry"}, prefer="wait=20")
+    row = mq.get(f"/conflicts/{conflict}").json
+    assert (row["state"], row["applies"]) == ("resolved", None)
+
+
 def test_a_remedy_that_comes_too_late_is_a_412_and_leaves_nothing(mq: Running, project: str) -> None:
     report = blocked(mq, project)
     mq.post("/artifacts", declaration(project, "new\n", 2), prefer="wait=20")
