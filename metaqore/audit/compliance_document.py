@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from metaqore import ongoing
 from metaqore.audit.checkpoint import Checkpoint, parse_checkpoint
 from metaqore.audit.compliance_evidence import AGAINST, FOUND, Evaluation, EvidenceFinding
 from metaqore.audit.compliance_frameworks import STATES, Framework, state_of
@@ -136,6 +137,7 @@ def _walk(log: ReportLog, order: Order, checkpoint: Checkpoint) -> _Walk:
     walk = _Walk(Evaluation(order.framework.evidence.values(), order.start_ms, order.end_ms))
     add, days, tags = walk.evaluation.add, walk.days, walk.tags
     for bodies in log.bodies(order.organization, checkpoint.size):
+        ongoing.report(order.request, done=walk.tree.size, total=checkpoint.size, of="entries")
         walk.tree.extend(leaf_hashes(bodies))
         for body in bodies:
             try:
