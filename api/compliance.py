@@ -11,9 +11,11 @@ from flask import Response
 from api.door import Door, caller, door
 from api.stream import NoPlace
 from api.submit import run, submit
+from metaqore.audit.compliance_extract import EXTRACT_FORMS, extract, extract_name
 from metaqore.audit.compliance_file import load_frameworks
 from metaqore.audit.compliance_forms import FORMS, in_form
-from metaqore.audit.compliance_lines import file_name, line_of
+from metaqore.audit.compliance_lines import Decided
+from metaqore.clock import now_ms
 from metaqore.errors import InvalidInput, NotFound
 from metaqore.messages import Submission
 from metaqore.store.tenant import on_behalf_of
@@ -65,23 +67,24 @@ def report(report_id: str, form: str) -> Response:
     return answer
 
 
-def export() -> Response:
-    """Stream the caller's decisions in the known line format.
+def export(form: str) -> Response:
+    """Stream the caller's decisions in one of ``EXTRACT_FORMS``.
 
     Raises:
         NoPlace: this process holds as many streams as it can.
     """
     here, who = door(), caller()
-    name = file_name(who.organization)
+    name = extract_name(form, who.organization, now_ms())
     if not here.streams.take():
         raise NoPlace(retry_after_s=5)
     try:
         through = here.views.compliance.last(who.organization)
-        run("compliance.export", {"through": through}, body={})
+        run("compliance.export", {"through": through, "format": form}, body={})
     except BaseException:
         here.streams.give_back()
         raise
-    answer = Response(Lines(here, who.organization, who.name, through), content_type="application/x-ndjson")
+    lines = Lines(here, who.organization, who.name, through, form)
+    answer = Response(lines, content_type=EXTRACT_FORMS[form])
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer
 
@@ -89,11 +92,12 @@ def export() -> Response:
 class Lines:
     """The lines of one export; ``close`` records what was handed out and gives the place back."""
 
-    def __init__(self, here: Door, organization: str, principal: str, through: int) -> None:
+    def __init__(self, here: Door, organization: str, principal: str, through: int, form: str = "jsonl") -> None:
         self._door = here
         self._organization = organization
         self._principal = principal
         self._through = through
+        self._form = form
         self._digest, self._events = hashlib.sha256(), 0
         self._complete = self._is_closed = False
         self._lines = self._run()
@@ -111,7 +115,8 @@ class Lines:
             return
         self._is_closed = True
         self._door.streams.give_back()
-        payload = {"events": self._events, "digest": f"sha256:{self._digest.hexdigest()}", "complete": self._complete}
+        payload = {"events": self._events, "digest": f"sha256:{self._digest.hexdigest()}", "complete": self._complete,
+                   "format": self._form}  # fmt: skip
         self._door.engine.executor.run_now(
             Submission(
                 organization=self._organization,
@@ -123,14 +128,17 @@ class Lines:
         )
 
     def _run(self) -> Generator[bytes, None, None]:
+        for events, piece in extract(self._form, self._organization, self._decided()):
+            self._digest.update(piece)
+            self._events += events
+            yield piece
+        self._complete = True
+
+    def _decided(self) -> Iterator[Decided]:
         decided = self._door.views.compliance.decided(self._organization, self._through)
         while True:
             with on_behalf_of(self._organization):
                 one = next(decided, None)
             if one is None:
-                break
-            line = line_of(one)
-            self._digest.update(line)
-            self._events += 1
-            yield line
-        self._complete = True
+                return
+            yield one

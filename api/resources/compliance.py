@@ -76,7 +76,10 @@ class Export(MethodView):
     """All decisions."""
 
     @blp.operation("exportDecisions", "audit:read")
+    @blp.arguments(schemas.ExtractFormQuery, location="query")
     @blp.alt_response(200, schema=_TEXT, content_type="application/x-ndjson", success=True)
-    def get(self) -> Response:
+    @blp.alt_response(200, schema={"type": "object"}, content_type="application/json", success=True)
+    @blp.alt_response(200, schema=_TEXT, content_type="text/csv", success=True)
+    def get(self, query: dict[str, Any]) -> Response:
         """Stream routing decisions and vetoes, one a line; that they were handed out is recorded"""
-        return compliance.export()
+        return compliance.export(query["format"])

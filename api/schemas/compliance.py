@@ -5,6 +5,7 @@ from __future__ import annotations
 from marshmallow import Schema, fields, validate
 
 from api.schemas.strict import Integer, Moment, PageQuery, choice
+from metaqore.audit.compliance_extract import EXTRACT_FORMS
 from metaqore.audit.compliance_forms import FORMS
 
 _NAME = validate.Regexp(r"^[a-z][a-z0-9_]{0,63}\Z")
@@ -78,6 +79,12 @@ class ReportListQuery(PageQuery):
     """Which reports."""
 
     framework = fields.String(load_default=None, validate=_NAME)
+
+
+class ExtractFormQuery(Schema):
+    """In which form."""
+
+    format = choice(*EXTRACT_FORMS, load_default="jsonl")
 
 
 class ReportFormQuery(Schema):

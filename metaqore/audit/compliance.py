@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import mkstemp
 from typing import Any
 
+from metaqore.audit.compliance_extract import EXTRACT_FORMS
 from metaqore.audit.compliance_lines import Decided, file_name, line_of
 from metaqore.audit.tags import Tag
 from metaqore.errors import InvalidInput, Unavailable
@@ -32,11 +33,11 @@ def export(batch: Sequence[Request], reads: Any, now: int) -> list[Outcome]:
 
 
 def _begun(request: Request) -> Outcome:
-    through = request.payload["through"]
+    through, form = request.payload["through"], _form(request)
     if type(through) is not int or through < 0:
         raise InvalidInput("compliance.export: through is the number of an entry")
     note = AuditNote(tag=Tag.EXPORT_MADE, subject="compliance_audit", outcome="begun",
-                     details={"through": through, "format": "jsonl"})  # fmt: skip
+                     details={"through": through, "format": form})  # fmt: skip
     return Outcome(verdict=Verdict.APPROVED, result={"through": through}, audit=[note])
 
 
@@ -47,9 +48,16 @@ def _done(request: Request) -> Outcome:
     outcome = "exported" if request.payload.get("complete", True) else "broken_off"
     note = AuditNote(
         tag=Tag.EXPORT_MADE, subject="compliance_audit", outcome=outcome,
-        details={"events": events, "digest": digest, "format": "jsonl"},
+        details={"events": events, "digest": digest, "format": _form(request)},
     )  # fmt: skip
     return Outcome(verdict=Verdict.APPROVED, result={"events": events, "digest": digest}, audit=[note])
+
+
+def _form(request: Request) -> str:
+    form = request.payload.get("format", "jsonl")
+    if form not in EXTRACT_FORMS:
+        raise InvalidInput(f"compliance.export: format {form!r}: one of {', '.join(EXTRACT_FORMS)}")
+    return str(form)
 
 
 def write_export(

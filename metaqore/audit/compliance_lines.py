@@ -47,6 +47,8 @@ class Decided(NamedTuple):
     requested: str
     #: Who was called, or else recommended; None where nobody may be.
     provider: str | None
+    #: ``local`` where the payload has to stay on local providers, else ``any``; None where nobody knows.
+    residency: str | None = None
 
 
 class Line(NamedTuple):
@@ -70,13 +72,17 @@ def file_name(organization: str) -> str:
 
 def line_of(decided: Decided) -> bytes:
     """Return the line of a decision, with its end."""
-    event = {
+    return json.dumps(event_of(decided), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def event_of(decided: Decided) -> dict[str, Any]:
+    """Return the event of a decision, its keys in the known order."""
+    return {
         "timestamp": datetime.fromtimestamp(decided.ts_ms / 1000, UTC).isoformat(timespec="microseconds"),
         "event_type": ROUTING if decided.approved else VETO,
         "organization": decided.organization,
         "payload": _routing(decided) if decided.approved else _veto(decided),
     }
-    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
 def _routing(decided: Decided) -> dict[str, Any]:
@@ -87,6 +93,7 @@ def _routing(decided: Decided) -> dict[str, Any]:
         "provider": decided.provider,
         "policy": decided.policy,
         "reason": "allowed" if decided.requested else "auto_recommendation",
+        **_chosen(decided, decided.provider),
         "metadata": _metadata(decided),
     }
 
@@ -103,7 +110,18 @@ def _veto(decided: Decided) -> dict[str, Any]:
         "task_type": decided.task_type,
         "sensitivity": decided.label.lower(),
         "provider": decided.requested or None,
+        **_chosen(decided, None),
         "metadata": _metadata(decided),
+    }
+
+
+def _chosen(decided: Decided, provider: str | None) -> dict[str, Any]:
+    """Return what the other known format of such lines says: there the same things have other names."""
+    return {
+        "selected_provider": provider,
+        "policy_decision": "allowed" if decided.approved else "denied",
+        "policy_name": decided.policy,
+        "data_residency": decided.residency,
     }
 
 

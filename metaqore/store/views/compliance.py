@@ -52,17 +52,26 @@ class ComplianceViews(Lookup):
         return {row["id"]: row for row in self.rows(sql, (organization, *ids))}
 
 
+def _residency(body: Mapping[str, Any]) -> str | None:
+    if "obligations" not in body:
+        return None
+    return "local" if "keep_local" in body["obligations"] else "any"
+
+
 def _decided(organization: str, row: Row, about: Mapping[str, Any], decision: Row | None) -> Decided:
     details = about.get("details", {})
     body = msgspec.json.decode(decision["body"]) if decision is not None else {}
     # A request that was denied for what it is was never asked about.
     asked = body.get("asked", {})
+    approved, requested = about["outcome"] == "approved", asked.get("provider", "")
+    # Who named no agent asked himself; a recommendation that nobody asked for is the engine's own.
+    agent = asked.get("agent") or (asked.get("principal", "") if requested or not approved else "")
     provider = (decision["called"] or decision["provider"]) if decision is not None else None
     return Decided(
         organization=organization, seq=row["seq"], leaf_hash=bytes(row["leaf_hash"]).hex(), ts_ms=row["ts_ms"],
-        decision=about["subject"], request=row["request_id"], approved=about["outcome"] == "approved",
+        decision=about["subject"], request=row["request_id"], approved=approved,
         label=details.get("label", "unknown"), policy=details.get("policy", ""), policy_digest=about.get("policy"),
         reasons=tuple(body.get("reasons", ())), rules=tuple(details.get("rules", "").split()),
-        agent=asked.get("agent", ""), task_type=asked.get("task_type", ""), requested=asked.get("provider", ""),
-        provider=provider,
+        agent=agent, task_type=asked.get("task_type", ""), requested=requested,
+        provider=provider, residency=_residency(body),
     )  # fmt: skip

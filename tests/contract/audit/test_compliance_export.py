@@ -67,6 +67,11 @@ def test_what_was_decided_is_exported_reported_and_the_export_is_recorded(
     assert vetoed["veto"]["policy_violated"] == vetoed["veto"]["details"]["policy"] == "default_local_first"
     assert (vetoed["provider"], vetoed["task_type"]) == ("nowhere", "code")
     assert "nowhere" in vetoed["veto"]["reason"]
+    assert [*allowed][6:] == ["selected_provider", "policy_decision", "policy_name", "data_residency", "metadata"]
+    assert (allowed["selected_provider"], allowed["policy_decision"], allowed["data_residency"]) == (
+        "mock", "allowed", "any"
+    )  # fmt: skip
+    assert (vetoed["selected_provider"], vetoed["policy_decision"]) == (None, "denied")
     assert (free["agent_name"], free["reason"]) == ("auto", "auto_recommendation")
     (entry,) = exports(governed)
     assert entry["actor"] == "op"

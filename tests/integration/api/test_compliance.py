@@ -66,3 +66,9 @@ def test_an_export_is_streamed_line_by_line_and_recorded_before_and_after(mq: Ru
     begun, done = wait_until(lambda: (found := recorded()) and len(found) >= 2 and found[-2:], "both entries", 10)
     assert (begun["outcome"], done["outcome"]) == ("begun", "exported")
     assert done["details"]["events"] == len(lines)
+    table = mq.get("/compliance/export?format=csv")
+    assert table.headers["Content-Type"].startswith("text/csv")
+    rows = list(csv.DictReader(io.StringIO(table.body.decode(), newline=""), strict=True))
+    assert [json.loads(row["payload"]) for row in rows][: len(lines)] == [line["payload"] for line in lines]
+    assert mq.get("/compliance/export?format=json").json["report"]["total_events"] >= len(lines)
+    assert mq.get("/compliance/export?format=xml").status == 422
