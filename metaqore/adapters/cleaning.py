@@ -18,6 +18,11 @@ from metaqore.requests.executor import Executor
 
 #: A database up to this size is rewritten in seconds.
 _QUICK_BYTES = 512 * 1024 * 1024
+#: What no client can reach.
+LEFT_BY_POSTGRES = (
+    "its tables hold nothing of what was deleted. PostgreSQL's write-ahead log may until the server has used its "
+    "segments again, and so may archived segments, replicas and base backups until they expire"
+)
 
 log = structlog.get_logger(__name__)
 
@@ -45,10 +50,17 @@ class Cleaner:
     def after_retention(self) -> None:
         """Let go, in the files, of what has expired; where rewriting all would hold writers up for long, not at once.
 
+        Then the log says that ``metaqore db compact`` is to be run when writers can wait.
+
         Raises:
             Unavailable: the database cannot be used.
         """
-        self._files.compact(rewrite=self._files.size() <= _QUICK_BYTES)
+        size = self._files.size()
+        self._files.compact(rewrite=size <= _QUICK_BYTES)
+        if size > _QUICK_BYTES:
+            log.warning(
+                "expired_content_may_remain", bytes=size, what_to_do="run metaqore db compact, writers wait for it"
+            )
 
     def run(self) -> int:
         """Clean after all erasures; return how many steps were done. What cannot be reached is left for next time."""
@@ -81,7 +93,7 @@ class Cleaner:
             clean = self._files.compact()
             for row in rewritten:
                 self._note(row, "files")
-            yield "rewrote the database" + ("" if clean else "; its write-ahead log goes by the server's own schedule")
+            yield "rewrote the database" + ("" if clean else f": {LEFT_BY_POSTGRES}")
 
     def _waiting(self) -> list[dict[str, Any]]:
         with self._executor.store.read() as tx:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from metaqore.audit.database import sqlite3
 from metaqore.audit.entry import commit_to
@@ -285,8 +286,10 @@ def test_what_retention_lets_go_is_in_no_file_of_the_database(
     cleaner = Cleaner(kept.desk._executor, database, lambda: None)
     schedules = Schedules(kept.desk._executor, kept.intake, kept.bell, idempotency_days=7,
                           expired=cleaner.after_retention)  # fmt: skip
-    schedules.fire("retain", 86_400.0)
+    with capture_logs() as logs:
+        schedules.fire("retain", 86_400.0)
 
+    assert ("expired_content_may_remain" in [line["event"] for line in logs]) is not rewritten
     assert kept.sql("SELECT count(*) FROM llm_calls WHERE command <> '{}'")[0][0] == 0
     assert holding([path for path in tmp_path.rglob("metaqore.db*") if path.is_file()]) == []
     kept.desk.close()
