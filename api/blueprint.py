@@ -33,7 +33,11 @@ HEADERS: Mapping[str, tuple[Mapping[str, str], str]] = {
         {"type": "string", "pattern": "^wait=[0-9]{1,2}$"},
         "wait=N: answer when the request is finished, after N seconds (at most 60) at the latest",
     ),
-    "Idempotency-Key": (_KEY, "A repeat under the same key gets the first answer; another request under it is 422"),
+    "Idempotency-Key": (
+        _KEY,
+        "A repeat under the same key gets the first answer; another request under it is 422. Where this installation "
+        "demands it, a POST without one is 400",
+    ),
     "If-Match": (_TAG, 'The ETag that was read, e.g. "3"; another version is 412'),
     "If-None-Match": ({"type": "string"}, "The ETag that was read; where it still holds, the answer is 304"),
     "Last-Event-ID": (

@@ -67,6 +67,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     backoff_max_s: Annotated[float, msgspec.Meta(gt=0)] = 60.0
     sweep_every_s: Annotated[float, msgspec.Meta(ge=0.2)] = 5.0
     idempotency_days: Positive = 7
+    idempotency_required: Literal["nobody", "agents", "everybody"] = "nobody"
     result_expires_s: Positive = 3600
     llm_batch: Annotated[int, msgspec.Meta(ge=1, le=64)] = 16
     llm_lease_s: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 120
