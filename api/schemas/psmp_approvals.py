@@ -33,6 +33,16 @@ class ApprovalSchema(Schema):
     answered_at = Moment(required=True, allow_none=True)
 
 
+class WholeApprovalSchema(ApprovalSchema):
+    """A question with what it is about, for whoever may answer it."""
+
+    payload = objects(
+        allow_none=True,
+        metadata={"description": "What would be let through, where subject_kind is payload; null for whoever may not "
+                  "answer, and after an erasure"},
+    )  # fmt: skip
+
+
 class ApprovalQuery(PastPageQuery):
     """Which approvals."""
 

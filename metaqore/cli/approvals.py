@@ -15,6 +15,7 @@ from metaqore.bootstrap import one_off
 from metaqore.clock import to_rfc3339
 from metaqore.messages import State, Submission, Verdict
 from metaqore.psmp.approvals import PROPOSAL
+from metaqore.security.approved import PAYLOAD
 from metaqore.settings import Settings, load
 from metaqore.store.engine import Database
 from metaqore.store.views.psmp_approvals import ApprovalViews
@@ -51,7 +52,7 @@ def list_(all_: bool, project: str | None, as_json: bool) -> None:
         return
     table = Table("approval", "about", "by", "content", "expires", "state", "reason", box=None)
     for row in found:
-        about = f"{row['subject_kind']} {row['subject']}"
+        about = f"{row['subject_kind']} {row['base'].get('kind') or row['subject']}"
         table.add_row(row["id"], about, row["author"], row["content_hash"][:12], to_rfc3339(row["expires_at"]),
                       row["state"], row["reason"])  # fmt: skip
     Console(highlight=False, soft_wrap=True).print(table if found else "nothing waits for an answer")
@@ -70,7 +71,9 @@ def show(approval: str) -> None:
         proposal = None
         if found.subject_kind == PROPOSAL:
             proposal = reads.proposal(settings.organization, found.subject)
-    shown = {**msgspec.to_builtins(found), "proposal": msgspec.to_builtins(proposal)}
+        request = found.base.get("request") if found.subject_kind == PAYLOAD else None
+        payload = ApprovalViews(store.database).payload(settings.organization, request) if request else None
+    shown = {**msgspec.to_builtins(found), "proposal": msgspec.to_builtins(proposal), "payload": payload}
     click.echo(msgspec.json.format(msgspec.json.encode(shown), indent=2))
 
 

@@ -160,7 +160,9 @@ def open_approval(batch: Sequence[Request], reads: ApprovalReads, now: int) -> l
 def ask(request: Request, asked: Ask, reads: ApprovalReads, now: int, outcome: Outcome) -> dict[str, Any]:
     """Add to ``outcome`` what opens an approval; return it as callers see it."""
     known = reads.open_approval(request.organization, asked.subject_kind, asked.subject)
-    same = known is not None and (known.content_hash, dict(known.base)) == (asked.content_hash, asked.base)
+    same = known is not None and known.content_hash == asked.content_hash and (
+        asked.subject_kind != PROPOSAL or dict(known.base) == asked.base
+    )  # fmt: skip
     if known is not None and same and known.expires_at > now:
         return shown(known)
     if known is not None:

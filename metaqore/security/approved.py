@@ -38,6 +38,8 @@ def questions(request: Request, scopes: Sequence[str], reasons: Sequence[str]) -
             payload={
                 "subject_kind": PAYLOAD, "subject": _subject(scope, digest), "content_hash": digest,
                 "author": request.principal, "needed_scope": scope, "reason": "; ".join(reasons)[:1000],
+                # Where whoever is asked can read what it is about.
+                "base": {"kind": request.kind, "request": request.id},
             },
         )
         for scope in scopes

@@ -18,6 +18,7 @@ from api.schemas.strict import page_of
 from api.submit import submit
 from metaqore.errors import NotFound
 from metaqore.psmp.checkpoints import refuse
+from metaqore.security.approved import PAYLOAD
 
 blp = Blueprint("approvals", __name__, url_prefix="/api/v1/approvals", description="What waits for a person's word")
 
@@ -36,6 +37,14 @@ def approval_of(approval: str, as_of: str | None = None) -> Any:
     if row is None:
         raise NotFound(f"approval {approval} does not exist")
     return row
+
+
+def _payload_of(row: Any) -> Any:
+    """Return what a payload's approval lets through, for whoever may give it; None for everybody else."""
+    request = row["base"].get("request") if row["subject_kind"] == PAYLOAD else None
+    if request is None or not caller().may(row["needed_scope"]):
+        return None
+    return door().views.approvals.payload(caller().organization, request)
 
 
 def _position(project: str | None, as_of: str) -> int:
@@ -74,11 +83,12 @@ class Approval(MethodView):
 
     @blp.operation("getApproval", "artifacts:read")
     @blp.arguments(AsOfQuery, location="query")
-    @blp.response(200, schemas.ApprovalSchema)
+    @blp.response(200, schemas.WholeApprovalSchema)
     @blp.problems(404)
     def get(self, query: dict[str, Any], approval: str) -> Any:
-        """Read an approval, now or as of a moment; what it is about is at /proposals/{subject}"""
-        return approval_of(approval, query["as_of"])
+        """Read an approval, now or as of a moment; what it is about is at /proposals/{subject}, or its payload"""
+        row = approval_of(approval, query["as_of"])
+        return {**row, "payload": _payload_of(row)}
 
 
 @blp.route("/<approval>/approve")

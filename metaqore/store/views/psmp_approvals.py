@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from metaqore.store.repositories.psmp_past import FOREVER, state_at
+from metaqore.store.sealed import open_payload
 from metaqore.store.views.lookup import Lookup, Page, Row, paged
 
 _COLUMNS = (
@@ -35,6 +36,13 @@ class ApprovalViews(Lookup):
             if value is not None:
                 where, values = f"{where} AND {condition}", [*values, value]
         return paged(self._approvals(where, values, state, at, limit + 1), "id", limit)
+
+    def payload(self, organization: str, request: str) -> dict[str, Any] | None:
+        """Return the payload of the request that an approval is about; None where there is none, or not any more."""
+        sql = self._db.sql("SELECT payload FROM requests WHERE organization = ? AND id = ?")
+        with self._db.read() as connection:
+            found = connection.exec_driver_sql(sql, (organization, request)).one_or_none()
+            return (open_payload(self._db, connection, found[0]) or None) if found is not None else None
 
     def open_for(self, organization: str, proposal: str, at: int) -> str | None:
         """Return the approval that was open for a proposal at a position."""

@@ -76,3 +76,30 @@ def test_readiness_names_the_policy_in_force(mq: Running) -> None:
     metrics = mq.get("//metrics").body.decode()
     assert 'metaqore_policy_usable{file="security.yaml"} 1.0' in metrics
     assert f'metaqore_policy_age_seconds{{digest="{policy["digest"]}",file="security.yaml"}}' in metrics
+
+
+def test_a_declaration_waits_for_somebody_who_sees_what_it_holds(mq: Running) -> None:
+    project = mq.project("four eyes")
+    rule = {**RULE, "id": "eyes", "when": 'request.kind == "artifact.declare"',
+            "effect": {"require_approval": "approvals:answer"}, "message": "Two people look."}  # fmt: skip
+    assert mq.post("/policies", {"project": project, "document": {"rules": [rule]}, "reason": "care"}).status == 200
+    author = mq.make_key(["artifacts:read", "artifacts:write"], principal="author")
+    person = mq.make_key(["artifacts:read", "approvals:answer"], principal="person")
+    body = {"project": project, "type": "code", "name": "a.py", "content": "print(1)"}
+
+    vetoed = [mq.post("/artifacts", body, prefer="wait=60", key=author) for _ in range(2)]
+    assert [(answer.status, answer.json["decision"]["approvals"]) for answer in vetoed] == [
+        (403, ["approvals:answer"])
+    ] * 2
+    path = f"/approvals?project={project}&state=open"
+    [asked] = wait_until(lambda: mq.get(path, key=person).json["items"], "somebody is asked", seconds=60)
+    shown, hidden = (mq.get(f"/approvals/{asked['id']}", key=key).json for key in (person, author))
+    answer = mq.post(f"/approvals/{asked['id']}/approve", {"content_hash": asked["content_hash"]}, prefer="wait=60",
+                     key=person)  # fmt: skip
+    other = mq.post("/artifacts", {**body, "content": "print(2)"}, prefer="wait=60", key=author)
+    again = mq.post("/artifacts", body, prefer="wait=60", key=author)
+
+    assert asked["base"] == {"kind": "artifact.declare", "request": vetoed[0].json["request"]}
+    assert shown["payload"]["content"] == "print(1)"
+    assert hidden["payload"] is None
+    assert (answer.status, other.status, again.status) == (200, 403, 201)
