@@ -60,7 +60,8 @@ def configure(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("urllib3", "kombu", "amqp", "celery.worker.strategy", "celery.app.trace"):
+    # Alembic: a line or two at each look at the schema, which the readiness of the API takes.
+    for noisy in ("urllib3", "kombu", "amqp", "celery.worker.strategy", "celery.app.trace", "alembic"):
         logging.getLogger(noisy).setLevel("WARNING")
 
 
