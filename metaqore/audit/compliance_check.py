@@ -1,13 +1,15 @@
 """Checks a report alone: each cited entry is in the signed log and is what was asked for, each state follows.
 
 What a proof of inclusion cannot show is that nothing was left out: how many entries there are, and that none speaks
-against a control. Whoever also has the log, or its export, counts again (``recount``). A part of the stand-alone
-verifier: no dependencies.
+against a control. Whoever also has the log, or its export, counts again (``recount``). Neither can it show that the
+controls ask for what the framework's file asks for: the log's entry about the report has the digest of the very report
+(``recorded``). A part of the stand-alone verifier: no dependencies.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -29,10 +31,12 @@ from metaqore.audit.compliance_frameworks import STATES, control_of, state_of
 from metaqore.audit.findings import CANNOT_TELL, INTACT, TAMPERED
 from metaqore.audit.merkle import CompactRange, leaf_hashes
 from metaqore.audit.receipt import BadReceipt, Receipt, check_receipt
-from metaqore.audit.source import CannotRead, Source
+from metaqore.audit.source import CannotRead, Source, fields_of
 from metaqore.errors import InvalidInput
 
 CHECKED_FORMAT = "metaqore-compliance-report/1"
+#: The tag of the entry that is made of a report.
+MADE = "audit:report:made"
 
 
 class BadReport(InvalidInput):
@@ -58,6 +62,7 @@ class CheckedReport:
             self.evidence = {name: evidence_of(name, shown) for name, shown in self.document["evidence"].items()}
             self.findings = {name: _found_in(shown["finding"]) for name, shown in self.document["evidence"].items()}
             self.controls = [(control_of(shown), shown) for shown in self.document["controls"]]
+            self.framework = str(self.document["framework"]["digest"])
             self.citations = {int(cited["seq"]): cited for cited in self.document["citations"]}
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise BadReport(f"not a report on controls: {error!r}. Expected is its JSON form") from error
@@ -139,6 +144,7 @@ class CheckedReport:
                 f"{source.name}: its first {checkpoint.size} entries are not those that the report's checkpoint was "
                 "signed for: run 'verify' for what was done"
             )
+        self._tree = tree
         wrong = []
         for name, counted in evaluation.results().items():
             if counted.shown() != self.findings[name].shown():
@@ -148,6 +154,37 @@ class CheckedReport:
                     f"the log says {found.state}, {found.count}"
                 )
         return wrong
+
+    def recorded(self, source: Source, trust: Trust) -> tuple[int, str] | None:
+        """Look, after ``recount``, for the entry that says that this report was made, in what was signed since.
+
+        Returns:
+            Its number and the digest of the report that it speaks of, None where no signed part of the log has it.
+
+        Raises:
+            InvalidInput: a signature or checkpoint is not what it should be.
+            CannotRead: the entries do not lead to the root that was signed.
+        """
+        found: tuple[int, str] | None = None
+        first = self._tree.size + 1
+        sealed = [row for row in source.checkpoints(self.organization) if row.size >= first]
+        for bodies in _bodies(source, self.organization, source.last_seq(self.organization), first):
+            for body in bodies:
+                self._tree.extend(leaf_hashes([body]))
+                entry = fields_of(body) or {}
+                about = entry.get("about") or {}
+                if entry.get("tag") == MADE and about.get("subject") == self.document["report"]:
+                    found = (entry["seq"], str((about.get("details") or {}).get("digest")))
+                if found is not None and sealed and sealed[0].size == self._tree.size:
+                    note = (
+                        open_checkpoint(sealed[0].note, trust.keys) if trust.keys else parse_checkpoint(sealed[0].note)
+                    )
+                    if (note.size, note.root) != (self._tree.size, self._tree.root()):
+                        raise CannotRead(f"{source.name}: what was signed since is not what stands there: run 'verify'")
+                    return found
+                while sealed and sealed[0].size <= self._tree.size:
+                    sealed.pop(0)
+        return None
 
 
 def run_check_report(text: str, trust: Trust, source: Source | None, say: Callable[[str], None]) -> int:
@@ -164,7 +201,8 @@ def run_check_report(text: str, trust: Trust, source: Source | None, say: Callab
         say(f"  note: the payload of {erased} of them is erased; the entries are whole")
     say("  " + ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in report.document["summary"].items()))
     if source is None:
-        say("  note: that nothing was left out is shown by counting again: give the log with --db or --export")
+        say("  note: that nothing was left out is shown by counting again, that the controls ask for what the")
+        say(f"  framework's files ask for ({report.framework}) by the log's entry: give the log with --db or --export")
     else:
         wrong = report.recount(source, checkpoint)
         for line in wrong:
@@ -172,14 +210,23 @@ def run_check_report(text: str, trust: Trust, source: Source | None, say: Callab
         if wrong:
             return TAMPERED
         say(f"counted again: all {checkpoint.size} entries say the same")
+        made = report.recorded(source, trust)
+        digest = f"sha256:{hashlib.sha256(text.strip().encode()).hexdigest()}"
+        if made is None:
+            say("  note: no signed entry says that this report was made: what its controls ask for is its own word")
+        elif made[1] != digest:
+            say(f"NOT PROVEN: entry {made[0]} says that this report was made, but with {made[1]}; it is {digest}")
+            return TAMPERED
+        else:
+            say(f"entry {made[0]} says that this very report was made: its controls and queries were not changed since")
     if not trust.keys:
         say("CANNOT TELL: no signature was checked: give the log's verifier key with --trust")
         return CANNOT_TELL
     return INTACT
 
 
-def _bodies(source: Source, organization: str, count: int) -> Iterator[list[bytes]]:
-    for chunk in source.chunks(organization, 1, count):
+def _bodies(source: Source, organization: str, last: int, first: int = 1) -> Iterator[list[bytes]]:
+    for chunk in source.chunks(organization, first, max(0, last - first + 1)):
         yield [body if type(body) is bytes else b"" for body in chunk[2]]
 
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from metaqore.audit.anchors import Trust
 from metaqore.audit.checkpoint import Signer
-from metaqore.audit.compliance_check import CheckedReport
+from metaqore.audit.compliance_check import CheckedReport, run_check_report
 from metaqore.audit.compliance_plan import Plan, last_period
 from metaqore.audit.compliance_reporting import project_of
 from metaqore.audit.database import open_database
@@ -123,6 +123,31 @@ def test_each_citation_is_proven_and_a_count_is_checked_against_the_log(governed
         assert "requests_recorded" in wrong
     finally:
         source.close()
+
+
+@on_one_database
+def test_a_report_whose_queries_were_softened_is_found_by_the_entry_that_was_made_of_it(governed: Governed) -> None:
+    worked(governed)
+    _, text = reported(governed)
+    said: list[str] = []
+
+    def checked(report: str) -> int:
+        source = open_database(governed.database.dsn)
+        try:
+            return run_check_report(report, TRUST, source, said.append)
+        finally:
+            source.close()
+
+    assert checked(text + "\n") == 0
+    assert "no signed entry says that this report was made" in said[-1], "that entry is not sealed yet"
+    seal(governed)
+    assert checked(text + "\n") == 0
+    assert "this very report was made" in said[-1]
+
+    softened = json.loads(text)
+    softened["framework"]["title"] = "Everything"
+    assert checked(json.dumps(softened)) == 1
+    assert "says that this report was made, but with sha256:" in said[-1]
 
 
 def test_a_report_is_an_artifact_and_an_audit_entry_with_the_digest_of_its_document(governed: Governed) -> None:
