@@ -139,7 +139,10 @@ class NewStopSchema(LiftSchema):
     quarantine_since = fields.AwareDateTime(
         format="iso",
         allow_none=True,
-        metadata={"description": "Of a principal: what it made since then is put into quarantine (RFC 3339)"},
+        metadata={
+            "description": "What it made since then is put into quarantine (RFC 3339). Of a provider: "
+            "versions whose provenance names a call to it"
+        },
     )
 
 

@@ -69,6 +69,9 @@ class PsmpReads(HoldingReads, Protocol):
     def heads_after(self, organization: str, after: str, limit: int) -> Sequence[tuple[Head, int]]:
         """Return up to ``limit`` artifacts of an organization by rising id, each with when it was last changed."""
 
+    def answered_by(self, organization: str, provider: str, calls: Sequence[str]) -> set[str]:
+        """Return those of ``calls`` (ids of model calls, or of their requests) that a provider was asked."""
+
     def turns(self, conversations: Collection[tuple[str, str]]) -> Iterable[tuple[str, str, str, int]]:
         """Return (project, conversation, principal, turns) of conversations given as (project, conversation)."""
 

@@ -90,7 +90,7 @@ def study_stop(request: Request) -> Stop:
 
 
 def set_stop(batch: Sequence[Request], reads: GateReads, now: int) -> list[Outcome]:
-    """Stop principals, projects and providers; what a principal made lately can be put into quarantine with it."""
+    """Stop principals, projects and providers; what they made lately can be put into quarantine with them."""
     return [_set_stop(request, request.studied, reads, now) for request in batch]
 
 
@@ -101,9 +101,7 @@ def _set_stop(request: Request, stop: Stop, reads: GateReads, now: int) -> Outco
     since = request.payload.get("quarantine_since")
     follow_ups = []
     if since is not None:
-        if stop.kind != "principal":
-            raise InvalidInput("quarantine_since: only what a principal made can be put into quarantine")
-        payload = {"principal": stop.subject, "since": since, "reason": stop.reason}
+        payload = {stop.kind: stop.subject, "since": since, "reason": stop.reason}
         follow_ups = [
             Submission(organization=request.organization, project=None, principal=request.principal,
                        kind="artifact.quarantine", payload=payload)

@@ -566,3 +566,32 @@ def test_a_quarantine_is_held_up_by_no_rule_and_no_stop(governed: Governed) -> N
         governed.executor.drain("psmp")
 
     assert governed.sql("SELECT state FROM artifacts") == [("quarantined",)]
+
+
+def test_what_a_stopped_project_made_lately_can_be_put_into_quarantine(governed: Governed) -> None:
+    other = str(governed.run("project.save", name="q", mode="strict").result["id"])
+    for project, name in ((governed.project, "a"), (other, "b")):
+        governed.do("artifact.declare", "ann", project, type="doc", name=name, content=f"text of {name}")
+
+    governed.stop("project", governed.project, quarantine_since=0)
+    for _ in range(3):
+        governed.executor.drain("psmp")
+
+    assert dict(governed.sql("SELECT name, state FROM artifacts")) == {"a": "quarantined", "b": "proposed"}
+
+
+def test_what_was_made_with_a_stopped_provider_can_be_put_into_quarantine(governed: Governed) -> None:
+    calls = [governed.do("llm.generate", prompt=f"Name tree number {n}.", provider="mock") for n in range(2)]
+    [(call,)] = governed.sql("SELECT id FROM llm_calls WHERE request_id = ?", calls[1]["id"])
+    unknown = "req_" + "0" * 32
+    origins = {"a": {"request": calls[0]["id"]}, "b": {"calls": [{"id": call}]}, "c": {}, "d": {"request": unknown}}
+    for name, origin in origins.items():
+        governed.do("artifact.declare", "ann", governed.project, type="doc", name=name, content=f"text of {name}",
+                    provenance=origin)  # fmt: skip
+
+    governed.stop("provider", "mock", quarantine_since=0)
+    for _ in range(3):
+        governed.executor.drain("psmp")
+
+    states = dict(governed.sql("SELECT name, state FROM artifacts"))
+    assert states == {"a": "quarantined", "b": "quarantined", "c": "proposed", "d": "proposed"}

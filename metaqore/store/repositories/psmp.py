@@ -120,6 +120,19 @@ class PsmpRows(ApprovalRows, HoldingRows, RuleRows, PastRows):
         )
         return [(_as_head(row), row[13]) for row in rows]
 
+    def answered_by(self, organization: str, provider: str, calls: Sequence[str]) -> set[str]:
+        """Return those of ``calls`` (ids of model calls, or of their requests) that a provider was asked."""
+        found: set[str] = set()
+        for start in range(0, len(calls), 200):
+            some = calls[start : start + 200]
+            marks = placeholders(len(some))
+            sql = (
+                "SELECT id, request_id FROM llm_calls WHERE organization = ? AND provider = ? "
+                f"AND (id IN ({marks}) OR request_id IN ({marks}))"
+            )
+            found.update(name for row in self._all(sql, (organization, provider, *some, *some)) for name in row)
+        return found
+
     def movers(self, artifact: str, after: int) -> list[str]:
         """Return who made the versions after ``after``."""
         return [
