@@ -121,7 +121,9 @@ class CheckedReport:
         states: Counter[str] = Counter()
         for control, shown in self.controls:
             state, why = state_of(control, self.evidence, self.findings)
-            if (state, why) != (shown["state"], shown["why"]):
+            if state == shown["state"] and why != shown["why"]:
+                raise BadReport(f"control {control.id} says {shown['why']!r}; what was found makes it {why!r}")
+            if state != shown["state"]:
                 raise BadReport(f"control {control.id} is said to be {shown['state']}; what was found makes it {state}")
             states[state] += 1
         if self.document["summary"] != {state: states[state] for state in STATES}:
