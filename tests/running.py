@@ -1,7 +1,7 @@
 """A whole MetaQore in a temporary folder: real Valkey, real Celery workers, real granian, real SQLite.
 
     with running(tmp_path) as mq:
-        answer = mq.post("/artifacts", {...}, prefer="wait=10")
+        answer = mq.post("/artifacts", {...}, prefer="wait=60")
 
 ``mq.broker``, ``mq.children["worker"]`` and ``mq.children["api"]`` can be stopped, killed and started again by their
 pid. Everything that was started is ended, whatever happens.
@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import sys
@@ -63,11 +64,17 @@ def seconds_until(check: Callable[[], object], what: str) -> float:
     return time.monotonic() - began
 
 
+#: Below those that the system gives to whoever connects to something: such a port may be taken at any moment.
+_PORTS = range(20_000, 32_768)
+
+
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of 127.0.0.1 that nobody listens on now, and that nobody is given unasked."""
+    while True:
+        port = random.SystemRandom().choice(_PORTS)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @dataclass(frozen=True)

@@ -56,19 +56,19 @@ def _life(mq: Running) -> tuple[dict[str, str], dict[str, str]]:
 
     def declare(name: str, content: Any, **more: Any) -> Any:
         body = {"project": project, "type": "doc", "name": name, "content": content, **more}
-        return mq.post("/artifacts", body, prefer="wait=20").json
+        return mq.post("/artifacts", body, prefer="wait=60").json
 
     needs = [{"name": "requests", "specifier": ">=2"}, {"name": "left-pad", "specifier": "^1.2", "ecosystem": "npm"}]
     artifact = declare("x", WORK, requires=needs, claims=["src/x.py"])["result"]["artifact"]["id"]
     declare("y", {"b": 2}, requires=[{"name": "requests", "specifier": "<4"}])
-    mq.call("PUT", f"/artifacts/{artifact}/aliases/released", {"version": 1}, prefer="wait=20")
+    mq.call("PUT", f"/artifacts/{artifact}/aliases/released", {"version": 1}, prefer="wait=60")
     blocked = declare("x", {"a": 2})["blocking_report"]
     conflict = blocked["conflicts"][0]["id"]
     approval = mq.post(
-        f"/conflicts/{conflict}/resolve", {"strategy": "escalate", "reason": "r"}, prefer="wait=20"
+        f"/conflicts/{conflict}/resolve", {"strategy": "escalate", "reason": "r"}, prefer="wait=60"
     ).json["result"]["approval"]["id"]
     announced = {"purpose": "p", "expires_in_s": 3600, "writes": [{"type": "doc", "name": n} for n in ("u", "v")]}
-    intent = mq.post(f"/projects/{project}/intents", announced, prefer="wait=20").json["result"]["intent"]["id"]
+    intent = mq.post(f"/projects/{project}/intents", announced, prefer="wait=60").json["result"]["intent"]["id"]
     task = mq.post("/tasks", {"project": project, "title": "first"}).json["id"]
     checkpoint = mq.post(f"/projects/{project}/checkpoints", {"name": "here"}).json["id"]
     things = {"project": project, "artifact": artifact, "conflict": conflict, "approval": approval, "task": task,
@@ -83,20 +83,20 @@ def _changes(mq: Running, things: dict[str, str]) -> None:
 
     def declare(name: str, content: Any, **more: Any) -> None:
         body = {"project": project, "type": "doc", "name": name, "content": content, **more}
-        answer = mq.post("/artifacts", body, prefer="wait=20")
+        answer = mq.post("/artifacts", body, prefer="wait=60")
         assert answer.status in (200, 201), answer.json
 
     declare("u", {"u": 1}, intent=things["intent"])
     declare("x", {"a": 3}, base_version=1, requires=[{"name": "flask", "specifier": ">=3"}])
-    mq.call("PUT", f"/artifacts/{things['artifact']}/aliases/released", {"version": 2}, prefer="wait=20")
-    mq.post(f"/proposals/{things['proposal']}/withdraw", {}, prefer="wait=20")
+    mq.call("PUT", f"/artifacts/{things['artifact']}/aliases/released", {"version": 2}, prefer="wait=60")
+    mq.post(f"/proposals/{things['proposal']}/withdraw", {}, prefer="wait=60")
     declare("v", {"v": 1}, intent=things["intent"])
     tag = {"If-Match": mq.get(f"/tasks/{things['task']}").headers["ETag"]}
     assert mq.call("PATCH", f"/tasks/{things['task']}", {"title": "second"}, headers=tag).status == 200
     tag = {"If-Match": mq.get(f"/projects/{project}").headers["ETag"]}
     assert mq.call("PATCH", f"/projects/{project}", {"name": "renamed"}, headers=tag).status == 200
     assert mq.call("DELETE", f"/projects/{project}/checkpoints/{things['checkpoint']}").status == 204
-    moved = mq.post(f"/artifacts/{things['artifact']}/transition", {"to": "deprecated"}, prefer="wait=20")
+    moved = mq.post(f"/artifacts/{things['artifact']}/transition", {"to": "deprecated"}, prefer="wait=60")
     assert moved.json["verdict"] == "approved"
 
 

@@ -15,7 +15,7 @@ from tests.running import Running, wait_until
 
 
 def test_a_report_is_asked_for_listed_and_read_in_every_form(mq: Running, project: str) -> None:
-    mq.post("/security/assess", {"project": project, "content": "Paris."}, prefer="wait=20")
+    mq.post("/security/assess", {"project": project, "content": "Paris."}, prefer="wait=60")
     promised = mq.post("/compliance/reports", {"framework": "soc2", "from": "2020-01-01T00:00:00+00:00"})
     assert promised.status == 202
     done = wait_until(
@@ -51,7 +51,7 @@ def test_a_report_is_asked_for_listed_and_read_in_every_form(mq: Running, projec
 
 
 def test_an_export_is_streamed_line_by_line_and_recorded_before_and_after(mq: Running, project: str) -> None:
-    mq.post("/security/assess", {"project": project, "content": "Paris."}, prefer="wait=20")
+    mq.post("/security/assess", {"project": project, "content": "Paris."}, prefer="wait=60")
     answer = mq.get("/compliance/export")
     lines = [json.loads(line) for line in answer.body.splitlines()]
     assert answer.headers["Content-Type"] == "application/x-ndjson"

@@ -56,7 +56,7 @@ def follow(mq: Running, query: str = "", key: str = "", **headers: str) -> Itera
 
 def declare(mq: Running, project: str, name: str) -> str:
     body = {"project": project, "type": "code", "name": name, "content": 1}
-    answer = mq.post("/artifacts", body, prefer="wait=20")
+    answer = mq.post("/artifacts", body, prefer="wait=60")
     assert answer.status == 201
     return str(answer.json["result"]["artifact"]["id"])
 
@@ -99,7 +99,7 @@ def test_a_list_and_a_stream_from_the_beginning_agree(mq: Running, project: str)
 def test_a_filter_leaves_the_rest_out(mq: Running, project: str) -> None:
     with follow(mq, f"?project={project}&types=artifact.blocked,conflict.*") as reader:
         declare(mq, project, "a")
-        mq.post("/artifacts", {"project": project, "type": "code", "name": "a", "content": 2}, prefer="wait=20")
+        mq.post("/artifacts", {"project": project, "type": "code", "name": "a", "content": 2}, prefer="wait=60")
         assert [reader.event()["type"] for _ in range(2)] == ["artifact.blocked", "conflict.detected"]
 
 

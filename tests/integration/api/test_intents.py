@@ -17,13 +17,13 @@ def bob(mq: Running) -> str:
 
 def announce(mq: Running, project: str, **body: Any) -> Answer:
     return mq.post(
-        f"/projects/{project}/intents", {"purpose": "rewrite it", "expires_in_s": 600, **body}, prefer="wait=20"
+        f"/projects/{project}/intents", {"purpose": "rewrite it", "expires_in_s": 600, **body}, prefer="wait=60"
     )
 
 
 def declare(mq: Running, project: str, name: str, *, key: str | None = None, **more: Any) -> Answer:
     body = {"project": project, "type": "code", "name": name, "content": f"{name}\n", **more}
-    return mq.post("/artifacts", body, key=key, prefer="wait=20")
+    return mq.post("/artifacts", body, key=key, prefer="wait=60")
 
 
 def test_an_intent_is_announced_seen_fulfilled_and_withdrawn(mq: Running, project: str, bob: str) -> None:
@@ -46,7 +46,7 @@ def test_an_intent_is_announced_seen_fulfilled_and_withdrawn(mq: Running, projec
     other = announce(mq, project, reads=[{"type": "code", "name": "a.py", "base_version": 1}]).json["result"]["intent"][
         "id"
     ]
-    gone = mq.call("DELETE", f"/projects/{project}/intents/{other}", prefer="wait=20")
+    gone = mq.call("DELETE", f"/projects/{project}/intents/{other}", prefer="wait=60")
     assert (gone.status, gone.json["result"]["intent"]["state"]) == (200, "withdrawn")
     assert mq.get(f"/projects/{project}/intents/{other}").json["state"] == "withdrawn"
 

@@ -91,8 +91,8 @@ def things(mq: Running) -> dict[str, str]:
     """One of each thing that the owner has: path parameter → id."""
     project = mq.project("isolated")
     body = {"project": project, "type": "code", "name": "secret.py", "content": "classified-4711"}
-    created = mq.post("/artifacts", body, prefer="wait=20").json
-    blocked = mq.post("/artifacts", body, prefer="wait=20").json
+    created = mq.post("/artifacts", body, prefer="wait=60").json
+    blocked = mq.post("/artifacts", body, prefer="wait=60").json
     endpoint = mq.post("/webhooks", {"url": "http://127.0.0.1:9/classified-4711"}).json["id"]
     mq.post(f"/webhooks/{endpoint}/test")
     deliveries = wait_until(lambda: mq.get(f"/webhooks/{endpoint}/deliveries").json["items"], "a delivery")
@@ -108,7 +108,7 @@ def things(mq: Running) -> dict[str, str]:
         "approval": mq.post(
             f"/conflicts/{blocked['blocking_report']['conflicts'][0]['id']}/resolve",
             {"strategy": "escalate", "reason": "classified-4711"},
-            prefer="wait=20",
+            prefer="wait=60",
         ).json["result"]["approval"]["id"],
         "request_id": created["id"],
         "endpoint": endpoint,
@@ -118,15 +118,15 @@ def things(mq: Running) -> dict[str, str]:
         "intent": mq.post(
             f"/projects/{project}/intents",
             {"purpose": "classified-4711", "expires_in_s": 600, "claims": {"resources": ["r"]}},
-            prefer="wait=20",
+            prefer="wait=60",
         ).json["result"]["intent"]["id"],
         "delivery": deliveries[0]["id"],
         # A number that no log here reaches: every organization has entries with the low ones.
         "seq": "987654321987",
         "decision": mq.post(
-            "/security/assess", {"content": "x", "agent_name": "classified-4711"}, prefer="wait=20"
+            "/security/assess", {"content": "x", "agent_name": "classified-4711"}, prefer="wait=60"
         ).json["result"]["decision"]["id"],
-        "report": mq.post("/compliance/reports", {"framework": "soc2"}, prefer="wait=30").json["result"]["report"],
+        "report": mq.post("/compliance/reports", {"framework": "soc2"}, prefer="wait=60").json["result"]["report"],
         "token": mq.post(
             "/tokens", {"agent": "classified-4711", "project": project, "scopes": ["artifacts:read"]}
         ).json["id"],

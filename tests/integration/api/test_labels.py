@@ -45,10 +45,10 @@ class Told:
                 "content": f"It says {canary}.",
                 "label": label,
             }
-            done = mq.post("/artifacts", body, prefer="wait=30").json
+            done = mq.post("/artifacts", body, prefer="wait=60").json
             self.artifacts[label] = done["result"]["artifact"]["id"]
             call = {"prompt": f"{QUESTION} {canary}", "project": self.project, **FLAGS[label]}
-            self.calls[label] = mq.post("/llm/generate", call, prefer="wait=30").json
+            self.calls[label] = mq.post("/llm/generate", call, prefer="wait=60").json
         self.endpoint = endpoint
 
     def sent(self) -> bytes:
@@ -136,8 +136,8 @@ def test_the_training_set_has_public_calls_alone(mq: Running, planted: Told) -> 
 
 def test_a_call_on_an_artifact_inherits_what_its_content_was_found_to_hold(mq: Running, planted: Told) -> None:
     body = {"project": planted.project, "type": "doc", "name": "found", "content": "Write to maria.keller@posteo.net."}
-    made = mq.post("/artifacts", body, prefer="wait=30").json["result"]
-    call = mq.post("/llm/generate", {"prompt": QUESTION, "inputs": [made["artifact"]["id"]]}, prefer="wait=30").json
+    made = mq.post("/artifacts", body, prefer="wait=60").json["result"]
+    call = mq.post("/llm/generate", {"prompt": QUESTION, "inputs": [made["artifact"]["id"]]}, prefer="wait=60").json
 
     assert made["label_raised"] == {"to": "SENSITIVE", "found": ["email"]}
     assert call["result"]["decision"]["label"] == "SENSITIVE"
@@ -146,6 +146,6 @@ def test_a_call_on_an_artifact_inherits_what_its_content_was_found_to_hold(mq: R
 def test_a_call_assesses_what_it_sends_whatever_any_artifact_is_labelled(mq: Running) -> None:
     asked = {"prompt": f"{QUESTION} Write to maria.keller@posteo.net."}
 
-    call = mq.post("/llm/generate", asked, prefer="wait=30").json
+    call = mq.post("/llm/generate", asked, prefer="wait=60").json
 
     assert call["result"]["decision"]["label"] == "SENSITIVE"

@@ -118,7 +118,7 @@ def make_world(folder: Path) -> World:
     mq.drain()
     # One conflict that nobody has answered, and one request that nobody has decided.
     body = {"project": project, "type": "code", "name": "secret.py", "content": "classified-4711 again"}
-    assert mq.post("/artifacts", body, prefer="wait=20").status == 409
+    assert mq.post("/artifacts", body, prefer="wait=60").status == 409
     mq.post("/artifacts", body)
     with mq.app.extensions[EXTENSION].engine.database.write() as connection:
         # To find a pattern and to train takes hundreds of calls.

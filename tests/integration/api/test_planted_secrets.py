@@ -19,6 +19,7 @@ from metaqore.adapters.logging import configure
 from metaqore.audit.compliance_forms import FORMS
 from metaqore.cli.audit import group
 from metaqore.security.keys import mint
+from tests.log_settings import logging_as_before
 from tests.running import Running, running, wait_until
 
 #: Secret → the columns that are there to hold it. A caller's own content is stored; nothing else of it is.
@@ -75,10 +76,10 @@ def plant(mq: Running, plants: Plants) -> None:
     handed = {"agent": "a", "project": project, "scopes": ["artifacts:read"]}
     plants.planted["delegated token"] = mq.post("/tokens", handed).json["token"]
     content = {"project": project, "type": "code", "name": "n", "content": {"password": plants["artifact"]}}
-    assert mq.post("/artifacts", content, prefer="wait=20").status == 201
-    mq.post("/artifacts", content, prefer="wait=20")
-    mq.post("/llm/generate", {"project": project, "prompt": f"password={plants['prompt']}"}, prefer="wait=20")
-    mq.post("/security/assess", {"content": f"api_key = '{plants['assessed']}'"}, prefer="wait=20")
+    assert mq.post("/artifacts", content, prefer="wait=60").status == 201
+    mq.post("/artifacts", content, prefer="wait=60")
+    mq.post("/llm/generate", {"project": project, "prompt": f"password={plants['prompt']}"}, prefer="wait=60")
+    mq.post("/security/assess", {"content": f"api_key = '{plants['assessed']}'"}, prefer="wait=60")
     hook = mq.post("/webhooks", {"url": f"http://127.0.0.1:9/{plants['endpoint address']}"}).json
     plants.planted["endpoint secret"] = hook["secret"]
     mq.post(f"/webhooks/{hook['id']}/test")
@@ -87,7 +88,7 @@ def plant(mq: Running, plants: Plants) -> None:
 
 def exported(mq: Running) -> dict[str, str]:
     """Return everything that can be carried away over HTTP."""
-    report = mq.post("/compliance/reports", {"framework": "gdpr"}, prefer="wait=20").json
+    report = mq.post("/compliance/reports", {"framework": "gdpr"}, prefer="wait=60").json
     listed = wait_until(
         lambda: mq.get("/compliance/reports").json["items"], f"a report is made of {report}", seconds=60
     )
@@ -157,13 +158,13 @@ def log_export(folder: Path) -> str:
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    before, handlers = structlog.get_config(), logging.getLogger().handlers[:]
     stream = io.StringIO()
     monkeypatch.setattr("sys.stderr", stream)
-    configure("debug", "json")
-    yield stream.getvalue
-    structlog.configure(**before)
-    logging.getLogger().handlers[:] = handlers
+    with logging_as_before():
+        configure("debug", "json")
+        # Threads that others left would keep a logger that writes here.
+        structlog.configure(cache_logger_on_first_use=False)
+        yield stream.getvalue
 
 
 @pytest.mark.parametrize("said", [

@@ -15,12 +15,12 @@ def test_a_policy_is_saved_listed_and_obeyed(mq: Running) -> None:
     body = {"project": project, "document": {"rules": [RULE]}, "reason": "leave"}
     eve = mq.make_key(["security:assess"], principal="eve")
 
-    mq.post("/security/assess", {"project": project, "content": "Paris."}, prefer="wait=20", key=eve)
+    mq.post("/security/assess", {"project": project, "content": "Paris."}, prefer="wait=60", key=eve)
     tried = mq.post("/policies/preview", {"project": project, "document": {"rules": [RULE]}}).json
 
     saved = mq.post("/policies", body)
     listed = mq.get(f"/policies?project={project}").json
-    vetoed = mq.post("/security/assess", {"project": project, "content": "Paris."}, prefer="wait=20", key=eve)
+    vetoed = mq.post("/security/assess", {"project": project, "content": "Paris."}, prefer="wait=60", key=eve)
 
     assert [change["after"]["verdict"] for change in tried["changed"]] == ["vetoed"]
     assert (saved.status, saved.json["version"]) == (200, 1)

@@ -10,7 +10,7 @@ from tests.unit.audit.test_provenance import check_prov_json
 
 def declared(mq: Running, project: str, subject: str) -> str:
     body = {"project": project, "type": "doc", "name": "a", "content": f"text of {subject}"}
-    answer = mq.post("/artifacts", body, prefer="wait=20", headers={"Data-Subject": subject})
+    answer = mq.post("/artifacts", body, prefer="wait=60", headers={"Data-Subject": subject})
     assert answer.status == 201, answer.body
     return str(answer.json["result"]["artifact"]["id"])
 
@@ -58,7 +58,7 @@ def test_provenance_is_prov_json_or_a_picture_of_the_version_that_is_asked_for(m
     artifact = declared(mq, project, "somebody")
     mq.post(
         "/artifacts", {"project": project, "type": "doc", "name": "a", "content": "second", "base_version": 1},
-        prefer="wait=20",
+        prefer="wait=60",
     )  # fmt: skip
 
     new = mq.get(f"/artifacts/{artifact}/provenance").json

@@ -8,7 +8,7 @@ import pytest
 
 from tests.running import Answer, Running
 
-WAIT = "wait=20"
+WAIT = "wait=60"
 
 
 def declare(mq: Running, project: str, name: str, content: Any = 1, **more: Any) -> Answer:

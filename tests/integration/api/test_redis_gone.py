@@ -109,7 +109,7 @@ def test_what_could_not_be_rung_is_rung_when_redis_is_back(alone: tuple[Running,
     wait_until(lambda: client.llen("mq:psmp"), "the ring is in the queue")
     mq.start("worker")
     try:
-        assert mq.get(f"/requests/{promised}", prefer="wait=30").json["state"] == "succeeded"
+        assert mq.get(f"/requests/{promised}", prefer="wait=60").json["state"] == "succeeded"
     finally:
         mq.kill("worker")
 
@@ -166,7 +166,7 @@ def test_cancelling_what_nobody_has_decided_ends_it(alone: tuple[Running, str]) 
     mq, project = alone
     promised = mq.post("/artifacts", declaration(project)).json
     answers: list[Any] = []
-    waiter = threading.Thread(target=lambda: answers.append(mq.get(f"/requests/{promised['id']}", prefer="wait=30")))
+    waiter = threading.Thread(target=lambda: answers.append(mq.get(f"/requests/{promised['id']}", prefer="wait=60")))
     waiter.start()
 
     cancelled = mq.post(promised["links"]["cancel"][7:])

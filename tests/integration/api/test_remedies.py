@@ -24,15 +24,15 @@ def send(mq: Running, remedy: dict[str, Any], **options: Any) -> Answer:
     request = remedy["request"]
     path = request["url"].removeprefix("/api/v1")
     return mq.call(
-        request["method"], path, request["body"], headers=request["headers"], prefer="wait=20", **options
+        request["method"], path, request["body"], headers=request["headers"], prefer="wait=60", **options
     )  # fmt: skip
 
 
 def blocked(mq: Running, project: str, **options: Any) -> dict[str, Any]:
     """Let a stale change be blocked that does not collide with the head; return its report."""
-    mq.post("/artifacts", declaration(project, BASE), prefer="wait=20")
-    mq.post("/artifacts", declaration(project, "A\nb\nc\nd\n", 1), prefer="wait=20")
-    answer = mq.post("/artifacts", declaration(project, "a\nb\nc\nD\n", 1), prefer="wait=20", **options)
+    mq.post("/artifacts", declaration(project, BASE), prefer="wait=60")
+    mq.post("/artifacts", declaration(project, "A\nb\nc\nd\n", 1), prefer="wait=60")
+    answer = mq.post("/artifacts", declaration(project, "a\nb\nc\nD\n", 1), prefer="wait=60", **options)
     assert answer.status == 409, answer.body
     report: dict[str, Any] = answer.json["blocking_report"]
     assert answer.json["detail"] == report["summary"]
@@ -57,7 +57,7 @@ def test_a_remedy_is_sent_as_it_stands_and_its_repeat_gets_the_same_answer(mq: R
 
 def test_a_conflict_that_is_over_says_so_wherever_it_is_read(mq: Running, project: str) -> None:
     needs = [{"type": "code", "name": "later.py"}]
-    answer = mq.post("/artifacts", declaration(project, BASE, depends_on=needs), prefer="wait=20")
+    answer = mq.post("/artifacts", declaration(project, BASE, depends_on=needs), prefer="wait=60")
     conflict = answer.json["blocking_report"]["conflicts"][0]["id"]
 
     def read() -> list[tuple[bool | None, str | None]]:
@@ -69,17 +69,17 @@ def test_a_conflict_that_is_over_says_so_wherever_it_is_read(mq: Running, projec
         return [(row["applies"], row["obsolete_reason"]) for row in rows]
 
     assert read() == [(True, None)] * 3
-    mq.post("/artifacts", {**declaration(project, BASE), "name": "later.py"}, prefer="wait=20")
+    mq.post("/artifacts", {**declaration(project, BASE), "name": "later.py"}, prefer="wait=60")
     assert [applies for applies, _ in read()] == [False] * 3
     assert all(reason is not None and "retry" in reason for _, reason in read())
-    mq.post(f"/conflicts/{conflict}/resolve", {"strategy": "retry"}, prefer="wait=20")
+    mq.post(f"/conflicts/{conflict}/resolve", {"strategy": "retry"}, prefer="wait=60")
     row = mq.get(f"/conflicts/{conflict}").json
     assert (row["state"], row["applies"]) == ("resolved", None)
 
 
 def test_a_remedy_that_comes_too_late_is_a_412_and_leaves_nothing(mq: Running, project: str) -> None:
     report = blocked(mq, project)
-    mq.post("/artifacts", declaration(project, "new\n", 2), prefer="wait=20")
+    mq.post("/artifacts", declaration(project, "new\n", 2), prefer="wait=60")
 
     for remedy in report["remedies"]:
         late = send(mq, remedy)
@@ -94,8 +94,8 @@ def test_a_remedy_that_comes_too_late_is_a_412_and_leaves_nothing(mq: Running, p
 
 
 def test_a_batch_says_where_the_remedies_are(mq: Running, project: str) -> None:
-    mq.post("/artifacts", declaration(project, BASE), prefer="wait=20")
-    answer = mq.post("/artifacts/batch", {"items": [declaration(project, "x\n")]}, prefer="wait=20")
+    mq.post("/artifacts", declaration(project, BASE), prefer="wait=60")
+    answer = mq.post("/artifacts/batch", {"items": [declaration(project, "x\n")]}, prefer="wait=60")
     report = answer.json["items"][0]["problem"]["blocking_report"]
     assert mq.get(report["links"]["remedies"].removeprefix("/api/v1")).json["blocking_report"]["remedies"]
 
@@ -110,14 +110,14 @@ def test_a_person_approves_over_http_what_its_author_may_not(mq: Running, projec
     listed = mq.get(f"/approvals?project={project}&state=open", key=person).json["items"]
     assert [each["id"] for each in listed] == [approval["id"]]
     assert mq.get(f"/proposals/{listed[0]['subject']}", key=person).json["content_hash"] == approval["content_hash"]
-    own = mq.post(path + "/approve", {}, prefer="wait=20")
+    own = mq.post(path + "/approve", {}, prefer="wait=60")
     assert (own.status, own.json["code"]) == (403, "forbidden")
-    other = mq.post(path + "/approve", {"content_hash": "sha256:" + "0" * 64}, key=person, prefer="wait=20")
+    other = mq.post(path + "/approve", {"content_hash": "sha256:" + "0" * 64}, key=person, prefer="wait=60")
     assert other.status == 412
     shown = {"content_hash": approval["content_hash"], "reason": "agreed"}
-    answered = mq.post(path + "/approve", shown, key=person, prefer="wait=20")
+    answered = mq.post(path + "/approve", shown, key=person, prefer="wait=60")
     assert (answered.status, answered.json["result"]["artifact"]["version"]) == (200, 3), answered.body
-    assert mq.post(path + "/deny", {}, key=person, prefer="wait=20").json["code"] == "already_answered"
+    assert mq.post(path + "/deny", {}, key=person, prefer="wait=60").json["code"] == "already_answered"
     assert mq.get(path, key=person).json["answered_by"] == "pat"
 
 
@@ -127,7 +127,7 @@ def test_a_person_answers_on_the_command_line(
 ) -> None:
     report = blocked(mq, project)
     conflict = report["conflicts"][0]["id"]
-    asked = mq.post(f"/conflicts/{conflict}/resolve", {"strategy": "escalate"}, prefer="wait=20")
+    asked = mq.post(f"/conflicts/{conflict}/resolve", {"strategy": "escalate"}, prefer="wait=60")
     approval = asked.json["result"]["approval"]["id"]
     for name, value in to_environ(mq.settings).items():
         monkeypatch.setenv(name, value)
@@ -161,7 +161,7 @@ def test_an_author_withdraws(mq: Running, project: str) -> None:
 def test_of_many_agents_at_once_no_update_is_lost_and_versions_have_no_gap(mq: Running, agents: int) -> None:
     project = mq.project(mode="adaptive")
     counts = {str(n): 0 for n in range(agents)}
-    first = mq.post("/artifacts", {**declaration(project, ""), "content": counts}, prefer="wait=20")
+    first = mq.post("/artifacts", {**declaration(project, ""), "content": counts}, prefer="wait=60")
     keys = [mq.make_key(["artifacts:write"], principal=f"agent-{n}") for n in range(agents)]
     answers: list[Answer | None] = [None] * agents
     start = threading.Barrier(agents)
@@ -169,7 +169,7 @@ def test_of_many_agents_at_once_no_update_is_lost_and_versions_have_no_gap(mq: R
     def agent(n: int) -> None:
         body = {**declaration(project, "", 1), "content": {**counts, str(n): 1}}
         start.wait()
-        answers[n] = mq.post("/artifacts", body, key=keys[n], prefer="wait=30")
+        answers[n] = mq.post("/artifacts", body, key=keys[n], prefer="wait=60")
 
     threads = [threading.Thread(target=agent, args=(n,)) for n in range(agents)]
     for thread in threads:

@@ -17,7 +17,7 @@ def test_a_specialist_answers_over_http_until_it_is_retired(mq: Running) -> None
     later = changes(30, seed=11)
 
     def ask(**more: Any) -> list[dict[str, Any]]:
-        found = [mq.post("/llm/generate", call(text, **more), prefer="wait=30").json for text, _ in later[:12]]
+        found = [mq.post("/llm/generate", call(text, **more), prefer="wait=60").json for text, _ in later[:12]]
         return [answer["result"] for answer in found]
 
     answers = ask()

@@ -65,11 +65,11 @@ def test_a_stop_that_is_set_here_is_obeyed_there_within_a_second(mq: Running, ot
 
 def test_workers_obey_a_stop_with_their_next_decision(mq: Running, other: str) -> None:
     call = {"prompt": "Which maintenance type is this? fix a bug", "provider": "mock"}
-    before = mq.call("POST", "/llm/generate", call, prefer="wait=20", at=other)
+    before = mq.call("POST", "/llm/generate", call, prefer="wait=60", at=other)
     stop = {"kind": "provider", "subject": "mock", "reason": "it leaks"}
 
     set_at = mq.post("/stops", stop)
-    after = mq.call("POST", "/llm/generate", call, prefer="wait=20", at=other)
+    after = mq.call("POST", "/llm/generate", call, prefer="wait=60", at=other)
     mq.post("/stops/lift", {"kind": "provider", "subject": "mock"})
 
     assert (before.status, set_at.status) == (200, 201)
@@ -80,7 +80,7 @@ def test_what_a_stopped_principal_made_is_set_aside_and_all_of_it_is_audited(mq:
     project = mq.project("quarantined")
     key = mq.make_key(["artifacts:write", "artifacts:read"], principal="trudy")
     body = {"project": project, "type": "doc", "name": "a", "content": "text of trudy"}
-    made = mq.post("/artifacts", body, prefer="wait=20", key=key).json["result"]["artifact"]["id"]
+    made = mq.post("/artifacts", body, prefer="wait=60", key=key).json["result"]["artifact"]["id"]
     stop = {"kind": "principal", "subject": "trudy", "reason": "it lies", "quarantine_since": "2020-01-01T00:00:00Z"}
 
     assert mq.post("/stops", stop).status == 201

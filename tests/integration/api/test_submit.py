@@ -24,18 +24,18 @@ def test_a_submit_is_promised_at_once_and_decided_later(mq: Running, project: st
 
 
 def test_who_prefers_to_wait_gets_the_verdict_itself(mq: Running, project: str) -> None:
-    created = mq.post("/artifacts", declaration(project, name="a.py"), prefer="wait=20")
-    moved = mq.post("/artifacts", declaration(project, name="a.py", content="2", base_version=1), prefer="wait=20")
+    created = mq.post("/artifacts", declaration(project, name="a.py"), prefer="wait=60")
+    moved = mq.post("/artifacts", declaration(project, name="a.py", content="2", base_version=1), prefer="wait=60")
 
     assert (created.status, created.json["result"]["created"]) == (201, True)
-    assert created.headers["Preference-Applied"] == "wait=20"
+    assert created.headers["Preference-Applied"] == "wait=60"
     assert (moved.status, moved.json["result"]["artifact"]["version"]) == (200, 2)
 
 
 def test_a_blocked_declaration_is_a_problem_with_its_report(mq: Running, project: str) -> None:
-    mq.post("/artifacts", declaration(project, name="a.py"), prefer="wait=20")
+    mq.post("/artifacts", declaration(project, name="a.py"), prefer="wait=60")
 
-    answer = mq.post("/artifacts", declaration(project, name="a.py", content="other"), prefer="wait=20")
+    answer = mq.post("/artifacts", declaration(project, name="a.py", content="other"), prefer="wait=60")
 
     assert answer.status == 409
     assert answer.headers["Content-Type"] == "application/problem+json"
@@ -46,13 +46,13 @@ def test_a_blocked_declaration_is_a_problem_with_its_report(mq: Running, project
 
 
 def test_a_remedy_of_a_report_is_a_request_that_can_be_sent(mq: Running, project: str) -> None:
-    mq.post("/artifacts", declaration(project, name="a.py", content="a\nb\nc\nd\n"), prefer="wait=20")
-    mq.post("/artifacts", declaration(project, name="a.py", content="A\nb\nc\nd\n", base_version=1), prefer="wait=20")
+    mq.post("/artifacts", declaration(project, name="a.py", content="a\nb\nc\nd\n"), prefer="wait=60")
+    mq.post("/artifacts", declaration(project, name="a.py", content="A\nb\nc\nd\n", base_version=1), prefer="wait=60")
     late = declaration(project, name="a.py", content="a\nb\nc\nD\n", base_version=1)
-    report = mq.post("/artifacts", late, prefer="wait=20").json["blocking_report"]
+    report = mq.post("/artifacts", late, prefer="wait=60").json["blocking_report"]
     merge = next(r for r in report["remedies"] if r["kind"] == "merge")["request"]
 
-    answer = mq.call(merge["method"], merge["url"][7:], merge["body"], headers=merge["headers"], prefer="wait=20")
+    answer = mq.call(merge["method"], merge["url"][7:], merge["body"], headers=merge["headers"], prefer="wait=60")
 
     assert answer.status == 200, answer.body
     assert mq.get(f"/artifacts/{answer.json['result']['artifact']['id']}").json["content"] == "A\nb\nc\nD\n"
@@ -60,14 +60,14 @@ def test_a_remedy_of_a_report_is_a_request_that_can_be_sent(mq: Running, project
 
 
 def test_an_override_needs_its_scope_and_a_reason(mq: Running, project: str) -> None:
-    mq.post("/artifacts", declaration(project, name="a.py"), prefer="wait=20")
-    report = mq.post("/artifacts", declaration(project, name="a.py"), prefer="wait=20").json["blocking_report"]
+    mq.post("/artifacts", declaration(project, name="a.py"), prefer="wait=60")
+    report = mq.post("/artifacts", declaration(project, name="a.py"), prefer="wait=60").json["blocking_report"]
     path = f"/conflicts/{report['conflicts'][0]['id']}/resolve"
     resolver = mq.make_key(["conflicts:resolve"])
 
     without_reason = mq.post(path, {"strategy": "override"})
-    without_scope = mq.post(path, {"strategy": "override", "reason": "hurry"}, key=resolver, prefer="wait=20")
-    allowed = mq.post(path, {"strategy": "override", "reason": "agreed by phone"}, prefer="wait=20")
+    without_scope = mq.post(path, {"strategy": "override", "reason": "hurry"}, key=resolver, prefer="wait=60")
+    allowed = mq.post(path, {"strategy": "override", "reason": "agreed by phone"}, prefer="wait=60")
 
     assert (without_reason.status, without_reason.json["errors"][0]["pointer"]) == (422, "/reason")
     assert (without_scope.status, without_scope.json["code"]) == (403, "forbidden")
@@ -78,7 +78,7 @@ def test_a_batch_reports_each_item_by_itself(mq: Running, project: str) -> None:
     good = [declaration(project) for _ in range(3)]
     items = [good[0], {**good[1], "type": "NOT A TYPE"}, good[1], declaration("prj_of_nobody"), {}, good[2]]
 
-    answer = mq.post("/artifacts/batch", {"items": items}, prefer="wait=20")
+    answer = mq.post("/artifacts/batch", {"items": items}, prefer="wait=60")
 
     assert answer.status == 200, answer.body
     assert [item["status"] for item in answer.json["items"]] == [201, 422, 201, 404, 422, 201]
@@ -109,7 +109,7 @@ def test_the_same_key_and_body_give_the_same_promise(mq: Running, project: str) 
 
     first = mq.post("/artifacts", body, headers=key)
     again = mq.post("/artifacts", dict(reversed(body.items())), headers=key)
-    waited = mq.post("/artifacts", body, headers=key, prefer="wait=20")
+    waited = mq.post("/artifacts", body, headers=key, prefer="wait=60")
     other = mq.post("/artifacts", {**body, "content": "y"}, headers=key)
 
     assert (again.status, again.json["id"]) == (202, first.json["id"])
@@ -157,9 +157,9 @@ def test_a_key_that_is_none_is_refused(mq: Running, project: str) -> None:
 
 
 def test_if_match_refuses_a_stale_version_before_it_is_accepted(mq: Running, project: str) -> None:
-    new = mq.post("/artifacts", declaration(project, name="a.py"), headers={"If-None-Match": "*"}, prefer="wait=20")
+    new = mq.post("/artifacts", declaration(project, name="a.py"), headers={"If-None-Match": "*"}, prefer="wait=60")
     body = declaration(project, name="a.py", content="2")
-    fresh = mq.post("/artifacts", body, headers={"If-Match": '"1"'}, prefer="wait=20")
+    fresh = mq.post("/artifacts", body, headers={"If-Match": '"1"'}, prefer="wait=60")
 
     assert (new.status, fresh.status, fresh.json["result"]["artifact"]["version"]) == (201, 200, 2)
     assert mq.post("/artifacts", body, headers={"If-Match": '"1"'}).status == 412
@@ -169,7 +169,7 @@ def test_if_match_refuses_a_stale_version_before_it_is_accepted(mq: Running, pro
 
 def test_a_request_that_has_ended_cannot_be_cancelled(mq: Running, project: str) -> None:
     promised = mq.post("/artifacts", declaration(project))
-    done = mq.get(f"/requests/{promised.json['id']}", prefer="wait=20")
+    done = mq.get(f"/requests/{promised.json['id']}", prefer="wait=60")
 
     late = mq.post(f"/requests/{promised.json['id']}/cancel")
 
@@ -178,7 +178,7 @@ def test_a_request_that_has_ended_cannot_be_cancelled(mq: Running, project: str)
 
 
 def test_what_a_caller_has_already_is_not_sent_again(mq: Running, project: str) -> None:
-    created = mq.post("/artifacts", declaration(project), prefer="wait=20").json
+    created = mq.post("/artifacts", declaration(project), prefer="wait=60").json
     artifact, request = created["result"]["artifact"]["id"], created["id"]
 
     for path in (

@@ -13,7 +13,7 @@ from tests.running import Answer, Running
 
 def declare(mq: Running, project: str, name: str, content: Any, base: int | None = None, **more: Any) -> Answer:
     body = {"project": project, "type": "doc", "name": name, "content": content, "base_version": base, **more}
-    return mq.post("/artifacts", body, prefer="wait=20")
+    return mq.post("/artifacts", body, prefer="wait=60")
 
 
 @pytest.fixture
@@ -99,14 +99,14 @@ def test_a_diff_is_paged_and_shows_the_content_of_one_artifact(mq: Running, hist
 
 def test_a_project_goes_back_and_forth(mq: Running, history: dict[str, str]) -> None:
     p, x = history["project"], history["x"]
-    went = mq.post(f"/projects/{p}/restore", {"to": 2, "reason": "wrong way"}, prefer="wait=20")
+    went = mq.post(f"/projects/{p}/restore", {"to": 2, "reason": "wrong way"}, prefer="wait=60")
 
     assert went.status == 200, went.body
     result = went.json["result"]
     assert (result["before"], result["position"]) == (4, 5)
     assert {m["title"]: m["did"] for m in result["members"]} == {"doc/x": "restored", "doc/y": "deprecated"}
     assert (mq.get(f"/artifacts/{x}").json["content"], mq.get(f"/artifacts/{x}").json["version"]) == ("one\ntwo\n", 3)
-    back = mq.post(f"/projects/{p}/restore", {"to": result["before"]}, prefer="wait=20").json["result"]
+    back = mq.post(f"/projects/{p}/restore", {"to": result["before"]}, prefer="wait=60").json["result"]
     assert mq.get(f"/artifacts/{x}").json["content"] == "one\nTWO\n"
     assert mq.get(f"/projects/{p}/diff?from=4&to={back['position']}").json["items"] == []
     assert mq.post(f"/projects/{p}/restore", {"to": "nobody"}).status == 422
@@ -163,7 +163,7 @@ def test_a_long_replay_is_the_work_of_a_worker(mq: Running, history: dict[str, s
     whole = mq.post("/decisions/replay", asked)
     promised = mq.post("/decisions/replay", asked, prefer="respond-async", headers=key)
     again = mq.post("/decisions/replay", asked, prefer="respond-async", headers=key)
-    done = mq.get(promised.headers["Location"][7:], prefer="wait=30").json
+    done = mq.get(promised.headers["Location"][7:], prefer="wait=60").json
 
     assert (promised.status, promised.headers["Preference-Applied"]) == (202, "respond-async"), promised.body
     assert (again.json["id"], again.headers["Idempotency-Replayed"]) == (promised.json["id"], "true")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import importlib.util
 import os
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 
 from metaqore.embedded.broker import Broker
+from tests.running import free_port
 
 HERE = Path(__file__).resolve().parent
 CONF = HERE.parents[2] / "config" / "flower.py"
@@ -34,8 +34,7 @@ def celery(environ: dict[str, str], *arguments: str) -> subprocess.Popen[bytes]:
 def flower(broker: Broker, wait_until: Any) -> Iterator[str]:
     """The base URL of a Flower with one worker to show."""
     broker.start()
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
     environ = {"PROBE_BROKER": broker.url, "METAQORE_FLOWER_AUTH": LOGIN, "METAQORE_FLOWER_PORT": str(port)}
     started = [
         celery(environ, "worker", "-P", "solo", "-n", "probe@%h", "--without-gossip", "--without-mingle"),

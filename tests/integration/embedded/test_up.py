@@ -25,11 +25,7 @@ from metaqore.embedded import identity, leftovers
 from metaqore.embedded.broker import Broker
 from metaqore.embedded.lock import DataFolderLock
 from metaqore.embedded.processes import PROCESSES
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+from tests.running import free_port
 
 
 def up(*arguments: str, **environ: str) -> Result:

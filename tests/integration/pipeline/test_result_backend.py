@@ -66,7 +66,7 @@ def test_a_client_may_wait_before_the_request_is_decided(mq: Running, client: Ce
 
 def test_polling_answers_from_the_database_when_redis_has_forgotten_everything(mq: Running) -> None:
     request = _declare(mq, mq.project(), "kept")
-    assert mq.get(f"/requests/{request}", prefer="wait=20").json["state"] == "succeeded"
+    assert mq.get(f"/requests/{request}", prefer="wait=60").json["state"] == "succeeded"
 
     redis.Redis.from_url(mq.broker.url).flushall()
 
@@ -79,7 +79,7 @@ def test_a_broker_that_has_forgotten_the_script_hears_it_again(mq: Running, clie
 
     def is_there(number: int) -> bool:
         request = _declare(mq, project, f"again {number}")
-        assert mq.get(f"/requests/{request}", prefer="wait=20").json["state"] == "succeeded"
+        assert mq.get(f"/requests/{request}", prefer="wait=60").json["state"] == "succeeded"
         return bool(AsyncResult(request, app=client).state == "SUCCESS")
 
     numbers = itertools.count()

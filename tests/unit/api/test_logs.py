@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import logging as stdlib
 from collections.abc import Iterator
 
 import pytest
@@ -13,16 +12,13 @@ from api.door import CALLER
 from api.labels import REQUEST_ID
 from metaqore.adapters import logging
 from metaqore.security.keys import Principal
+from tests.log_settings import logging_as_before
 
 
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
-    root, config = stdlib.getLogger(), structlog.get_config()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.configure(**config)
+    with logging_as_before():
+        yield
 
 
 def test_every_line_of_the_api_says_which_request_of_whom_about_which_project(
@@ -30,6 +26,8 @@ def test_every_line_of_the_api_says_which_request_of_whom_about_which_project(
 ) -> None:
     app = Flask("t")
     logging.configure("info", "json", about=logs.about)
+    # Threads that others left would keep a logger that writes here.
+    structlog.configure(cache_logger_on_first_use=False)
     with app.test_request_context("/api/v1/tasks?project=prj_1"):
         request.environ[REQUEST_ID] = "r-1"
         request.environ[CALLER] = Principal(key_id="k", name="agent", organization="acme", scopes=frozenset())
