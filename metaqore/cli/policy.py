@@ -10,13 +10,15 @@ import click
 
 from metaqore.security import policy_cases as cases
 from metaqore.security import policy_diff
-from metaqore.security.facts import VOCABULARY, facts_of
+from metaqore.security.facts import VOCABULARY, early_facts, facts_of
 from metaqore.security.layers import Stack
 from metaqore.security.model import Decision, Label, Position
 from metaqore.security.places import Place, parse_yaml
 from metaqore.security.policy_file import Policies, load_policies, read_layer
 from metaqore.security.policy_trace import Traced, trace
+from metaqore.security.records import DECISIONS
 from metaqore.security.routes import provider_class
+from metaqore.security.ruleset import is_early
 from metaqore.settings import load
 
 _EXISTING = click.Path(exists=True, path_type=Path)
@@ -76,7 +78,7 @@ def test_command(paths: tuple[Path, ...], policy_file: Path | None) -> None:
 @group.command("explain")
 @click.argument("file", type=click.File("r", encoding="utf-8", errors="surrogateescape"))
 @click.option("--policy-file", type=_EXISTING, help="Explain by this file instead of the installed one.")
-@click.option("--policy", help="The routing policy; the file's default where left out.")
+@click.option("--policy", help="The routing policy; that of this installation where left out.")
 @click.option("--document", type=_EXISTING, help="The document of an organization or a project, laid on top.")
 @click.option("--provider", help="The provider that is asked for.")
 @click.option("--principal", default="", help="Who asks.")
@@ -96,7 +98,7 @@ def explain_command(
     if answer is not None:
         given["answer"] = answer.read()
     documents = {"organization": parse_yaml(str(document), document.read_text("utf-8"))[0]} if document else {}
-    case = cases.Case("", "", given, {}, policy, cases.PROVIDERS, documents)
+    case = cases.Case("", "", given, {}, policy or _installed(policies), cases.PROVIDERS, documents)
     decision = cases.decide_case(case, policies)
     if as_json:
         click.echo(json.dumps(decision.to_dict(), indent=2, sort_keys=True))
@@ -126,6 +128,12 @@ def diff_command(old: Path, new: Path, paths: tuple[Path, ...]) -> None:
         raise click.exceptions.Exit(1)
 
 
+def _installed(policies: Policies) -> str:
+    """Return the routing policy of this installation; the file's default where the file does not know it."""
+    name = load().secure_gateway_policy
+    return name if name in policies else policies.default.name
+
+
 def _is_document(file: Path) -> bool:
     data, _ = parse_yaml(str(file), file.read_text("utf-8"))
     return isinstance(data, dict) and "policies" not in data
@@ -140,8 +148,12 @@ def _document(file: Path, policies: Policies) -> Stack:
 def _traced(case: cases.Case, decision: Decision, policies: Policies) -> list[Traced]:
     layers = cases.layers_of(case, policies)
     given = case.given
+    asked = cases.asked_of_case(case)
+    if asked.kind not in DECISIONS:
+        return [found for found in trace(layers, early_facts(asked), late=False)
+                if is_early(found.rule.effect, found.rule.facts)]  # fmt: skip
     assessment = cases.assess_case(case)
-    facts = facts_of(cases.asked_of_case(case), assessment, decision.label or Label.PUBLIC)
+    facts = facts_of(asked, assessment, decision.label or Label.PUBLIC)
     found = trace(layers, facts, late=False)
     if "answer" in given:
         return found

@@ -97,3 +97,36 @@ def test_diff_says_what_changes_in_text_and_in_decisions(changed: Path) -> None:
 
 def test_facts_lists_what_a_condition_may_ask_for() -> None:
     assert "provider.region" in policy("facts").output
+
+
+@pytest.mark.parametrize(
+    ("name", "policy_name"),
+    [
+        ("Compliance", "compliance_local_only"),
+        ("residency", "enterprise_residency"),
+        ("local-first", "default_local_f"),
+    ],
+)
+def test_explain_decides_by_the_policy_of_this_installation(
+    name: str, policy_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METAQORE_SECURE_GATEWAY_POLICY", name)
+
+    assert f"by {policy_name}" in policy("explain", "-", given="Paris.").output
+    assert "by default_local_first" in policy("explain", "-", "--policy", "default", given="Paris.").output
+
+
+def test_explain_says_of_another_kind_of_request_only_what_holds_for_it(tmp_path: Path) -> None:
+    document = tmp_path / "ours.yaml"
+    document.write_text(
+        'rules:\n  - id: eyes\n    version: 1\n    mode: enforce\n    when: request.kind == "artifact.declare"\n'
+        '    effect: {require_approval: "approvals:answer"}\n    message: Two people look.\n'
+    )
+
+    found = policy(
+        "explain", "-", "--kind", "artifact.declare", "--document", document, given="password=hunter2hunter2"
+    )
+
+    assert "VETOED" in found.output
+    assert "eyes@1" in found.output
+    assert "redact-secrets" not in found.output
