@@ -183,7 +183,8 @@ class Supervisor:
         if now >= self._trim_at:
             self._trim_at = now + _TRIM_EVERY_S
             for slot in self._slots:
-                trim_log(slot.unit.log)
+                with suppress(OSError):  # a full disk: the copy comes first, so nothing is lost
+                    trim_log(slot.unit.log)
 
     def _ended(self, slot: _Slot, what: str) -> None:
         slot.failures += 1
@@ -242,7 +243,9 @@ class Supervisor:
         running = [slot.unit for slot in self._slots if slot.started_at and slot.unit.ended() is None]
         # The broker keeps its own state: the next start takes it over instead of ending it.
         pids = [(unit.name, unit.pid) for unit in running if unit.stage is not Stage.BROKER and unit.pid is not None]
-        leftovers.record(self._run_folder, pids)
+        # A full disk must stop nothing that runs. The record is for the next start, after this process was killed.
+        with suppress(OSError):
+            leftovers.record(self._run_folder, pids)
 
     def _tell(self, kind: EventKind, slot: _Slot, text: str) -> None:
         # A terminal that is gone must not keep the rest from being stopped in order.

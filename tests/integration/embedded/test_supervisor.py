@@ -202,6 +202,21 @@ def test_the_waits_between_restarts_grow(run: Run) -> None:
     assert waits[0] < waits[2] < waits[4], "from one to the one after next it at least doubles, whatever the jitter"
 
 
+def test_a_record_that_cannot_be_written_stops_nothing(run: Run, tmp_path: Path) -> None:
+    """A full disk, say: whatever runs goes on, and what died is started again."""
+    in_the_way = tmp_path / "run" / "processes.json"
+    in_the_way.mkdir(parents=True)
+    stack = run(["psmp", "WORKERS", "polite", TERM_10])
+    stack.await_event("all ready")
+
+    os.kill(stack.pids("psmp")[0], signal.SIGKILL)
+    stack.await_event("ready", "psmp", count=2)
+    stack.send()
+
+    assert stack.end() == 0
+    in_the_way.rmdir()
+
+
 def test_no_other_process_is_touched_by_a_restart(run: Run) -> None:
     stack = run(["psmp", "WORKERS", "polite", TERM_10], ["llm", "WORKERS", "polite", TERM_10])
     stack.await_event("all ready")
