@@ -8,7 +8,9 @@ from api.schemas.strict import Integer, Moment, PageQuery, choice
 from metaqore.audit.compliance_extract import EXTRACT_FORMS
 from metaqore.audit.compliance_forms import FORMS
 
-_NAME = validate.Regexp(r"^[a-z][a-z0-9_]{0,63}\Z")
+_NAME = validate.Regexp(
+    r"^[a-z][a-z0-9_]{0,63}\Z", error="Use lower case letters, digits and '_', a letter first, at most 64."
+)
 
 
 class ControlSchema(Schema):

@@ -14,6 +14,7 @@ from metaqore.llm.model import Slot
 
 _NAME = validate.Length(1, 200)
 _SLOT = str(get_args(Slot)[1].pattern)
+_SLOT_SAID = "Use letters, digits and '_', no digit first, at most 64."
 
 
 class MessageSchema(Schema):
@@ -39,7 +40,7 @@ class GenerateSchema(Schema):
     messages = fields.List(fields.Nested(MessageSchema), allow_none=True, validate=validate.Length(1, 1000))
     template = fields.Nested(TemplateSchema, allow_none=True)
     variables = fields.Dict(
-        keys=fields.String(validate=validate.Regexp(_SLOT)),
+        keys=fields.String(validate=validate.Regexp(_SLOT, error=_SLOT_SAID)),
         values=fields.Raw(allow_none=True),
     )
     model = fields.String(allow_none=True, validate=_NAME)

@@ -21,6 +21,7 @@ from metaqore.psmp.declaration import (
 from metaqore.psmp.manifest import MAX_REQUIREMENTS
 
 _MODE = "strict blocks on any conflict; adaptive resolves where that is safe; playground only records"
+_TYPE = "Use lower case letters, digits, '_', '.' and '-', a letter first, at most 64."
 CONVERSATION = "Free. The id under conversation counts this as a turn of that conversation, which the policy bounds"
 CONFLICT_STATES = ("open", "escalated", "resolved", "recorded")
 
@@ -32,7 +33,8 @@ def objects(**options: Any) -> fields.Dict:
 
 def state_of(**options: Any) -> fields.String:
     """A state of a lifecycle; which there are is said by the policy."""
-    return fields.String(validate=validate.Regexp(r"[a-z][a-z0-9_]{0,63}\Z"), **options)
+    error = "Use lower case letters, digits and '_', a letter first, at most 64."
+    return fields.String(validate=validate.Regexp(r"[a-z][a-z0-9_]{0,63}\Z", error=error), **options)
 
 
 class ProjectSchema(Schema):
@@ -84,7 +86,7 @@ class DeclareSchema(Schema):
 
     project = fields.String(required=True, validate=validate.Length(1, 64))
     type = fields.String(
-        required=True, validate=validate.Regexp(r"[a-z][a-z0-9_.-]{0,63}\Z"),
+        required=True, validate=validate.Regexp(r"[a-z][a-z0-9_.-]{0,63}\Z", error=_TYPE),
         metadata={"example": "code"},
     )  # fmt: skip
     name = text(MAX_NAME, required=True, metadata={"example": "src/parser.py"})
@@ -120,7 +122,7 @@ class DeclareSchema(Schema):
         try:
             check_owned(data["content"], data.get("owns") or ())
         except InvalidInput as error:
-            raise ValidationError(str(error), "owns") from error
+            raise ValidationError(error.message.removeprefix("owns: "), "owns") from error
 
 
 class DeclareBatchSchema(Schema):

@@ -55,6 +55,6 @@ class AnswerSchema(Schema):
 
     reason = fields.String(load_default="", validate=validate.Length(max=2000))
     content_hash = fields.String(
-        validate=validate.Regexp(r"sha256:[0-9a-f]{64}\Z"),
+        validate=validate.Regexp(r"sha256:[0-9a-f]{64}\Z", error="Use sha256: and 64 hexadecimal digits."),
         metadata={"description": "What you were shown; where it is not what would be let through, the answer is 412"},
     )  # fmt: skip

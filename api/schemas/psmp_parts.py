@@ -105,7 +105,8 @@ class ClaimsField(fields.Field[Any]):
 
 def pointers(**options: Any) -> fields.List[Any]:
     """JSON pointers (RFC 6901)."""
-    pointer = fields.String(validate=[validate.Length(max=MAX_CLAIM), validate.Regexp(rf"(?:{POINTER})\Z")])
+    is_pointer = validate.Regexp(rf"(?:{POINTER})\Z", error="Use a JSON pointer, as in /title or /steps/0.")
+    pointer = fields.String(validate=[validate.Length(max=MAX_CLAIM), is_pointer])
     return fields.List(pointer, validate=validate.Length(max=MAX_POINTERS), **options)
 
 

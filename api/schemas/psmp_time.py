@@ -11,6 +11,7 @@ from api.schemas.strict import Moment as Time
 from metaqore.psmp.catalogue import MODES
 
 _NAME = r"[A-Za-z][A-Za-z0-9._-]{0,99}\Z"
+_NAME_SAID = "Use letters, digits, '.', '_' and '-', a letter first, at most 100."
 
 
 class ProjectCheckpointSchema(Schema):
@@ -29,7 +30,9 @@ class ProjectCheckpointSchema(Schema):
 class NewProjectCheckpointSchema(Schema):
     """What a new checkpoint needs."""
 
-    name = fields.String(required=True, validate=validate.Regexp(_NAME), metadata={"example": "before-refactoring"})
+    name = fields.String(
+        required=True, validate=validate.Regexp(_NAME, error=_NAME_SAID), metadata={"example": "before-refactoring"}
+    )
     note = fields.String(validate=validate.Length(max=2000))
     at = Moment(allow_none=True, metadata={"description": f"{MOMENT}; without it, now"})
     expires_at = fields.AwareDateTime(
