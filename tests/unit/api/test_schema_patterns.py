@@ -19,11 +19,3 @@ def test_every_pattern_of_a_body_says_in_words_what_it_wants() -> None:
         ]
 
     assert silent == []
-
-
-@pytest.mark.parametrize(
-    ("made", "kind"), [(2**63, int), (2**53, int), (-1, int), ("a\0", str), ([2**63, "a"], tuple[int, str])]
-)
-def test_a_page_token_that_no_list_gave_is_refused_before_the_database_sees_it(made: Any, kind: Any) -> None:
-    with pytest.raises(InvalidInput, match="not a token of this list"):
-        paging.after(paging.token(made), kind)
