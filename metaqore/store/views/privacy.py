@@ -9,6 +9,7 @@ from typing import Any
 from metaqore.audit.privacy import CLASSES
 from metaqore.audit.reconcile import ERASED
 from metaqore.audit.vault import Unreadable, is_sealed
+from metaqore.clock import to_rfc3339
 from metaqore.errors import NotFound
 from metaqore.store.connection import Connection
 from metaqore.store.repositories.privacy import PrivacyRows
@@ -21,6 +22,9 @@ _JSON = frozenset(
     {"payload", "result", "error", "content", "body", "edges", "command", "response", "evidence", "data", "metadata",
      "document", "base", "answer", "scopes", "events", "depends_on", "remaining", "resolution", "requests", "summary"}
 )  # fmt: skip
+#: Columns that hold times in milliseconds, beside those that end in ``_at``; nothing of ours is older than that.
+_TIMES = frozenset({"at", "ts_ms", "since", "window_start", "period_start", "period_end"})
+_EARLIEST_MS = 1_500_000_000_000
 _ERASURE = "id, subject, subject_key, basis, requested_by, erased_at, results_at, files_at"
 
 
@@ -106,7 +110,9 @@ def _erasure(row: Row) -> dict[str, Any]:
 
 
 def _shown(column: str, value: Any) -> Any:
-    """Return a column as a person reads it: JSON as what it says."""
+    """Return a column as a person reads it: JSON as what it says, times with their date."""
+    if type(value) is int and value > _EARLIEST_MS and (column.endswith("_at") or column in _TIMES):
+        return to_rfc3339(value)
     try:
         return json.loads(value) if column in _JSON and isinstance(value, str) else value
     except ValueError:

@@ -81,5 +81,7 @@ def test_a_subject_that_asks_gets_each_place_where_something_of_it_is(story: Sto
         given = [row[column] for row in found[tables[table]]]
         assert any(PLANTED in str(value) for value in given), (table, column)
     assert any(PLANTED in str(row["payload"]) for row in found["requests"]), "sealed where it is kept, readable here"
+    for row in found["entries"]:
+        assert row["ts_ms"].endswith("Z"), "a date that a person reads"
     nothing = PrivacyViews(story.database).everything("another", "ann")
     assert {name for name, rows in nothing.items() if isinstance(rows, list) and rows} == set()
