@@ -16,11 +16,12 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from itertools import accumulate, islice, pairwise
-from operator import add, sub
+from operator import add, attrgetter, sub
+from struct import unpack
 from typing import NamedTuple
 from zlib import crc32
 
@@ -43,13 +44,17 @@ _DIGITS = re.compile(r"\d+")
 
 #: Buckets of every model: with one number, two models share the work.
 BUCKETS = 1 << 16
+_MASK = BUCKETS - 1
 #: Tokens in the stretches that are scored; one begins every half of its length. A text no longer than the longest is
 #: scored as a whole too; a longer one is not, for the root of its length would lift what each word hints at.
 STRETCHES = (8, 16, 32, 64, 256)
+_STEP = STRETCHES[0] // 2
 #: Weight of a pair beside that of an n-gram.
 PAIR_WEIGHT = 2
 #: Longest cache of token scores; emptied when full.
 _CACHE_SIZE = 50_000
+#: Characters of the n-grams.
+_SIZES = (3, 4, 5)
 _CHUNK = 8192
 _OVERLAP = 1024
 
@@ -78,7 +83,7 @@ def chunks_of(text: str, pieces: Sequence[tuple[int, int]]) -> list[Chunk]:
                 marked = _marked(chunk)
                 tokens = _TOKEN.findall(marked)
                 hashes = list(map(_HASHES.__getitem__, tokens))
-                pairs = [(31 * a + b) % BUCKETS for a, b in pairwise(hashes)]
+                pairs = [(31 * a + b) & _MASK for a, b in pairwise(hashes)]
                 found.append(Chunk(offset, marked, tokens, pairs))
     return found
 
@@ -132,15 +137,40 @@ def token_hash(token: str) -> int:
     return crc32(b"w:" + token.encode())
 
 
-@lru_cache(maxsize=8192)
 def token_buckets(token: str) -> tuple[int, ...]:
     """Return the buckets of a token's own features: the word and its character n-grams."""
     found = [token_hash(token) % BUCKETS]
     if token.isalpha():
         padded = f" {token} ".encode()
-        for size in (3, 4, 5):
+        for size in _SIZES:
             found += [crc32(padded[i : i + size]) % BUCKETS for i in range(len(padded) - size + 1)]
     return tuple(found)
+
+
+def _gram_tables(octets: int) -> tuple[bytes, bytes]:
+    """Return what a byte with so many after it adds to a CRC-32, of each its lowest byte and the one above."""
+    added = [crc32(bytes([byte]) + bytes(octets)) ^ crc32(bytes(octets + 1)) for byte in range(256)]
+    return bytes(crc & 255 for crc in added), bytes(crc >> 8 & 255 for crc in added)
+
+
+_GRAM_TABLES = [_gram_tables(octets) for octets in range(max(_SIZES))]
+
+
+def gram_buckets(data: bytes, size: int) -> tuple[int, ...]:
+    """Return the buckets of all n-grams of ``size`` in some bytes, no fewer than that.
+
+    A CRC is the sum (exclusive or) of what each byte adds at its place, so all are worked out at once, in long
+    integers.
+    """
+    count = len(data) - size + 1
+    woven = bytearray(2 * count)
+    for half in (0, 1):
+        total = int.from_bytes(bytes([crc32(bytes(size)) >> 8 * half & 255]) * count, "little")
+        for place in range(size):
+            table = _GRAM_TABLES[size - 1 - place][half]
+            total ^= int.from_bytes(data[place : place + count].translate(table), "little")
+        woven[half::2] = total.to_bytes(count, "little")
+    return unpack(f"<{count}H", woven)
 
 
 def pair_bucket(first: str, second: str) -> int:
@@ -180,18 +210,40 @@ class Stretch:
     last: int
 
 
-class _Scores(dict[str, float]):
-    """Token as written → the sum of the weights of its own features, worked out once."""
+_score = attrgetter("score")
+
+
+class _Scores:
+    """Of tokens as written the sum of the weights of their own features, worked out once."""
 
     def __init__(self, weights: list[float]) -> None:
         self._weights = weights
+        self._known: dict[str, float] = {}
 
-    def __missing__(self, token: str) -> float:
-        if len(self) >= _CACHE_SIZE:
-            self.clear()
+    def of(self, tokens: list[str]) -> Iterator[float]:
+        """Return the sum of each of some tokens."""
+        unknown = set(tokens).difference(self._known)
+        if len(self._known) + len(unknown) > _CACHE_SIZE:
+            self._known.clear()
+            unknown = set(tokens)
+        if unknown:
+            self._learn(unknown)
+        return map(self._known.__getitem__, tokens)
+
+    def _learn(self, tokens: set[str]) -> None:
+        """Work out new tokens together: what takes time is the hashing of their n-grams."""
         weights = self._weights
-        value = self[token] = sum([weights[bucket] for bucket in token_buckets(_kind(token))])
-        return value
+        kinds = list(map(_kind, tokens))
+        data = f"  {' '.join(filter(str.isalpha, kinds))}   ".encode()
+        threes, fours, fives = (list(map(weights.__getitem__, gram_buckets(data, size))) for size in _SIZES)
+        start = 1
+        for token, kind in zip(tokens, kinds, strict=True):
+            own = weights[token_hash(kind) & _MASK]
+            if kind.isalpha():
+                end = start + len(kind)
+                own = sum([own, *threes[start:end], *fours[start : end - 1], *fives[start : end - 2]])
+                start = end + 1
+            self._known[token] = own
 
 
 class LinearModel:
@@ -223,7 +275,7 @@ class LinearModel:
         """Return the score of a chunk as a whole; the bias for an empty one."""
         if not chunk.tokens:
             return self._bias
-        total = sum(map(self._own.__getitem__, chunk.tokens)) + sum(map(self._pairs.__getitem__, chunk.pairs))
+        total = sum(self._own.of(chunk.tokens)) + sum(map(self._pairs.__getitem__, chunk.pairs))
         return total / math.sqrt(len(chunk.tokens)) + self._bias
 
     def strongest(self, chunk: Chunk) -> Stretch:
@@ -232,24 +284,25 @@ class LinearModel:
         if not length:
             return Stretch(self._bias, 0, 0)
         pairs = [0.0, *map(self._pairs.__getitem__, chunk.pairs)]
-        sums = list(accumulate(map(add, map(self._own.__getitem__, chunk.tokens), pairs), initial=0.0))
-        # The pair before a stretch is not part of it.
-        starts = list(map(add, sums, pairs))
+        sums = list(accumulate(map(add, self._own.of(chunk.tokens), pairs), initial=0.0))
+        # The pair before a stretch is not part of it. Stretches begin at every fourth token, or at fewer.
+        starts = list(map(add, sums[::_STEP], pairs[::_STEP]))
         whole = sums[-1] / math.sqrt(length) if length <= STRETCHES[-1] else float("-inf")
         best = Stretch(whole, 0, length)
         for size in STRETCHES:
             if length <= size:
                 break
             step = size // 2
-            scores = list(map(sub, sums[size::step], starts[::step]))
+            scores = list(map(sub, sums[size::step], starts[:: step // _STEP]))
             top = max(scores)
             if top / math.sqrt(size) > best.score:
                 first = scores.index(top) * step
                 best = Stretch(top / math.sqrt(size), first, first + size)
             # The last one is cut short by the end of the text.
             first = len(scores) * step
-            if first < length - step and (last := (sums[-1] - starts[first]) / math.sqrt(length - first)) > best.score:
-                best = Stretch(last, first, length)
+            if first < length - step:
+                last = (sums[-1] - starts[first // _STEP]) / math.sqrt(length - first)
+                best = max(best, Stretch(last, first, length), key=_score)
         return Stretch(best.score + self._bias, best.first, best.last)
 
 

@@ -28,21 +28,13 @@ _SECRET_FIELD = re.compile(
 )
 #: Findings kept of one payload; the label is that of all.
 MAX_FINDINGS = 500
-_DIGITS = "0123456789"
-#: Characters one of which is in everything that a rule can find.
-ONE_OF = {
-    "contact.born": _DIGITS, "contact.email": "@", "contact.ip": ".:", "contact.street": _DIGITS, "secret.pin": _DIGITS,
-    "secret.beside": " ,", "identity.us_ssn": "-", "contact.address_us": _DIGITS, "contact.address_uk": _DIGITS,
-    "contact.address_eu": _DIGITS, "contact.address_south": _DIGITS, "contact.address_fr": _DIGITS,
-    "contact.phone": _DIGITS, "identity.national": _DIGITS, "identity.payment_card": _DIGITS, "identity.iban": _DIGITS,
-}  # fmt: skip
 
 
 @cache
 def _compiled() -> tuple[Patterns, dict[str, Judge]]:
     needs = {rule.id: rule.needs for rule in RULES if rule.needs}
     patterns = {rule.id: rule.pattern for rule in RULES}
-    return Patterns(patterns, needs, ONE_OF), {rule.id: rule.judge for rule in RULES}
+    return Patterns(patterns, needs), {rule.id: rule.judge for rule in RULES}
 
 
 def find(document: Document, views: Sequence[View]) -> list[Finding]:
@@ -62,10 +54,10 @@ def scan(text: str) -> list[tuple[str, Hit]]:
     patterns, judges = _compiled()
     data = text.encode("ascii")
     hits: list[tuple[str, Hit]] = []
-    for rule, stretches in patterns.spots(data).items():
-        matches = (match for stretch in stretches for match in patterns.find(rule, data, *stretch))
+    for rule in patterns.suspected(data):
+        judged = map(partial(judges[rule], text), patterns.find(rule, data))
         # A rule has one label: more of its hits than are kept would say nothing new.
-        hits += [(rule, hit) for hit in islice(filter(None, map(partial(judges[rule], text), matches)), MAX_FINDINGS)]
+        hits += [(rule, hit) for hit in islice(filter(None, judged), MAX_FINDINGS)]
     hits.sort(key=lambda found: (-found[1].label, -found[1].confidence, found[1].start, found[0]))
     kept: list[tuple[str, Hit]] = []
     taken: list[tuple[int, int]] = []

@@ -10,7 +10,7 @@ from enum import IntEnum
 from functools import cache
 from itertools import pairwise
 
-from metaqore.security.detect_patterns import Patterns
+from metaqore.security.detect_patterns import Patterns, occurs
 
 #: Common given names of the languages in which names are looked for; folded. Any capitalised pair is weaker evidence.
 _GIVEN = """
@@ -136,6 +136,9 @@ _PEOPLE = Patterns(
         "born": r"(?i)\b(?:born(?: on)?|date of birth|dob|d\.o\.b\.?|geboren|ne le|nee le|urodzon[ya])\b[: ]",
     }
 )
+_NAMES = tuple(_PEOPLE.patterns)
+#: One automaton for all of them pays in a text as short as these.
+_WHICH = occurs(*_PEOPLE.patterns.values())
 
 
 class Tie(IntEnum):
@@ -155,11 +158,13 @@ def _given_names() -> frozenset[str]:
 
 def person_in(text: str) -> Tie:
     """Return how surely ``text``, a short folded excerpt, speaks of a certain person."""
+    data = text.encode("ascii")
     best = Tie.NONE
-    for name, match in _PEOPLE.all(text.encode("ascii")):
-        best = max(best, _judge(name, match.text))
-        if best is Tie.STRONG:
-            break
+    for name in [_NAMES[number] for number in _WHICH(data) or ()]:
+        for match in _PEOPLE.find(name, data):
+            best = max(best, _judge(name, match.text))
+            if best is Tie.STRONG:
+                return best
     return best
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from metaqore.security.detect_patterns import Match, Patterns
+from metaqore.security.detect_patterns import Match, occurs
 from metaqore.security.model import Label
 
 
@@ -57,11 +57,11 @@ class Words:
     """Any of some words or phrases (``a|b``, over several lines), in any case."""
 
     def __init__(self, alternatives: str) -> None:
-        self._patterns = Patterns({"words": rf"(?i)\b(?:{one_line(alternatives)})\b"})
+        self._occur = occurs(rf"(?i)\b(?:{one_line(alternatives)})\b")
 
     def occur(self, text: str) -> bool:
         """Return whether one of them is in a folded text."""
-        return bool(self._patterns.present(text.encode()))
+        return bool(self._occur(text.encode()))
 
 
 def one_line(pattern: str) -> str:

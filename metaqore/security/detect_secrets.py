@@ -338,6 +338,7 @@ RULES: tuple[Rule, ...] = (
         rf"(?i)(?P<key>[A-Za-z0-9_.-]{{0,40}}(?:{_SECRET_NAME})[A-Za-z0-9_.-]{{0,20}})['\"\]]{{0,2}}"
         r"(?:\s{0,3}(?::=|=>|==?|:)\s{0,3}|>)['\"]?(?P<value>[^\s'\"<]{4,})",
         _assigned,
+        rf"(?i)(?:{_SECRET_NAME})",
     ),
     Rule(
         "secret.short_name",

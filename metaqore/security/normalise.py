@@ -13,7 +13,6 @@ import re
 import unicodedata
 from bisect import bisect_right
 from functools import cached_property
-from itertools import accumulate
 
 #: Stands for a letter of a script that has no Latin look-alike. No rule matches it.
 OTHER_LETTER = "\x1a"
@@ -61,6 +60,8 @@ def _fold_character(char: str) -> str:
     return " "
 
 
+#: What a text may hold that is folded to itself.
+_PLAIN = bytes((9, 10, 13, *range(32, 127)))
 #: Most texts are ASCII but for a few runs.
 _UNUSUAL = re.compile(r"[^\t\n\r -~]+")
 _FOLD = _Fold({code: chr(code) for code in range(128)} | {code: " " for code in range(32) if code not in (9, 10, 13)})
@@ -76,13 +77,24 @@ class Folded:
         self._original = original
 
     @cached_property
-    def _ends(self) -> list[int]:
-        """Return, of each character of the original, how many folded ones there are up to its end."""
-        return list(accumulate(map(len, map(_FOLD.__getitem__, map(ord, self._original)))))
+    def _moves(self) -> tuple[list[int], list[int]]:
+        """Return where characters stand that became none or several, and of each how many folded ones end with it."""
+        places, ends = [-1], [0]
+        for run in _UNUSUAL.finditer(self._original):
+            for place, char in enumerate(run[0], run.start()):
+                if (size := len(_FOLD[ord(char)])) != 1:
+                    ends.append(ends[-1] + place - places[-1] - 1 + size)
+                    places.append(place)
+        places.append(len(self._original))
+        return places, ends
 
     def _origin(self, index: int) -> int:
+        if not self.moved:
+            return index
+        places, ends = self._moves
         # A character that was dropped ends where the one before it does: the search goes past it.
-        return bisect_right(self._ends, index) if self.moved else index
+        last = bisect_right(ends, index) - 1
+        return min(places[last] + 1 + index - ends[last], places[last + 1])
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Return the characters ``[start, end)`` of the original that a span of ``text`` came from."""
@@ -93,7 +105,7 @@ class Folded:
 
 def fold(text: str) -> Folded:
     """Return the ASCII form of ``text``. Linear; never fails, lone surrogates included."""
-    folded = _UNUSUAL.sub(lambda run: run[0].translate(_FOLD), text)
     if text.isascii():
-        return Folded(folded, text, False)
+        return Folded(text.translate(_FOLD) if text.encode().translate(None, _PLAIN) else text, text, False)
+    folded = _UNUSUAL.sub(lambda run: run[0].translate(_FOLD), text)
     return Folded(folded, text, any(len(_FOLD[ord(char)]) != 1 for char in set(text)))

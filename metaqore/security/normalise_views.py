@@ -39,6 +39,12 @@ _ROT13_SIGN = r"(?i)\b(?:rot-?13|gur|naq|lbh|lbhe|vf|bs|sbe|jvgu|guvf|gung|abg|c
 _REVERSED_SIGN = r"(?i)\b(?:snoitcurtsni|suoiverp|erongi|tpmorp|metsys|laever|tegrof|drowssap|evoba|eht|dna|uoy)\b"
 _LEET_PAIR = r"[A-Za-z][013457@$]{1,3}[A-Za-z]"
 _LEET_WORD_SIGN = rf"\w{{0,9}}{_LEET_PAIR}\w{{0,9}}"
+#: What is looked for before some of them, whose counted gaps make many states.
+_NEEDS = {
+    "base64": r"[A-Za-z0-9+/_-]{20}", "hex": r"(?:[0-9A-Fa-f]{2}[ :,]?){9}|(?:\\x|0x)[0-9A-Fa-f]{2}",
+    "url": "%[0-9A-Fa-f]{2}", "html": "&#?[A-Za-z0-9]{2,8};", "escapes": r"\\(?:u00|x)[0-9A-Fa-f]{2}",
+    "leet": _LEET_PAIR,
+}  # fmt: skip
 #: The signs of each disguise. A view is made only where its sign is there.
 _SIGNS = Patterns(
     {
@@ -56,11 +62,8 @@ _SIGNS = Patterns(
         "leet": rf"(?:\b{_LEET_WORD_SIGN}\b[ ,.;:!?'\"\n]+(?:\w+[ ,.;:!?'\"\n]+){{0,3}}){{2}}{_LEET_WORD_SIGN}\b",
         "reversed": _REVERSED_SIGN,
     },
-    one_of={
-        "binary": "01", "morse": "-.", "ascii85": "<", "spaced": " ._-", "url": "%", "html": "&", "escapes": "\\",
-        "leet": "013457@$",
-    },
-)  # fmt: skip
+    _NEEDS,
+)
 #: What a line of a whole text in that disguise has at least.
 _LINE_SIGNS = {
     "rot13": re.compile(_ROT13_SIGN),
