@@ -8,7 +8,7 @@ from flask import Flask
 
 from api import bounds
 from api.door import CALLER, current_request, door
-from metaqore.errors import Forbidden, Unauthenticated
+from metaqore.errors import Forbidden, Malformed, Unauthenticated
 from metaqore.store.tenant import EVERYONE, act_for
 
 #: Endpoints (or, with a dot at the end, whole blueprints) that answer without a key.
@@ -42,6 +42,9 @@ def register(app: Flask) -> None:
             here.rates.failed(asked.environ)
             raise
         here.stops.check(who)
+        if "\0" in asked.environ["PATH_INFO"] or "%00" in asked.environ.get("QUERY_STRING", ""):
+            # No name holds one, and PostgreSQL's text cannot.
+            raise Malformed("the URL holds a NUL (%00): leave it out")
         asked.environ[CALLER] = who
         act_for(who.organization)
         here.rates.spend(who, asked.environ)

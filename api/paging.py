@@ -12,6 +12,9 @@ import msgspec
 from metaqore.errors import InvalidInput
 from metaqore.store.views.lookup import Page
 
+#: No key is a larger number (2^53 - 1, RFC 7493).
+_LARGEST = 9_007_199_254_740_991
+
 
 def envelope(page: Page, show: Callable[[Any], Any] = lambda item: item) -> dict[str, Any]:
     """Return a page as callers see it; ``next_page_token`` is empty at the end."""
@@ -35,7 +38,12 @@ def after(text: str, kind: Any) -> Any:
     if not text:
         return None
     try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=kind)
+        found = msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=kind)
+        for part in found if isinstance(found, tuple) else (found,):
+            # What no database takes for a key cannot be one: it would be an error of the server's.
+            if "\0" in part if isinstance(part, str) else not 0 <= part <= _LARGEST:
+                raise ValueError
+        return found
     except (binascii.Error, msgspec.MsgspecError, ValueError) as error:
         place = {"pointer": "/page_token", "detail": "pass the next_page_token of the page before, unchanged"}
         raise InvalidInput("page_token: not a token of this list", errors=[place]) from error

@@ -143,7 +143,12 @@ def witness_anchors(path: Path, organization: str, trust: Trust, remark: Callabl
 
 def since_anchor(note: str, organization: str, trust: Trust) -> Anchor:
     """Return the anchor of a checkpoint that the auditor kept from an earlier time."""
-    return _anchor(note, organization, trust, Origin.SINCE)
+    return _anchor(as_kept(note), organization, trust, Origin.SINCE)
+
+
+def as_kept(note: str) -> str:
+    """Return a signed note that was kept in a file, without what tools and editors do to the end of its last line."""
+    return note.replace("\r\n", "\n").rstrip("\n") + "\n"
 
 
 def in_order(streams: Sequence[Iterable[Anchor]]) -> Iterator[Anchor]:

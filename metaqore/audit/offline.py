@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from metaqore.audit.anchors import Standing, Trust
+from metaqore.audit.anchors import Standing, Trust, as_kept
 from metaqore.audit.block import usable_processes
 from metaqore.audit.checkpoint import Checkpoint, VerifierKey
 from metaqore.audit.compliance_check import run_check_report
@@ -169,7 +169,8 @@ def _if_trusted(trust: Trust, say: Say) -> int:
 
 def run_consistency(old_note: str, new_note: str, source: Source | None, trust: Trust, say: Say) -> int:
     """Tell whether the log of the newer checkpoint begins with that of the older one."""
-    old, new = sorted((opened(old_note, trust), opened(new_note, trust)), key=lambda found: found.size)
+    both = (opened(as_kept(note), trust) for note in (old_note, new_note))
+    old, new = sorted(both, key=lambda found: found.size)
     if old.origin != new.origin:
         say(f"CANNOT TELL: the checkpoints are of two logs, {old.origin} and {new.origin}")
         return CANNOT_TELL

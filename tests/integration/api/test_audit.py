@@ -107,6 +107,9 @@ def test_entries_are_filtered_and_paged_in_their_order(mq: Running, project: str
     assert past["items"] == []
     assert mq.get("/audit/proofs/nonsense").status == 404
     assert mq.get("/audit/entries?tag=&page_size=1").status == 422
+    huge = base64.urlsafe_b64encode(str(2**63).encode()).decode().rstrip("=")
+    assert mq.get(f"/audit/entries?page_token={huge}").status == mq.get(f"/events?page_token={huge}").status == 422
+    assert mq.get("/audit/entries?tag=a%00b").status == mq.get("/projects/prj%00").status == 400
 
 
 def test_the_newest_checkpoint_is_proven_to_continue_an_older_one(mq: Running, project: str) -> None:

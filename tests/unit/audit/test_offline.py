@@ -176,6 +176,17 @@ def test_a_webhook_that_the_log_contradicts_is_tampering_and_one_without_checkpo
     assert (without.exit_code, "give its headers, too" in without.output) == (2, True)
 
 
+@pytest.mark.parametrize("kept", [lambda note: note + "\n", lambda note: note.rstrip("\n"),
+                                  lambda note: note.replace("\n", "\r\n")], ids=["jq", "shell", "editor"])  # fmt: skip
+def test_a_checkpoint_is_read_as_tools_write_it_to_a_file(kept, full, tmp_path):
+    first = full.execute("SELECT note FROM audit_checkpoints WHERE size = 100").fetchone()[0]
+    for name, note in (("old", first), ("new", full.note)):
+        (tmp_path / name).write_bytes(kept(note).encode())
+    done = run("consistency", tmp_path / "old", tmp_path / "new", "--db", full.path, "--trust", VKEY)
+    assert (done.exit_code, done.output) == (0, "consistent: the 300 entries begin with the 100\n")
+    assert run("verify", "--db", full.path, "--since", tmp_path / "old", "--trust", VKEY).exit_code == 0
+
+
 def test_a_log_rewritten_with_the_signing_key_contradicts_what_clients_kept(full, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
