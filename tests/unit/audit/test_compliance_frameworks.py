@@ -15,6 +15,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from metaqore.audit.anchors import Trust
 from metaqore.audit.checkpoint import Signer, VerifierKey
@@ -166,6 +168,51 @@ def test_no_evidence_is_never_met() -> None:
     assert state_of(about, queries, nothing)[0] == "not_applicable"
     assert state_of(Control("C", "g", "t", outside="ask"), queries, nothing)[0] == "not_assessed"
     assert state_of(Control("C", "g", "t", not_applicable="we do not"), queries, nothing)[0] == "not_applicable"
+
+
+_ALL = load_frameworks(CONFIG)
+_TAGS = sorted(
+    {tag for one in _ALL.values() for query in one.evidence.values() for tag in query.query.tags if "*" not in tag}
+    | {"security:key:created", "security:decision:approved", "privacy:hold:placed", "llm:call:settled"}
+)
+_ENTRIES = st.lists(
+    st.tuples(
+        st.sampled_from(_TAGS), st.integers(0, 20 * DAY), st.sampled_from([None, "sub_1", "sub_2"]),
+        st.sampled_from([{}, {"label": "SENSITIVE"}, {"basis": "art17"}, {"provider": "p", "model": "m"}]),
+        st.sampled_from([{}, {"policy": "sha256:1", "commitment": "hmac"}]),
+    ),
+    max_size=12,
+)  # fmt: skip
+
+
+@given(_ENTRIES, st.integers(0, 20))
+@settings(max_examples=40)
+def test_whatever_a_log_holds_what_is_met_cites_entries_that_were_asked_for(
+    drawn: list[tuple[str, int, str | None, dict[str, Any], dict[str, Any]]], until: int
+) -> None:
+    end = T0 + until * DAY
+    log = [
+        entry(n, tag, ts=T0 + at, subject=subject, details=details, request=f"req_{n}", project="p", **more)
+        for n, (tag, at, subject, details, more) in enumerate(sorted(drawn, key=lambda one: one[1]), 1)
+    ]
+    for framework in _ALL.values():
+        evaluation = Evaluation(framework.evidence.values(), T0, end)
+        for one in log:
+            evaluation.add(one)
+        findings = evaluation.results()
+        for control in framework.controls:
+            if state_of(control, framework.evidence, findings)[0] != "met":
+                continue
+            found = [name for name in control.needs if findings[name].state == "found"]
+            assert found, control.id
+            for name in found:
+                asked, cites = framework.evidence[name], findings[name].cites
+                assert cites, (control.id, name)
+                for seq in cites:
+                    cited = log[seq - 1]
+                    fits = asked.query.matches(cited) and T0 <= cited["ts"] < end
+                    answers = asked.then is not None and asked.then.matches(cited)
+                    assert fits or answers or asked.kind == "span", (control.id, name, cited)
 
 
 def loaded(folder: Path, evidence: str = EVIDENCE, framework: str = FRAMEWORK) -> Any:
