@@ -180,14 +180,15 @@ def _create(request: Request, reads: PointReads, now: int) -> Outcome:
 
 
 def delete(batch: Sequence[Request], reads: PointReads, now: int) -> list[Outcome]:
-    """Delete checkpoints: payload ``{"checkpoint"}``. One that is in use is kept."""
+    """Delete checkpoints: payload ``{"checkpoint"}``, an id or a name. One that is in use is kept."""
     return [_delete(request, reads, now) for request in batch]
 
 
 def _delete(request: Request, reads: PointReads, now: int) -> Outcome:
-    name = str(request.payload["checkpoint"])
-    found = reads.checkpoint(request.organization, name)
-    if found is None or found.project != request.project:
+    name, project = str(request.payload["checkpoint"]), str(request.project)
+    by_id = name.startswith("chk_")
+    found = reads.checkpoint(request.organization, name) if by_id else reads.checkpoint_named(project, name)
+    if found is None or (found.project, found.organization) != (project, request.organization):
         raise NotFound(f"checkpoint {name} does not exist")
     users = reads.checkpoint_users(found, now)
     if users:

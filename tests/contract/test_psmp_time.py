@@ -250,6 +250,24 @@ def test_a_name_is_taken_once_and_free_after_deletion(pipeline: Pipeline, projec
     assert pipeline.sql("SELECT count(*) FROM audit_entries WHERE tag = 'psmp:checkpoint:deleted'") == [(1,)]
 
 
+def test_a_checkpoint_is_read_and_deleted_by_its_name_too_in_its_own_project_alone(
+    pipeline: Pipeline, project: str
+) -> None:
+    made, elsewhere = checkpoint(pipeline, project, "release"), pipeline.project()
+    views = TimeViews(pipeline.database)
+
+    for named in ("release", made["id"]):
+        row = views.checkpoint(ORGANIZATION, project, named)
+        assert row is not None and row["id"] == made["id"]
+        assert views.checkpoint("another", project, named) is None
+        with pytest.raises(NotFound):
+            pipeline.executor.run_now(request("checkpoint.delete", elsewhere, checkpoint=named))
+    gone = pipeline.executor.run_now(request("checkpoint.delete", project, checkpoint="release"))
+
+    assert gone.result["deleted"] == [made["id"]]
+    assert views.checkpoint(ORGANIZATION, project, "release") is None
+
+
 @pytest.mark.parametrize("name", ["", "1", "chk_x", "a b", "2026-01-01T00:00:00Z", "x" * 101])
 def test_a_name_that_could_mean_something_else_is_refused(pipeline: Pipeline, project: str, name: str) -> None:
     with pytest.raises(InvalidInput):

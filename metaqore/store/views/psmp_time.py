@@ -111,10 +111,11 @@ class TimeViews(Lookup):
         return paged(self.rows(sql, values), "id", limit)
 
     def checkpoint(self, organization: str, project: str, checkpoint: str, *, at: int | None = None) -> Row | None:
-        """Return one checkpoint that the project has, or had at a position."""
+        """Return one checkpoint, by id or name, that the project has, or had at a position."""
         position = past.FOREVER if at is None else at
+        column = "id" if checkpoint.startswith("chk_") else "name"
         return self.row(
-            f"SELECT {_CHECKPOINT} FROM checkpoints WHERE id = ? AND project = ? AND organization = ? {_THERE}",
+            f"SELECT {_CHECKPOINT} FROM checkpoints WHERE {column} = ? AND project = ? AND organization = ? {_THERE}",
             (checkpoint, project, organization, position, position),
         )
 
