@@ -211,6 +211,7 @@ def run_control(settings: Settings, kind: str, payload: Mapping[str, Any]) -> Ma
     """
     database = open_database(settings)
     try:
+        migrate.check(database)
         executor = Executor(SqlStore(database), Catalogue(control_kinds(settings)), _NoResults(), _NoBell())
         asked = Submission(
             organization=settings.organization, project=None, principal="metaqore", kind=kind, payload=payload
@@ -226,10 +227,11 @@ def one_off(settings: Settings) -> Iterator[tuple[SqlStore, Intake, Executor]]:
     may decide by draining the queue.
 
     Raises:
-        SettingsError: a policy file cannot be used.
+        SettingsError: a policy file cannot be used, or the schema is not this release's.
     """
     database = open_database(settings)
     try:
+        migrate.check(database)
         store = SqlStore(database)
         catalogue = Catalogue(
             [*control_kinds(settings), *psmp_kinds(psmp_policy(settings)), *compliance_kinds(settings, store)]

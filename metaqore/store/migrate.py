@@ -42,9 +42,25 @@ def upgrade(dsn: str) -> str:
         database.close()
 
 
-def is_known(revision: str) -> bool:
-    """Return whether this release knows ``revision``: one that it does not is a newer release's."""
-    return revision in _revisions(_config(None))
+def mismatch(revision: str | None) -> str | None:
+    """Return why this release cannot work with a schema at ``revision`` and what to do; None where it can."""
+    if revision == head():
+        return None
+    if revision is None or revision in _revisions(_config(None)):
+        return "the schema is older than this release: run `metaqore db upgrade`"
+    return "a newer release has migrated the database: install that release here, too"
+
+
+def check(database: Database) -> None:
+    """Refuse to work with another schema than this release's.
+
+    Raises:
+        SettingsError: it is another one.
+        Unavailable: the database cannot be reached.
+    """
+    why = mismatch(current(database))
+    if why is not None:
+        raise SettingsError(f"the database cannot be used: {why}")
 
 
 def _revisions(config: Config) -> set[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,9 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from metaqore.bootstrap import create_key, one_off
 from metaqore.errors import SettingsError
+from metaqore.settings import load
 from metaqore.store import migrate
 from metaqore.store.engine import Database
 from metaqore.store.tables import metadata
@@ -59,22 +63,45 @@ def test_what_versions_and_history_hold_is_kept_when_they_are_written_anew(tmp_p
     database.close()
 
 
-def test_a_database_that_a_newer_release_has_migrated_is_refused_and_left_alone(database: Database) -> None:
+@contextlib.contextmanager
+def at_revision(database: Database, revision: str) -> Iterator[None]:
+    """Say that the database is at ``revision``, for a while: the next test may get the same one."""
+    say = database.sql("UPDATE alembic_version SET version_num = ?")
     with database.write() as connection:
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        connection.exec_driver_sql(say, (revision,))
+    try:
+        yield
+    finally:
+        with database.write() as connection:
+            connection.exec_driver_sql(say, (migrate.head(),))
 
-    with pytest.raises(SettingsError, match=r"revision 9999, which this release .* does not know"):
-        migrate.upgrade(database.dsn)
 
-    assert migrate.current(database) == "9999"
-    assert "newer release" in HealthViews(database).database()["why"]
+def test_a_database_that_a_newer_release_has_migrated_is_refused_and_left_alone(database: Database) -> None:
+    with at_revision(database, "9999"):
+        with pytest.raises(SettingsError, match=r"revision 9999, which this release .* does not know"):
+            migrate.upgrade(database.dsn)
+
+        assert migrate.current(database) == "9999"
+        assert "newer release" in HealthViews(database).database()["why"]
 
 
 def test_an_older_schema_is_said_to_be_one_that_can_be_upgraded(database: Database) -> None:
-    with database.write() as connection:
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
-
-    found = HealthViews(database).database()
+    with at_revision(database, "0001"):
+        found = HealthViews(database).database()
 
     assert not found["ok"]
     assert "metaqore db upgrade" in found["why"]
+
+
+@pytest.mark.parametrize("revision", ["0001", "9999"])
+def test_no_command_works_with_the_schema_of_another_release(database: Database, tmp_path: Path, revision: str) -> None:
+    settings = load({"storage_dsn": database.dsn, "data_dir": str(tmp_path)}, environ={})
+    refused = r"the database cannot be used: .* release"
+    with at_revision(database, revision):
+        with pytest.raises(SettingsError, match=refused):
+            create_key(settings, principal="ann", name="ann", scopes=["*"])
+        with pytest.raises(SettingsError, match=refused), one_off(settings):
+            pytest.fail("it went on")
+
+    with database.read() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM api_keys").scalar() == 0

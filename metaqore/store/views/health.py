@@ -27,10 +27,9 @@ class HealthViews(Lookup):
         current = migrate.current(self._db)
         head = migrate.head()
         found = {"version": self._db.version(), "revision": current, "expected_revision": head, "ok": current == head}
-        if current is None or (current != head and migrate.is_known(current)):
-            found["why"] = "the schema is older than this release: run `metaqore db upgrade`"
-        elif current != head:
-            found["why"] = "a newer release has migrated the database: install that release here, too"
+        why = migrate.mismatch(current)
+        if why is not None:
+            found["why"] = why
         return found
 
     def open_requests(self) -> dict[tuple[str, str], tuple[int, int | None]]:
