@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -10,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +29,9 @@ from metaqore.embedded import identity, leftovers
 from metaqore.embedded.broker import Broker
 from metaqore.embedded.lock import DataFolderLock
 from metaqore.embedded.processes import PROCESSES
-from tests.running import free_port
+from metaqore.store.engine import Database
+from tests.in_process import InProcess
+from tests.running import free_port, wait_until
 
 
 def up(*arguments: str, **environ: str) -> Result:
@@ -149,6 +155,7 @@ def test_one_command_runs_everything_and_ctrl_c_stops_it_in_order(
     assert urllib.request.urlopen(f"http://127.0.0.1:{said['--port']}/readyz").status == 200
     with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(f"http://127.0.0.1:{said['--flower-port']}/")
+    _flower_shows_every_worker_and_no_password(f"http://127.0.0.1:{said['--flower-port']}", tmp_path)
     secret_files = [tmp_path / "flower.login", tmp_path / "broker" / "valkey.conf", *(tmp_path / "logs").iterdir()]
     assert {path.stat().st_mode & 0o777 for path in secret_files} == {0o600}
 
@@ -161,3 +168,76 @@ def test_one_command_runs_everything_and_ctrl_c_stops_it_in_order(
     assert stopped[-1] == "broker"
     assert "killed" not in (tmp_path / "output").read_text()
     assert not [name for name in said if not name.startswith("--") and identity.started(int(said[name]))]
+
+
+def _flower_shows_every_worker_and_no_password(url: str, folder: Path) -> None:
+    """As the operator sees it: each of our five workers, how it is set up, and not how to get at the broker."""
+    found = re.search(r'^requirepass "?(\w+)', (folder / "broker" / "valkey.conf").read_text(), re.M)
+    login, password = (folder / "flower.login").read_text().strip(), found[1] if found else ""
+    queues = {"psmp", "security", "llm", "hmcp", "system"}
+
+    def shown(path: str) -> str:
+        headers = {"Authorization": "Basic " + base64.b64encode(login.encode()).decode()}
+        with urllib.request.urlopen(urllib.request.Request(url + path, headers=headers), timeout=60) as answer:
+            return str(answer.read().decode())
+
+    def set_up() -> dict[str, Any]:
+        """Each worker's own settings; Flower asks them when it is asked to."""
+        try:
+            told = json.loads(shown("/api/workers?refresh=1"))
+        except urllib.error.HTTPError:
+            return {}  # It has heard of none yet.
+        whole = {name.partition("@")[0]: worker for name, worker in told.items() if worker.get("conf")}
+        return whole if whole.keys() >= queues else {}
+
+    workers = wait_until(set_up, "every worker says how it is set up")
+    assert workers.keys() == queues
+    assert {name: [queue["name"] for queue in workers[name]["active_queues"]] for name in queues} == {
+        name: [name] for name in queues
+    }
+    assert len(password) >= 32
+    pages = [json.dumps(workers), *map(shown, ("/", "/tasks", "/workers?json=1"))]
+    assert "redbeat_redis_url" in pages[0]
+    assert not [page for page in pages if password in page]
+
+
+@pytest.mark.slow
+def test_two_ctrl_c_in_the_middle_of_work_lose_nothing_that_was_promised(
+    running: tuple[subprocess.Popen[bytes], dict[str, str]], tmp_path: Path
+) -> None:
+    """Killed at whatever line each process is; what is open is decided later, once, and by then all is there."""
+    process, said = running
+    key, api = (tmp_path / "development.key").read_text().strip(), f"http://127.0.0.1:{said['--port']}/api/v1"
+
+    def asked(path: str, body: object) -> Any:
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        sent = urllib.request.Request(api + path, json.dumps(body).encode(), headers)
+        with urllib.request.urlopen(sent, timeout=60) as answer:
+            return json.loads(answer.read())
+
+    project = asked("/projects", {"name": "p"})["id"]
+    promised: list[str] = []
+    for batch in range(5):
+        items = [{"project": project, "type": "doc", "name": f"{batch}-{n}", "content": "x"} for n in range(100)]
+        promised += [item["id"] for item in asked("/artifacts/batch", {"items": items})["items"]]
+
+    while process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.1)
+
+    assert not [name for name in said if not name.startswith("--") and identity.started(int(said[name]))]
+    later = InProcess(tmp_path, key)
+    later.drain()
+    database = Database(later.settings.dsn)
+    with database.read() as connection:
+        decided = connection.exec_driver_sql("SELECT id, verdict FROM requests WHERE kind = 'artifact.declare'")
+        ends: dict[str, str] = dict(decided.fetchall())
+        versions = connection.exec_driver_sql("SELECT request_id, count(*) FROM artifact_versions GROUP BY 1")
+        effects: dict[str, int] = dict(versions.fetchall())
+    database.close()
+    later.close()
+    assert len(promised) == 500
+    assert ends == dict.fromkeys(promised, "approved")
+    assert effects == dict.fromkeys(promised, 1)
