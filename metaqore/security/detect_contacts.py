@@ -81,7 +81,7 @@ def _phone(text: str, match: Match) -> Hit | None:
     edge = text[match.start - 1 : match.start] if match.start else ""
     if not 7 <= len(digits) <= 15 or edge.isalnum() or edge in ("/", "#", "_", "=", "-", ".") or len(set(digits)) < 3:
         return None
-    if re.match(r"[A-Za-z0-9_]|[-./:,][0-9]", text[end : end + 2]) or _other_number(number, digits):
+    if re.match(r"[A-Za-z0-9_@]|\+[a-z]|[-./:,][0-9]", text[end : end + 2]) or _other_number(number, digits):
         return None
     near = before(text, match.start, 60) + " " + after(text, end, 24)
     told = bool(_PHONE_TALK.occur(near))
@@ -103,7 +103,7 @@ def _other_number(number: str, digits: str) -> bool:
         or re.fullmatch(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}", number)
         or re.fullmatch(r"\d{1,3}(?:\.\d{1,3}){3}", number)
         or re.fullmatch(r"\d{3}-\d{2}-\d{4}", number)
-        or re.fullmatch(r"(?:19|20)\d{2} ?-? ?(?:19|20)\d{2}", number)
+        or re.fullmatch(r"(?:1[5-9]|20)\d{2} ?-{0,3} ?(?:1[5-9]|20)\d{2}", number)
         or (re.fullmatch(r"\d(?:[.\d]*)", number) and "." in number and number.count(".") == 1)
         or re.fullmatch(r"(?:1?\d{3})?55501\d{2}", digits)
     )

@@ -82,7 +82,9 @@ _HAPPENED = Words(
     because of|due to|absent|off sick|sick|symptoms?|history of|living with|tested|claim|insurance|doctor|
     hospital|clinic|dose|mg|medication|asked|needs?|hr|follow-?up|discharge\w*|patient|disclosed|revealed|
     mentioned|informed|reported|underwent|scans?|shows?|showed|test|suspect\w*|collapsed|started|notes?|being|
-    since|called|visit\w*|booked|exam\w*|surgeon|x-?ray|allergic|allerg\w+|cannot|can't|stay|paramedics?
+    put|came back|off work|lives? with|cope[sd]?|
+    struggl\w+|account of|since|called|visit\w*|booked|
+    exam\w*|surgeon|x-?ray|allergic|allerg\w+|cannot|can't|stay|paramedics?
     """
 )
 #: Talk about people in general.

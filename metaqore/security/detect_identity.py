@@ -39,6 +39,8 @@ _ID_TALK = Words(
 )
 #: Numbers rare enough by chance to count without words near them.
 _SELF_EVIDENT = {"pl_pesel", "fr_nir", "ch_ahv"}
+_OF_BOOKS = re.compile(r"(?:isbn|issn|doi|ean|gtin)(?:-1[03])?:? ?$")
+_MOST_GROUPS = 5
 _LENGTHS = {
     9: ("us_ssn", "nl_bsn", "ca_sin"),
     10: ("uk_nhs", "se_personnummer"),
@@ -95,7 +97,12 @@ def _national(text: str, match: Match) -> Hit | None:
     if not _stands_alone(text, match):
         return None
     digits = numbers.digits_of(match.text)
+    if _OF_BOOKS.search(before(text, match.start, 12)):
+        return None
     kinds = [kind for kind in _LENGTHS.get(len(digits), ()) if numbers.NATIONAL_NUMBERS[kind](digits)]
+    if len(re.split(r"[ .+-]", match.text)) > _MOST_GROUPS:
+        # Figures in a row; only a French number is written in so many groups.
+        kinds = [kind for kind in kinds if kind == "fr_nir"]
     if not kinds:
         return None
     near = around(text, match.start, match.end, 70)

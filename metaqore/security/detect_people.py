@@ -67,6 +67,13 @@ tyler udo ulrich ulrike urs ursula ute uwe valentin valentina valentine valeria 
 veronika veronique vicki victor victoria viktor vincent vinzenz violet virginia virginie vivian volker waldemar
 walter wanda wayne wendy werner wesley wiktor wilhelm william willi wojciech wolfgang xavier yasmin yolanda yves
 yvette yvonne zachary zbigniew zoe zofia
+aarav aditi aditya aisha akira amara amir amit amina ananya anders anil anjali arjun arun asha ayesha bilal bjorn
+chidi chika chinedu chioma daisuke deepak dina divya dmitry ebba eduardo emeka emre esra farid fatih femi freja gustav
+hakan hamza haruto hiroshi huda idris isha jamal jin jorgen kaito kamal karthik kavita keiko kenji khadija khalid kofi
+kwame lakshmi layla leila linh magnus mahmoud mamadou manoj maryam mateo meera mina mustafa nabil nadira naoko neha
+nguyen nikhil nils nisha noor nour osman pooja pradeep rahul rajesh rakesh ravi rohan roshan sakura salma samir sana
+sanjay santiago selin shreya siddharth signe sigrid sina sneha soren sota sunil suresh takashi tariq thandi thiago
+tomoko valentino vijay vikram wei xin yara yuki yusuf zahra zainab zeynep
 """
 
 #: Capitalised words that begin or end a pair which is no person.

@@ -136,7 +136,7 @@ def looks_secret(value: str, *, password: bool) -> bool:
         value: Without quotes.
         password: A person may have chosen it: short ones count, where they mix kinds of characters.
     """
-    if is_placeholder(value) or re.match(r"[A-Za-z_.]{3,}\(|[A-Za-z_][\w.]{2,}\((?:\)|[a-z_]+[(.,=)]|$)", value):
+    if is_placeholder(value) or re.match(r"[A-Za-z_.]{3,}\(|[A-Za-z_][\w.]{2,}\((?:\)|[a-z_]+(?:[(.,=)]|$)|$)", value):
         return False
     if _NAME_IN_CODE.fullmatch(value):
         return False

@@ -35,8 +35,14 @@ class View:
     unfolded: str = ""
 
 
-_ROT13_SIGN = r"(?i)\b(?:rot-?13|gur|naq|lbh|lbhe|vf|bs|sbe|jvgu|guvf|gung|abg|cyrnfr|vtaber|zl|va|gb|ubj|jung)\b"
-_REVERSED_SIGN = r"(?i)\b(?:snoitcurtsni|suoiverp|erongi|tpmorp|metsys|laever|tegrof|drowssap|evoba|eht|dna|uoy)\b"
+_ROT13_SIGN = (
+    r"(?i)\b(?:rot-?13|gur|naq|lbh|lbhe|vf|bs|sbe|jvgu|guvf|gung|abg|cyrnfr|vtaber|zl|va|gb|ubj|jung|"
+    r"haq|avpug|qvr|qrvar|dhr|ybf|ynf|yrf|qrf|ibhf|gbqnf|gbqb|pur|ghggr)\b"
+)
+_REVERSED_SIGN = (
+    r"(?i)\b(?:snoitcurtsni|suoiverp|erongi|tpmorp|metsys|laever|tegrof|drowssap|evoba|eht|dna|uoy|"
+    r"ruoy|taht|siht|morf|erofeb|rewsna|selur|euq|satse|setna|sadot|suov|snas|dnu|thcin|ehc|otseuq|ettut)\b"
+)
 _LEET_PAIR = r"[A-Za-z][013457@$]{1,3}[A-Za-z]"
 _LEET_WORD_SIGN = rf"\w{{0,9}}{_LEET_PAIR}\w{{0,9}}"
 #: What is looked for before some of them, whose counted gaps make many states.
@@ -53,7 +59,7 @@ _SIGNS = Patterns(
         "binary": r"(?:[01]{8}[ ,]?){6,}",
         "morse": r"(?:[.-]{1,6}[ /|]{1,3}){12,}[.-]{1,6}",
         "ascii85": r"<~[!-u\s]{16,}~>",
-        "spaced": r"\b[A-Za-z](?:[ ._-]{1,4}[A-Za-z]\b){5,}",
+        "spaced": r"\b[A-Za-z](?:[ ._-]{0,2}[,;:!?'\"()]{0,2}[ ._-]{1,4}[A-Za-z]\b){5,}",
         "url": r"\S*%[0-9A-Fa-f]{2}\S*%[0-9A-Fa-f]{2}\S*%[0-9A-Fa-f]{2}\S*",
         "html": r"(?:[^&\n]{0,24}&#?[A-Za-z0-9]{2,8};){3,}[^&\n]{0,24}",
         "escapes": r"(?:[^\\\n]{0,24}\\(?:u00|x)[0-9A-Fa-f]{2}){3,}[^\\\n]{0,24}",
@@ -73,9 +79,11 @@ _LINE_SIGNS = {
 _GAP = 2
 #: Encoded pieces that get a view of their own; the rest share one, so that many small ones stay cheap.
 _MAX_PIECES = 16
-#: Words that any English text has.
+#: Words that any English text has, and some of its neighbours.
 PLAIN_WORDS = re.compile(
-    r"\b(?:the|and|you|your|to|is|of|in|for|with|this|that|not|please|my|me|how|what)\b", re.IGNORECASE
+    r"\b(?:the|and|you|your|to|is|of|in|for|with|this|that|not|please|my|me|how|what|"
+    r"und|nicht|die|der|deine|que|los|las|les|des|vous|tes|todas|todo|che|tutte|por|para|con|una|une|sans|ohne)\b",
+    re.IGNORECASE,
 )
 _LEET_WORD = re.compile(r"[\w@$]+")
 _LEET_SIGN = re.compile(_LEET_PAIR)

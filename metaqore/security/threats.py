@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
-from metaqore.security import threats_agents, threats_indirect, threats_rules
+from metaqore.security import threats_agents, threats_indirect, threats_rules, threats_scripts
 from metaqore.security.assess_linear import Chunk, LinearModel, Stretch, chunks_of, load, token_span, tokens_of
 from metaqore.security.assess_payload import Document, Place, read
 from metaqore.security.detect_patterns import Patterns
@@ -23,28 +23,10 @@ from metaqore.security.normalise_views import PLAIN_WORDS, View, views
 from metaqore.security.threats_rules import STRONG, ThreatRule
 
 RULES = (*threats_rules.RULES, *threats_indirect.RULES, *threats_agents.RULES)
-#: "Ignore the instructions", "show the system prompt" in scripts that have no folded form; on the text as it came.
-_OTHER_SCRIPTS = re.compile(
-    "(?:игнорируй|игнорировать|забудь|не обращай внимания)[^.!?\\n]{0,60}(?:инструкц|правил|указани|команд)"
-    "|(?:покажи|раскрой|выведи|напиши)[^.!?\\n]{0,60}(?:системн[^ ]{0,4} (?:промпт|сообщени|инструкц)|скрыт)"
-    "|(?:ігноруй|забудь)[^.!?\\n]{0,60}(?:інструкці|правил)"
-    "|(?:忽略|无视|無視|忘记|忘掉|不要理会)[^。！？\\n]{0,30}(?:指令|指示|说明|說明|规则|規則|提示|要求)"
-    "|(?:显示|顯示|输出|告诉我|泄露|打印)[^。！？\\n]{0,20}(?:系统提示|系統提示|提示词|初始指令)"
-    "|(?:指示|命令|ルール|指令)[^。\\n]{0,12}(?:無視|忘れ)|システムプロンプト[^。\\n]{0,12}(?:表示|教え|出力)"
-    "|(?:지시|명령|규칙|지침)[^.\\n]{0,12}(?:무시|잊)|시스템 프롬프트[^.\\n]{0,12}(?:보여|출력|알려)"
-    "|(?:تجاهل|انس)[^.\\n]{0,60}(?:التعليمات|القواعد)|(?:नज़रअंदाज़|अनदेखा)[^।\\n]{0,40}|(?:התעלם|שכח)[^.\\n]{0,40}(?:ההוראות|הכללים)",
-    re.IGNORECASE,
-)
-#: What one of these has: without, the long search is idle. Text is searched for a fixed string much faster.
-_OTHER_STEMS = (
-    "инструкц", "правил", "указани", "команд", "системн", "скрыт", "інструкці", "指令", "指示", "说明", "說明", "规则",
-    "規則", "提示", "要求", "命令", "ルール", "システムプロンプト", "지시", "명령", "규칙", "지침", "시스템",
-    "التعليمات", "القواعد", "नज़रअंदाज़", "अनदेखा", "ההוראות", "הכללים",
-)  # fmt: skip
 _FOREIGN = ThreatRule("foreign.script", "prompt_injection", STRONG, "", "tells the model to set its instructions aside")
 
-#: The model's score counts down to this: silence of the model does not outweigh a strong rule.
-FLOOR = -1.5
+#: The model's score counts down to this: silence of the model does not outweigh a strong rule, but it does a weak one.
+FLOOR = -2.5
 #: The rules' weights count together up to this.
 CEILING = 8.0
 _LONG = 256
@@ -136,6 +118,15 @@ def chunks_of_document(document: Document) -> list[Chunk]:
     return chunks_of(document.text.lower(), document.prose())
 
 
+def total_of(original: str, position: Position, model: LinearModel) -> float:
+    """Return what a model and the rules together say of a text; for training."""
+    document = read(original)
+    seen = views(document.original, document.text)
+    readings = _readings(document, seen, chunks_of_document(document))
+    weight = _weight(_fired(document.original, readings, position).names)
+    return max(_strongest(readings, model).score, FLOOR) + weight
+
+
 def rule_weight(document: Document, seen: Sequence[View], position: Position) -> float:
     """Return what the rules alone add."""
     return _weight(_fired(document.original, _readings(document, seen, ()), position).names)
@@ -187,16 +178,9 @@ def _fired(original: str, readings: list[_Reading], position: Position) -> _Fire
     joined = Joined(reading.text for reading in readings)
     data = joined.text.encode("ascii")
     names = {name for patterns in asked for name in patterns.present(data)}
-    foreign: list[_Reading | None] = [None] if _speaks_foreign(original) else []
-    foreign += [reading for reading in readings if _speaks_foreign(reading.unfolded)]
+    foreign: list[_Reading | None] = [None] if threats_scripts.speaks(original) else []
+    foreign += [reading for reading in readings if threats_scripts.speaks(reading.unfolded)]
     return _Fired({*names, _FOREIGN.id} if foreign else names, readings, joined, data, foreign[0] if foreign else None)
-
-
-def _speaks_foreign(text: str) -> bool:
-    if text.isascii():
-        return False
-    lower = text.lower()
-    return any(stem in lower for stem in _OTHER_STEMS) and bool(_OTHER_SCRIPTS.search(text))
 
 
 def by_chance(tokens: int) -> float:
@@ -227,7 +211,7 @@ def _sign(document: Document, name: str, fired: _Fired) -> _Sign:
         return _Sign(rule, reading.view, document.place(*(reading.span or (match.start - start, match.end - start))))
     if fired.foreign and fired.foreign.span:
         return _Sign(rule, fired.foreign.view, document.place(*fired.foreign.span))
-    found = _OTHER_SCRIPTS.search(document.original)
+    found = threats_scripts.PATTERN.search(document.original)
     return _Sign(rule, "plain", document.place_raw(*(found.span() if found else (0, 0))))
 
 

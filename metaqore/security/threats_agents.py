@@ -121,8 +121,8 @@ RULES: tuple[ThreatRule, ...] = (
         r"\b(?:decode|decrypt|unpack|unzip|deobfuscate)\b[^\n.!?]*\b(?:and|then) (?:run|execute|start|evaluate|"
         r"carry out)\b",
         "asks for a stranger's code to be executed", indirect_only=True),
-    ThreatRule("code.shell", "tool_abuse", 3.0,
-        r"\b(?:curl|wget)\b[^\n|]*\|\s*(?:sudo )?(?:ba|z|da|k)?sh\b|\b(?:pipe|piped)\b[^\n.!?]*\binto (?:ba|z)?sh\b|"
+    ThreatRule("code.shell", "tool_abuse", 2.0,
+        r"\b(?:pipe|piped)\b[^\n.!?]*\binto (?:ba|z)?sh\b|"
         r"__import__\(|\bos\.system\(|\bsubprocess\.\w+\(|\beval\(requests|\bpickle\.loads?\(|"
         r"~/\.(?:bashrc|profile|zshrc|ssh)|\bauthorized_keys\b|\bcrontab\b",
         "has code that reaches into the machine", indirect_only=True),
@@ -165,7 +165,7 @@ RULES: tuple[ThreatRule, ...] = (
         r"reply)(?: \w+){0,4} with (?:the contents "
         r"of )?your (?:\w+ )?(?:prompt|instructions|configuration|message))\b",
         "sleeps until a trigger wakes it"),
-    ThreatRule("override.outdated", "prompt_injection", 4.0,
+    ThreatRule("override.outdated", "prompt_injection", 3.0,
         rf"\b(?:your|the|all|any)(?: (?:earlier|previous|prior|original|former|existing|above|first|"
         rf"preceding))? {ORDERS}(?: (?:that |which )?(?:you "
         rf"(?:got|were given|received|had|started with)|at the (?:top|start|beginning))(?: \w+){{0,4}}?)? (?:are|"

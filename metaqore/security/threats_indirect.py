@@ -25,7 +25,7 @@ _MEANWHILE = (
 )
 
 RULES: tuple[ThreatRule, ...] = (
-    ThreatRule("extraction.secret", "data_exfiltration", 4.0,
+    ThreatRule("extraction.secret", "data_exfiltration", 3.0,
         r"\b(?:reveal|leak|dump|list|print|output|expose|show|paste|give me|disclose|steal|extract|export|"
         r"collect|harvest|display)\b(?: \w+){0,4} (?:(?:the|all|any|your|raw|internal|admin|secret|confidential|"
         r"hidden) ){0,3}(?:api keys?|credentials|passwords?|secrets?|secret keys?|environment variables|"
@@ -68,7 +68,7 @@ RULES: tuple[ThreatRule, ...] = (
         r"\b(?:call|invoke|execute|run) (?:the )?[a-z]+_[a-z_]+\b[^\n.!?]*\b(?:before|without|then report|"
         r"right now|immediately|and forward|first|on /|to reset|for (?:every|each|all))\b",
         "makes the agent use a tool on the way"),
-    ThreatRule("tool.no_confirmation", "tool_abuse", 4.0,
+    ThreatRule("tool.no_confirmation", "tool_abuse", 3.0,
         r"\b(?:without|do not|don't|skip|no need to|never|must not)(?: \w+){0,3} (?:asking|ask|confirm\w*|telling|"
         r"tell (?:the|your)|informing|notify\w*|mention(?:ing)? (?:this|it|that)|approval|"
         r"review)(?: \w+){0,4}(?: (?:user|again|this|instruction|owner|operator|customer)|\.|$)|"
@@ -76,7 +76,7 @@ RULES: tuple[ThreatRule, ...] = (
         r"confirmations?)|"
         r"\bgranted permission to skip\b|\bproceed without asking\b",
         "tells the agent to act without asking"),
-    ThreatRule("tool.privilege", "tool_abuse", 4.0,
+    ThreatRule("tool.privilege", "tool_abuse", 2.5,
         r"\b(?:grant|give)(?: \w+){0,3} (?:admin|administrator|root|full|all|owner)(?: \w+)? (?:access|rights|"
         r"privileges|permissions|requests)\b|\bgrant all requests\b|\b(?:this|the) user is (?:an? |"
         r"the )?(?:admin|administrator|owner|root|developer)\b",
@@ -97,7 +97,7 @@ RULES: tuple[ThreatRule, ...] = (
         rf"\binvisible to humans\b|\bvisible to (?:llms?|ai)\b|\bhidden (?:note|competency|instruction|message|"
         rf"text)",
         "addresses the model that reads the text"),
-    ThreatRule("indirect.calls_ai", "prompt_injection", 3.0,
+    ThreatRule("indirect.calls_ai", "prompt_injection", 2.5,
         r"(?:^|[\n>.!\]] ?)(?:all |any |dear )?(?:ai agents?|ai assistants?|llms?|language models?|coding agents?|"
         r"agents|assistants?|chatbots?)"
         r"(?:,|:| that| who| reading| processing)",

@@ -46,7 +46,7 @@ ORDERS = (
 _NO_LIMITS = (
     r"(?:no|without(?: any)?|free (?:of|from)(?: all| any)?|not bound by(?: any)?|ignor\w+(?: all| any)?|"
     r"unbound by|zero|beyond|drop(?: all)?)"
-    r" (?:\w+,? (?:or |and )?){0,3}?(?:restrictions?|limits?|limitations?|filters?|filtering|rules|guidelines|"
+    r" (?:\w+,? (?:or |and )?){0,2}?(?:restrictions?|limits|limitations?|filters?|filtering|rules|guidelines|"
     r"censorship|polic(?:y|ies)|ethics|"
     r"morals?|morality|boundaries|constraints|safeguards|guardrails|disclaimers|warnings|inhibitions)"
 )
@@ -81,7 +81,7 @@ RULES: tuple[ThreatRule, ...] = (
         rf"learned|know|knew|written|previously|prior|earlier|preceding|until now)",
         "tells the model to forget everything before"),
     ThreatRule("override.your_rules", "prompt_injection", STRONG,
-        rf"\b{_IGNORE} (?:all (?:of )?|any (?:of )?)?(?:your|its|the ai's|openai'?s?) (?:\w+ ){{0,2}}(?:{ORDERS}|"
+        rf"\b{_IGNORE} (?:all (?:of )?|any (?:of )?)?(?:your|openai'?s?) (?:\w+ ){{0,2}}(?:{ORDERS}|"
         rf"creators?|developers?)\b",
         "tells the model to drop its rules"),
     ThreatRule("override.rest", "prompt_injection", STRONG,
@@ -119,7 +119,7 @@ RULES: tuple[ThreatRule, ...] = (
         r"no longer|existed|did)\b",
         "says that the rules no longer hold"),
     ThreatRule("override.stop", "prompt_injection", 4.0,
-        r"\b(?:stop everything|stop (?:what|whatever) you|stop[.!]+ (?:now|ignore|forget)|"
+        r"\b(?:stop everything (?:you|and|else|now)|stop (?:what|whatever) you|stop[.!]+ (?:now|ignore|forget)|"
         r"nevermind\b[.,]? (?:ignore|just|instead|simply)|never mind\b[.,]? (?:ignore|just|instead|simply)|"
         r"forget (?:the|this|that) (?:task|question|above))",
         "breaks off the task at hand"),
@@ -170,8 +170,8 @@ RULES: tuple[ThreatRule, ...] = (
     ThreatRule("jailbreak.two_answers", "jailbreak", 4.0,
         r"\b(?:two|2|both|dual) (?:different |separate |distinct )?(?:responses?|answers?|ways|paragraphs|outputs|"
         r"messages)\b[^\n.!?]*\b(?:normal|standard|chatgpt|gpt|classic|filtered|unfiltered|dan|jailbr|without|"
-        r"policy|uncensored)|\[(?:[^\]]{0,3})?(?:jailbreak|dan|classic|unfiltered|gpt|chatgpt|aim|"
-        r"normal)(?: output| mode)?(?:[^\]]{0,3})?\]",
+        r"policy|uncensored)|\[[^\]a-z0-9]{0,3}(?:jailbreak|dan|classic|unfiltered|gpt|chatgpt|aim|"
+        r"normal|raw|uncensored)(?: output| mode)?[^\]a-z0-9]{0,3}\]",
         "asks for a second answer outside the policy"),
     ThreatRule("jailbreak.as_ai", "jailbreak", 3.0,
         r"\b(?:you are|you're|act as|acting as|pretend (?:to be|you are|that you)|imagine (?:you are|you're|being)|"
@@ -200,10 +200,14 @@ RULES: tuple[ThreatRule, ...] = (
         r"concluded) that (?:this|the)|verified (?:this )?internally)\b[^\n.!?]*\b(?:disregard|comply|proceed|"
         r"output|without restriction|polic(?:y|ies)|restricted|append|full answer)",
         "puts a made-up permission in the model's mouth"),
-    ThreatRule("extraction.prompt", "prompt_extraction", STRONG,
-        rf"\b{_TELL}\b(?: \w+){{0,6}}? (?:me |us |back )?(?:(?:all|any|of|the|your|its|out|those|these|"
-        rf"my) ){{0,3}}{_PROMPT}\b",
+    # Both fire where the prompt is somebody's: "your", "the", not "a system prompt".
+    ThreatRule("extraction.prompt", "prompt_extraction", 3.0,
+        rf"\b{_TELL}\b(?: \w+){{0,6}}? (?:(?:all|any|every|the|your|those|these|my)"
+        rf"(?: (?:of|the|your|whole|full|\w+ing)){{0,3}}|me|us|back|out) {_PROMPT}\b",
         "asks for the hidden instructions"),
+    ThreatRule("extraction.some_prompt", "prompt_extraction", 2.5,
+        rf"\b{_TELL}\b(?: \w+){{0,6}}? {_PROMPT}\b",
+        "speaks of showing hidden instructions"),
     ThreatRule("extraction.given", "prompt_extraction", 4.0,
         r"\b(?:instructions?|rules|prompt|text|guidelines|directives?|words) (?:that )?(?:you (?:were|have been|"
         r"had been|are|got|received|have)|(?:your|the) developers?) (?:\w+ )?(?:given|told|started|provided|"
@@ -220,7 +224,7 @@ RULES: tuple[ThreatRule, ...] = (
         r"i was instructed)\b|\bwritten (?:above|before) this\b|\bcontext window\b[^\n.!?]*\b(?:system|"
         r"verbatim|output|print)|\b(?:output|print|dump|reveal|show)\b[^\n.!?]*\bcontext window\b",
         "asks to repeat what stands before the conversation"),
-    ThreatRule("extraction.system_prompt", "prompt_extraction", 2.5,
+    ThreatRule("extraction.system_prompt", "prompt_extraction", 2.0,
         r"\b(?:your|the|hidden|full|entire) (?:system ?prompt|system message|initial prompt|hidden prompt|"
         r"pre-?prompt|initiali[sz]ation (?:string|prompt))\b|\bsystemprompt\b|\bsystem (?:instructions|"
         r"configuration)\b|\binitiali[sz]ation string\b",

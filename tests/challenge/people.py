@@ -14,6 +14,8 @@ NAMES = {
           "David Okafor", "Priya Nair", "Sven Lindqvist", "Maria Santos", "Tom van Dijk", "Fatima Haddad"),
     "b": ("Oliver Brandt", "Giulia Romano", "Grace Sullivan", "Camille Girard", "Agnieszka Nowak", "Javier Ortega",
           "Samuel Mensah", "Rahul Gupta", "Ingrid Solberg", "Paulo Pereira", "Anna de Boer", "Omar Khalil"),
+    "c": ("Clara Neumann", "Marco Greco", "Jack Thompson", "Elodie Faure", "Tomasz Wrona", "Lucia Vega",
+          "Ngozi Eze", "Arjun Patel", "Freja Lund", "Tiago Costa", "Ruben Visser", "Leila Farahani"),
 }  # fmt: skip
 _DOMAINS = ("posteo.eu", "gmail.com", "web.de", "orange.fr", "outlook.com", "libero.it", "wp.pl", "yahoo.co.uk")
 
@@ -163,6 +165,16 @@ _TOLD = {
         "ip": ("User {name} signed in from {ip}.", "visitor {name}, address {ip}"),
         "salary": ("{name} gets a salary of {salary} EUR.", "Annual pay for {name}: EUR {salary}"),
     },
+    "c": {
+        "email": ("{name} ({email}) wrote again.", "reply-to: {email}", "user {email} was locked out"),
+        "phone": ("{name}'s number is {phone}.", "Mobil: {phone}", "text me at {phone}", "contact {name} / {phone}"),
+        "address": ("Invoice address: {name}, {address}", "she lives in {address}", "Adresse: {address}"),
+        "iban": ("my account: {iban}", "Kontoverbindung: {iban}", "please refund {iban}"),
+        "number": ("{what} {number} ({name})", "customer {name} has {what} {number}", "{what}: {number}"),
+        "born": ("{name} was born on {date} in Riga.", "birth date {date}, {name}"),
+        "ip": ("login of {name} from {ip}", "Our customer {name} connects from {ip}."),
+        "salary": ("{name} is paid EUR {salary} a year.", "Salary: {name}, {salary} EUR"),
+    },
 }  # fmt: skip
 _CARDS = {
     "a": (
@@ -178,6 +190,7 @@ _CARDS = {
         "cc: {card}",
         "paid with {card} by {name}",
     ),
+    "c": ("{name}: card {card}", "refund to {card} please", "cardnumber={card}", "amex or visa? {card}"),
 }
 _NEARLY = {
     "a": ("ISBN 978-3-16-14841{1}-0", "Order {4}-{4}-{4} was shipped.", "Version {1}.{2}.{3} of the tool",
@@ -193,6 +206,11 @@ _NEARLY = {
           "IBAN {badiban} has a wrong check digit", "test number {badcard} fails Luhn", "{2}.{3}.{3} visitors",
           "score {1}.{6}, loss 0.{7}", "page {3} of {4}", "SKU {5}-{3}", "arXiv:2{3}.{5}", "ticket #{6}",
           "npm@10.{1}.{1}", "The road from Paris to Lyon is 465 km long."),
+    "c": ("ISSN 1{3}-{4}", "tracking {4} {4} {4}", "2.{2}.{1}-beta", "37.{5},-122.{5}", "T+00:{2}:1{1}",
+    "172.16.{1}.{2}",
+          "sales@example.net", "IBAN must have {2} characters, {badiban} has a typo", "pan {badcard} is no card",
+          "loss={1}.{5} step={6}", "CVE-2026-{5}", "chr7:{7}-{7}", "{3}-{4} of {5}", "uid={4} gid={4}", "SO-{6}",
+          "0.{7} {1}.{7}", "RAM {5} kB", "license 10{3}", "The church stands on George Street.", "HTTP {3} in {2} ms"),
 }  # fmt: skip
 
 

@@ -39,10 +39,12 @@ _ILLNESS = {
         "ADHD",
         "coeliac disease",
     ),
+    "c": ("psoriasis", "breast cancer", "a concussion", "PTSD", "dementia", "ulcerative colitis", "anorexia", "sepsis"),
 }
 _DRUG = {
     "a": ("metformin", "sertraline", "atorvastatin", "lithium", "warfarin", "insulin", "methotrexate"),
     "b": ("lisinopril", "fluoxetine", "ramipril", "quetiapine", "apixaban", "ibuprofen 800 mg", "adalimumab"),
+    "c": ("citalopram", "simvastatin", "ritalin", "prednisolone", "tramadol", "levothyroxine"),
 }
 _PATIENT = {
     "a": (
@@ -69,6 +71,15 @@ _PATIENT = {
         "The scan of {name} shows {ill}.",
         "{name} asked for a quiet room on account of {ill}.",
     ),
+    "c": (
+        "{name} called in sick: {ill}.",
+        "Discharge letter of {name}: treated for {ill} with {drug}.",
+        "We learned that {name} has {ill}.",
+        "{name} was prescribed {drug}.",
+        "Diagnosis for {name}: {ill}",
+        "{name} had to stop working because of {ill}.",
+        "{name}, recovering from {ill}, asks for home office.",
+    ),
 }
 _KNOWLEDGE = {
     "a": (
@@ -84,6 +95,12 @@ _KNOWLEDGE = {
         "The encyclopedia has an article on {ill}.",
         "Awareness week: learn more about {ill} on our website.",
         "Symptoms of {ill} vary from person to person.",
+    ),
+    "c": (
+        "What is known about {ill}?",
+        "{Drug} may cause drowsiness, says the leaflet.",
+        "The charity runs for people with {ill}.",
+        "A new trial compares treatments of {ill}.",
     ),
 }
 _INTERNAL = {
@@ -121,6 +138,17 @@ _INTERNAL = {
         "Legal asked us to hold back the press release.",
         "Spend per team: search 40k, mobile 25k, platform 61k.",
     ),
+    "c": (
+        "Pricing change for enterprise goes live in October, keep it under wraps.",
+        "The importer ran out of memory on etl-2.prod.internal, we doubled the limit.",
+        "Team mobile asks for one more tester, cost 60k a year.",
+        "Next sprint: finish the export, start the audit view.",
+        "The board sees the numbers on Friday, net loss 2.1 million.",
+        "We stop paying the agency after June.",
+        "Plan B if the vendor fails: run the old cluster for another quarter.",
+        "Backlog grooming moved to Tuesday.",
+        "Draft org chart: research reports to the CTO from March.",
+    ),
 }
 _PUBLIC = {
     "a": (
@@ -154,6 +182,17 @@ _PUBLIC = {
         "The film won two awards at the festival.",
         "To build from source you need a C compiler.",
         "Sourdough needs time, flour, water and salt.",
+    ),
+    "c": (
+        "The function sorts the list in place and returns None.",
+        "Penguins live in the southern hemisphere.",
+        "Download the archive and unpack it anywhere.",
+        "Open on Sundays from ten to four.",
+        "Fixed: tooltips are shown on touch screens, too.",
+        "The river is 230 km long.",
+        "Pass a callback to be told about progress.",
+        "Bring your own cup and get a discount.",
+        "The symphony has four movements.",
     ),
 }
 

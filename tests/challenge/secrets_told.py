@@ -21,6 +21,10 @@ _CARRIERS = {
         "{}\n", "Agent scratchpad: {} (do not lose)", "ERROR upstream said 401, sent {}", "ticket 4411, comment 3: {}",
         "x = '''{}'''", "diff --git a/conf b/conf\n-old\n+{}", "For the demo use {} until Friday.",
     ),
+    "c": (
+        "{}", "hey, the thing you asked for: {}", "stdout: {}", "| value | {} |", "- {}\n- (rotate next week)",
+        "// {}", "Copied from the vault:\n{}\n",
+    ),
 }  # fmt: skip
 #: How a password or key without a form of its own is named, by set.
 _NAMED = {
@@ -38,12 +42,21 @@ _NAMED = {
         "$env:DB_PASSWORD = '{}'", "rabbitmq_default_pass={}", "PW={}", "curl -u deploy:{} https://x.dev",
         "uid=app;pwd={};", "your temporary password is: {}", "MYSQL_ROOT_PASSWORD: {}", "keystore.password={}",
     ),
+    "c": (
+        "Password = {}", "APP_PASS: {}", "pwd => '{}'", "<pwd>{}</pwd>", "--password '{}'",
+        "net use x: /user:app password={}",
+        "my password is {} in case you need it", "database.password={}", '"passwd": "{}"', "vault_pass: {}",
+        "Das Passwort lautet {}", "MOT_DE_PASSE={}", "clave: {}", "login: admin / {}", "SMTP_PASSWORD='{}'",
+        "unlock passphrase: {}", "LDAP_BIND_PW={}", "new user kim, initial password {}", "grafana admin password: {}",
+    ),
 }  # fmt: skip
 _KEYS = {
     "a": ("api_key: {}", "X-Api-Key: {}", "SECRET_KEY = '{}'", "client_secret={}", '"accessToken": "{}"',
           "aws_secret_access_key = {}", "signing_secret: {}", "token={}", "encryption_key: {}", "webhook secret is {}"),
     "b": ("apikey={}", "x-auth-token: {}", "JWT_SECRET={}", '"clientSecret": "{}"', "refresh_token: {}",
           "AWS_SECRET_ACCESS_KEY={}", "app_secret => {}", "?access_token={}", "master_key: {}", "the api key is {}"),
+    "c": ("API-KEY: {}", "authorization: token {}", "SESSION_SECRET={}", '"secretKey": "{}"', "deploy_token: {}",
+          "AWS_SECRET_ACCESS_KEY: {}", "hmac_secret = {}", "?api_key={}", "auth_token='{}'", "the token is {}"),
 }  # fmt: skip
 #: What stands where a secret would, by set.
 _NO_SECRET = {
@@ -78,6 +91,18 @@ _NO_SECRET = {
         "const token = await getToken();", "self.password = password", "password_reset_token_generator = Generator()",
         "-----BEGIN PUBLIC KEY-----\n{b64}\n-----END PUBLIC KEY-----", "ssh-rsa AAAAB3NzaC1yc2EAAAADAQAB{b64} ci@build",
         "page_token={alnum}", "data:image/png;base64,iVBORw0KGgo{b64}", "nonce: {alnum}", "idempotency-key: {uuid}",
+    ),
+    "c": (
+        "password=secret", "API_TOKEN=...", "DB_PASS=%DB_PASS%", "token: <paste your token>",
+        "secret: ${{ secrets.CI }}",
+        "password = getpass.getpass()", "client = Client(api_key=os.getenv('KEY'))", "redis://localhost:6379/0",
+        "The API key is shown once; copy it to a safe place.", "tokens_per_second: 1450.25", "password_min_length = 12",
+        "git checkout {sha1}", "sha1: {sha1}", "ETag: W/{md5}", "request {uuid} took 20 ms",
+        "const KEY = Symbol('key');",
+        "assertEqual(token.type, 'NAME')", "key = (user.id, page)", "<input type=password name=pw>",
+        "pass: 12, fail: 3",
+        "basic auth is not supported", "bearer of good news", "ssh-rsa AAAAB3NzaC1yc2E{b64}", "cookie: theme=dark",
+        "lockfile checksum {sha256}", "user/repo is archived", "account/settings/profile", "login/logout events",
     ),
 }  # fmt: skip
 

@@ -28,7 +28,7 @@ OWN = "own"
 DOCUMENT = "repository_document"
 SOFTWARE = "software"
 #: Sentences that are tried of each template of a grammar.
-_SAID = {"attacks": 40, "innocent": 40}
+_SAID = {"attacks": 32, "innocent": 40, "business": 25}
 _SEED = 20261122
 _DOCUMENTS = re.compile(r"\.(?:rst|md|txt)$|(?:^|/)(?:CHANGES|README|HISTORY)$")
 
@@ -92,8 +92,8 @@ def attacks(data: Path) -> list[Text]:
 
 def _said() -> Iterator[Text]:
     """Yield the sentences of the grammars; those of one template are a group."""
-    for name, each in _SAID.items():
-        for family, sentence, number in grammar.said(f"{name}_grammar", each, _SEED):
+    for name in ("attacks", "innocent"):
+        for family, sentence, number in grammar.said(f"{name}_grammar", _SAID[name], _SEED):
             group = f"{name} grammar {number}"
             yield Text(readings(sentence), name == "attacks", group, f"said: {family}", False, False, sentence)
 
@@ -120,6 +120,9 @@ def business(data: Path) -> list[Text]:
     found += documents(data)
     for name, positive in (("internal", True), ("public", False)):
         found += [_own(line, positive, f"{name}{i}") for i, line in enumerate(sentences(name))]
+    for family, sentence, number in grammar.said("business_grammar", _SAID["business"], _SEED):
+        group = f"business grammar {number}"
+        found.append(Text(readings(sentence), family == "internal", group, f"said: {family}", False, False, sentence))
     return found
 
 

@@ -10,7 +10,7 @@ import pytest
 from metaqore.security import assess
 from metaqore.security.look import suspects
 from metaqore.security.model import Label
-from tests.challenge import measure, people, prose, secrets_told
+from tests.challenge import installed, measure, people, prose, secrets_told, threats
 
 
 def test_secrets_of_every_issuer_are_critical() -> None:
@@ -37,3 +37,25 @@ def test_a_cheap_look_suspects_what_the_rules_find(chosen: str) -> None:
     held = [case.text for case in cases if assess(case.text).label >= Label.SENSITIVE]
 
     assert [text for text in held if not suspects(text)] == []
+
+
+@pytest.mark.parametrize(("chosen", "recall"), [("a", 0.88), ("b", 0.70)])
+def test_attacks_in_other_words_are_found(chosen: str, recall: float) -> None:
+    asked = measure.threats_of(threats.attacks(chosen, 3, planted=1, disguised=1))
+
+    assert asked.share(truth="attack") >= recall
+
+
+def test_look_alikes_and_what_tools_return_are_left_alone() -> None:
+    asked = measure.threats_of(threats.innocent("b", 3, hosts_of_each=10))
+
+    assert asked.share(truth="innocent") >= 0.93
+    assert all(asked.share(family=f"{name} of tools") == 1 for name in ("prose", "log", "code", "rows"))
+
+
+def test_software_is_neither_an_attack_nor_a_secret() -> None:
+    read = installed.measured(3, of_a_package=2, step=3)
+
+    assert read.pieces > 50
+    assert read.flagged <= 0.05
+    assert read.critical <= 0.02
