@@ -282,6 +282,28 @@ def test_a_cursor_does_not_reach_over_organizations(mq: Running, stranger: str) 
     assert made <= {project_of("elsewhere")}
 
 
+def test_no_cursor_reaches_over_organizations(
+    mq: Running, operations: dict[str, Any], things: dict[str, str], stranger: str
+) -> None:
+    """Every list that has pages, with the cursor that its owner was given."""
+    turned: set[str] = set()
+    for name, (method, path, operation) in _each(operations):
+        if "page_token" not in {given.get("name") for given in operation.get("parameters", ())}:
+            continue
+        query = QUERIES.get(name, "").format(**things) or "?"
+        asked = f"{path.removeprefix('/api/v1').format(**things)}{query}&page_size=1"
+        token = mq.call(method, asked).json.get("next_page_token")
+        if token:
+            turned.add(name)
+            answer = mq.call(method, f"{asked}&page_token={token}", key=stranger)
+            assert answer.status in (200, 404), (name, answer.body)
+            assert b"classified-4711" not in answer.body, name
+            assert things["project"].encode() not in answer.body.replace(path.encode(), b"") or answer.status == 404, (
+                name
+            )
+    assert turned >= {"listProjects", "listRequests", "listEvents", "listAuditEntries", "listKeys"}
+
+
 @pytest.mark.alone
 def test_a_revoked_key_stops_within_a_second(mq: Running) -> None:
     def revoked() -> float:
