@@ -238,7 +238,7 @@ class _Scores:
         threes, fours, fives = (list(map(weights.__getitem__, gram_buckets(data, size))) for size in _SIZES)
         start = 1
         for token, kind in zip(tokens, kinds, strict=True):
-            own = weights[token_hash(kind) & _MASK]
+            own = weights[_HASHES[token]]
             if kind.isalpha():
                 end = start + len(kind)
                 own = sum([own, *threes[start:end], *fours[start : end - 1], *fives[start : end - 2]])

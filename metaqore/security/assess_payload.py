@@ -91,24 +91,11 @@ def read(payload: Any) -> Document:
 
 def _document(original: str, values: list[tuple[int, int, str | None]], *, is_json: bool = True) -> Document:
     folded = fold(original)
-    if folded.moved and len(values) > 1:
-        values = _refold(original, values)
-    elif folded.moved:
-        values = [(0, len(folded.text), pointer) for _, _, pointer in values]
+    if folded.moved:
+        values = [(folded.folded(start), folded.folded(end), pointer) for start, end, pointer in values]
     starts = tuple(folded.span(start, end)[0] for start, end, _ in values)
     judgeable = is_json and any(char.isalnum() for char in folded.text)
     return Document(folded.text, original, tuple(values), judgeable, folded, starts)
-
-
-def _refold(original: str, values: list[tuple[int, int, str | None]]) -> list[tuple[int, int, str | None]]:
-    """Move value spans from the original to the folded text."""
-    moved, read_to, length = [], 0, 0
-    for start, end, pointer in values:
-        length += len(fold(original[read_to:start]).text)
-        size = len(fold(original[start:end]).text)
-        moved.append((length, length + size, pointer))
-        length, read_to = length + size, end
-    return moved
 
 
 class _Pairs(list[tuple[str, Any]]):

@@ -77,7 +77,7 @@ def _phone(text: str, match: Match) -> Hit | None:
     end = match.start + len(number)
     if ")" not in number:
         number = number.lstrip("(")
-    digits = re.sub(r"(?i)(?:x|ext\.?).*|\D", "", number)
+    digits = number if number.isdigit() else re.sub(r"(?i)(?:x|ext\.?).*|\D", "", number)
     edge = text[match.start - 1 : match.start] if match.start else ""
     if not 7 <= len(digits) <= 15 or edge.isalnum() or edge in ("/", "#", "_", "=", "-", ".") or len(set(digits)) < 3:
         return None
@@ -111,6 +111,9 @@ def _other_number(number: str, digits: str) -> bool:
 
 def _phone_shape(number: str, digits: str) -> float:
     """Return how much a number looks like a phone's without any words near it; 0 where it cannot be one."""
+    if number.isdigit() and not number.startswith("00"):
+        # Long lists of numbers are common, and nothing but their length can be asked of them.
+        return 0.4 if number[0] == "0" and 9 <= len(digits) <= 12 else 0.5 if 7 <= len(digits) <= 11 else 0.0
     if number.startswith(("+", "00")) and len(digits) >= 9:
         return 0.9
     if re.fullmatch(r"(?:1[-. ])?(?:\(\d{3}\) ?|\d{3}[-.])\d{3}[-. ]\d{4}(?: ?(?:x|ext\.?) ?\d{1,6})?", number):

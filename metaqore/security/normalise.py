@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from functools import cached_property
 
 #: Stands for a letter of a script that has no Latin look-alike. No rule matches it.
@@ -95,6 +95,14 @@ class Folded:
         # A character that was dropped ends where the one before it does: the search goes past it.
         last = bisect_right(ends, index) - 1
         return min(places[last] + 1 + index - ends[last], places[last + 1])
+
+    def folded(self, index: int) -> int:
+        """Return how many characters of ``text`` the first ``index`` ones of the original became."""
+        if not self.moved:
+            return index
+        places, ends = self._moves
+        last = bisect_left(places, index) - 1
+        return ends[last] + index - places[last] - 1
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Return the characters ``[start, end)`` of the original that a span of ``text`` came from."""

@@ -93,3 +93,10 @@ def test_many_encoded_pieces_share_views_so_that_their_number_stays_small():
     piece = base64.b64encode(b"hello world, this is text").decode()
 
     assert len(views(f"{piece} " * 500, f"{piece} " * 500)) < 20
+
+
+def test_how_many_characters_a_beginning_became_is_what_folding_it_alone_gives():
+    text = "a\u200bb½ ﬁ\u0301x\u200b\u200bé"
+    folded = fold(text)
+
+    assert [folded.folded(n) for n in range(len(text) + 1)] == [len(fold(text[:n]).text) for n in range(len(text) + 1)]
