@@ -72,6 +72,15 @@ def _email(text: str, match: Match) -> Hit | None:
     return Hit("email", Label.SENSITIVE, 0.95, match.start, match.end)
 
 
+_DATE = re.compile(r"(?:19|20)\d{2}-\d{2}-\d{2}")
+_OTHER = re.compile(
+    r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{1,3}(?:\.\d{1,3}){3}|\d{3}-\d{2}-\d{4}|\d+\.\d*|"
+    r"(?:1[5-9]|20)\d{2} ?-{0,3} ?(?:1[5-9]|20)\d{2}"
+)
+_FICTION = re.compile(r"(?:1?\d{3})?55501\d{2}")
+_GOES_ON = re.compile(r"[A-Za-z0-9_@]|\+[a-z]|[-./:,][0-9]")
+
+
 def _phone(text: str, match: Match) -> Hit | None:
     number = match.text.rstrip(" .-(")
     end = match.start + len(number)
@@ -81,7 +90,7 @@ def _phone(text: str, match: Match) -> Hit | None:
     edge = text[match.start - 1 : match.start] if match.start else ""
     if not 7 <= len(digits) <= 15 or edge.isalnum() or edge in ("/", "#", "_", "=", "-", ".") or len(set(digits)) < 3:
         return None
-    if re.match(r"[A-Za-z0-9_@]|\+[a-z]|[-./:,][0-9]", text[end : end + 2]) or _other_number(number, digits):
+    if _GOES_ON.match(text[end : end + 2]) or _other_number(number, digits):
         return None
     near = before(text, match.start, 60) + " " + after(text, end, 24)
     told = bool(_PHONE_TALK.occur(near))
@@ -98,15 +107,7 @@ def _phone(text: str, match: Match) -> Hit | None:
 
 def _other_number(number: str, digits: str) -> bool:
     """True for dates, times, IP addresses, versions, ranges and North America's fiction range."""
-    return bool(
-        re.search(r"(?:19|20)\d{2}-\d{2}-\d{2}", number)
-        or re.fullmatch(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}", number)
-        or re.fullmatch(r"\d{1,3}(?:\.\d{1,3}){3}", number)
-        or re.fullmatch(r"\d{3}-\d{2}-\d{4}", number)
-        or re.fullmatch(r"(?:1[5-9]|20)\d{2} ?-{0,3} ?(?:1[5-9]|20)\d{2}", number)
-        or (re.fullmatch(r"\d(?:[.\d]*)", number) and "." in number and number.count(".") == 1)
-        or re.fullmatch(r"(?:1?\d{3})?55501\d{2}", digits)
-    )
+    return bool(_OTHER.fullmatch(number) or _FICTION.fullmatch(digits) or _DATE.search(number))
 
 
 def _phone_shape(number: str, digits: str) -> float:
