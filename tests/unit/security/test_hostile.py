@@ -20,7 +20,8 @@ PIECES = [
 _SMALL = 16_384
 
 
-def _seconds(read: Callable[[str], object], text: str) -> float:
+def seconds(read: Callable[[str], object], text: str) -> float:
+    """Return the processor's time that reading a text takes."""
     start = time.process_time()
     read(text)
     return time.process_time() - start
@@ -32,7 +33,7 @@ def _look(text: str) -> object:
 
 def _ratio(read: Callable[[str], object], small: str, large: str) -> float:
     """Return how many times as long the large text takes; the two in turn, and of each the best."""
-    pairs = [(_seconds(read, small), _seconds(read, large)) for _ in range(2)]
+    pairs = [(seconds(read, small), seconds(read, large)) for _ in range(2)]
     return min(large for _, large in pairs) / min(small for small, _ in pairs)
 
 
@@ -44,13 +45,17 @@ def _words(size: int) -> str:
     return " ".join(f"{n * 7919 % 999_983:x}word{chr(97 + n % 26)}" for n in range(size // 12))
 
 
+#: Name → the text of a size.
+HOSTILE: dict[str, Callable[[int], str]] = {
+    **{ascii(piece): lambda size, piece=piece: piece * (size // len(piece)) for piece in PIECES},  # type: ignore[misc]
+    "numbers": _numbers,
+    "words": _words,
+}
+
+
 @pytest.mark.alone
 @pytest.mark.parametrize("read", [assess, _look], ids=["assess", "look"])
-@pytest.mark.parametrize(
-    "make",
-    [*(lambda size, piece=piece: piece * (size // len(piece)) for piece in PIECES), _numbers, _words],
-    ids=[*map(ascii, PIECES), "numbers", "words"],
-)
+@pytest.mark.parametrize("make", HOSTILE.values(), ids=HOSTILE)
 def test_twice_the_size_takes_no_more_than_twice_the_time(
     make: Callable[[int], str], read: Callable[[str], object]
 ) -> None:
