@@ -98,7 +98,7 @@ RULES: tuple[ThreatRule, ...] = (
         rf"text)",
         "addresses the model that reads the text"),
     ThreatRule("indirect.calls_ai", "prompt_injection", 2.5,
-        r"(?:^|[\n>.!\]] ?)(?:all |any |dear )?(?:ai agents?|ai assistants?|llms?|language models?|coding agents?|"
+        r"(?:^|[\n>.!\]] ?)(?:all |any |dear )?(?:ai agents?|ai assistants?|llms|language models?|coding agents?|"
         r"agents|assistants?|chatbots?)"
         r"(?:,|:| that| who| reading| processing)",
         "calls on the model that reads the text"),
