@@ -13,6 +13,7 @@ import re
 import unicodedata
 from bisect import bisect_left, bisect_right
 from functools import cached_property
+from itertools import accumulate
 
 #: Stands for a letter of a script that has no Latin look-alike. No rule matches it.
 OTHER_LETTER = "\x1a"
@@ -79,14 +80,13 @@ class Folded:
     @cached_property
     def _moves(self) -> tuple[list[int], list[int]]:
         """Return where characters stand that became none or several, and of each how many folded ones end with it."""
-        places, ends = [-1], [0]
-        for run in _UNUSUAL.finditer(self._original):
-            for place, char in enumerate(run[0], run.start()):
-                if (size := len(_FOLD[ord(char)])) != 1:
-                    ends.append(ends[-1] + place - places[-1] - 1 + size)
-                    places.append(place)
-        places.append(len(self._original))
-        return places, ends
+        text = self._original
+        grown = {char: size - 1 for char in set(text) if (size := len(_FOLD[ord(char)])) != 1}
+        runs = _UNUSUAL.finditer(text)
+        places = [place for run in runs for place, char in enumerate(run[0], run.start()) if char in grown]
+        growth = accumulate(grown[text[place]] for place in places)
+        ends = [place + 1 + more for place, more in zip(places, growth, strict=True)]
+        return [-1, *places, len(text)], [0, *ends]
 
     def _origin(self, index: int) -> int:
         if not self.moved:
