@@ -101,8 +101,8 @@ def _changes(mq: Running, things: dict[str, str]) -> None:
 
 
 #: What is worked out when it is read, and says of the past only that it is past.
-NOW_ONLY = {"summary", "minimal_core", "core_is_minimal", "remedies", "complete", "links",
-            "mq:asOf", "mq:collectedAt"}  # fmt: skip
+NOW_ONLY = {"summary", "minimal_core", "core_is_minimal", "remedies", "complete", "links", "applies",
+            "obsolete", "obsolete_reason", "mq:asOf", "mq:collectedAt"}  # fmt: skip
 
 
 def _then(value: Any) -> Any:
