@@ -103,3 +103,22 @@ def test_whoever_wants_to_take_a_process_over_waits_while_it_is_being_ended(tmp_
         assert other.poll() is None
         os.close(ending)
         assert other.stdout.readline() == b"has it\n"
+
+
+def test_a_process_that_ends_with_its_parent_does_so_when_that_is_killed(wait_until: Any) -> None:
+    child = (
+        "from metaqore.embedded.parent import end_with_parent; end_with_parent(); print('here', flush=True); input()"
+    )
+    code = (
+        "import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', sys.argv[1]], stdin=subprocess.PIPE, "
+        "stdout=subprocess.PIPE); child.stdout.readline(); print(child.pid, flush=True); input()"
+    )
+    command = [sys.executable, "-c", code, child]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        start = identity.started(pid)
+        assert start is not None
+        parent.kill()
+
+    wait_until(lambda: identity.started(pid) != start, seconds=60)
