@@ -22,6 +22,8 @@ from metaqore.security.normalise import OTHER_LETTER
 STRETCH_THRESHOLD = 2.0
 #: Tokens of a text that is long enough to hold a stretch about something else.
 _LONG = 48
+#: Tokens below which a text does not say whose business it is: a class that a model names, a title, a name.
+_FEWEST = 4
 _LINK = re.compile(r"https?://[^\s)>\]]+")
 _OPAQUE = re.compile(r"[A-Za-z0-9+/=_-]{40,}")
 _SIGNS = Patterns({"opaque": r"[A-Za-z0-9+/=_-]{40}"})
@@ -40,6 +42,8 @@ def internal(document: Document, chunks: Sequence[Chunk]) -> tuple[str, Hit] | N
     model = load("internal")
     best_score, best = model.threshold, None
     for chunk in chunks:
+        if len(chunk.tokens) < _FEWEST:
+            continue
         score, span = model.whole(chunk), (0, len(chunk.tokens))
         if score <= model.threshold and len(chunk.tokens) > _LONG:
             stretch = model.strongest(chunk)

@@ -147,3 +147,12 @@ def test_the_engine_needs_neither_numpy_nor_scikit_learn():
         "print([m for m in ('numpy', 'sklearn', 'scipy') if m in sys.modules])"  # fmt: skip
 
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("answer", ["corrective", "preventive", "Adaptive.", "a feature", "Harbour dues"])
+def test_a_word_or_two_do_not_say_whose_business_they_are(answer: str) -> None:
+    assert label(answer) == Label.PUBLIC
+
+
+def test_a_short_sentence_about_an_organization_is_its_own() -> None:
+    assert label("Roadmap: we drop the Lisbon office in March.") == Label.INTERNAL
