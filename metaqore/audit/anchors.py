@@ -121,14 +121,18 @@ def stored_anchors(source: Source, organization: str, trust: Trust) -> Iterator[
         yield _of_stored(stored, organization, trust)
 
 
-def witness_anchors(path: Path, organization: str, trust: Trust, remark: Callable[[str], None]) -> Iterator[Anchor]:
+def witness_anchors(
+    path: Path, organization: str, trust: Trust, remark: Callable[[str], None], size: int | None = None
+) -> Iterator[Anchor]:
     """Yield the checkpoints of the organization in a witness file, which are in growing size.
 
     Args:
         remark: called with whatever in the file is passed over.
+        size: read no further than the file once had bytes.
     """
     largest = -1
-    for line in read_witness(path, lambda number: remark(f"{path}, line {number} is no witness line: passed over")):
+    no_line = "line {} is no witness line: passed over"
+    for line in read_witness(path, lambda number: remark(f"{path}, {no_line.format(number)}"), size):
         anchor = _anchor(line.note, organization, trust, Origin.WITNESS, line.ts_ms)
         if anchor.standing is Standing.FOREIGN:
             continue
@@ -156,10 +160,10 @@ def in_order(streams: Sequence[Iterable[Anchor]]) -> Iterator[Anchor]:
     return merge(*streams, key=lambda anchor: anchor.size)
 
 
-def witnessed_logs(path: Path, trust: Trust) -> set[str]:
+def witnessed_logs(path: Path, trust: Trust, size: int | None = None) -> set[str]:
     """Return the organizations of whose logs a witness file holds a checkpoint with a trusted signature."""
     found: set[str] = set()
-    for line in read_witness(path, lambda _: None):
+    for line in read_witness(path, lambda _: None, size):
         organization = unquote(line.note.partition("\n")[0].rpartition("/")[2])
         if organization not in found and trust.weigh(line.note, organization)[1] is Standing.SIGNED:
             found.add(organization)

@@ -236,6 +236,8 @@ def _dispatch(given: argparse.Namespace) -> int:
     trust = read_trust(given.trust)
     log_given = given.db is not None or given.export is not None
     alone = not log_given and given.command in ("consistency", "check-report", "check-receipt")
+    # The witness is looked at before the log: what is sealed meanwhile is in the log then.
+    options = _options(given, trust) if given.command == "verify" else None
     source = None if alone else open_source(given.db, given.export)
     if given.command == "check-receipt":
         entry = Path(given.entry).read_bytes() if given.entry else None
@@ -248,7 +250,13 @@ def _dispatch(given: argparse.Namespace) -> int:
     assert source is not None
     if given.command == "prove":
         return run_prove(source, given.organization, given.seq, trust, given.text, say)
-    options = Options(
+    assert options is not None
+    total = sum(source.last_seq(name) for name in source.organizations())
+    return run_verify(source, options, say, _Bar(total) if sys.stderr.isatty() else lambda _: None)
+
+
+def _options(given: argparse.Namespace, trust: Trust) -> Options:
+    return Options(
         trust=trust,
         witness=Path(given.witness) if given.witness else None,
         since=Path(given.since).read_text() if given.since else None,
@@ -256,8 +264,6 @@ def _dispatch(given: argparse.Namespace) -> int:
         processes=usable_processes(),
         reconcile=not given.log_only,
     )
-    total = sum(source.last_seq(name) for name in source.organizations())
-    return run_verify(source, options, say, _Bar(total) if sys.stderr.isatty() else lambda _: None)
 
 
 class _Bar:

@@ -40,11 +40,12 @@ PARALLEL_FROM = 4 * BLOCK_ENTRIES
 
 @dataclass(frozen=True)
 class Options:
-    """What an auditor brings along.
+    """What an auditor brings along. Made before the log is opened: see ``witness``.
 
     Args:
         trust: the verifier keys of the log.
-        witness: a witness file kept outside.
+        witness: a witness file kept outside, as it is now: what a running installation adds to it from now on is about
+            entries that a log opened before may not have.
         since: a signed note kept from an earlier verification. Where the stored tiles still lead to its root, only the
             entries after it are read.
         tolerance_ms: how far times may go backwards, and how long the newest entries may be unsealed.
@@ -58,6 +59,13 @@ class Options:
     tolerance_ms: int = DEFAULT_TOLERANCE_MS
     processes: int = 1
     reconcile: bool = True
+    #: Bytes of the witness file.
+    witness_size: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        """Note how much the witness knows."""
+        if self.witness is not None and self.witness.is_file():
+            object.__setattr__(self, "witness_size", self.witness.stat().st_size)
 
 
 def verify(source: Source, options: Options, progress: Callable[[int], None] = lambda _: None) -> list[Verdict]:
@@ -69,7 +77,8 @@ def verify(source: Source, options: Options, progress: Callable[[int], None] = l
     organizations = source.organizations()
     verdicts = [verify_log(source, organization, options, progress) for organization in organizations]
     if options.witness is not None and source.has_columns:
-        for organization in sorted(witnessed_logs(options.witness, options.trust) - set(organizations)):
+        remembered = witnessed_logs(options.witness, options.trust, options.witness_size)
+        for organization in sorted(remembered - set(organizations)):
             lost = Verdict(organization)
             lost.findings.append(Finding(Attack.TRUNCATED, 1, 1, "the whole log is gone, a witness remembers it"))
             verdicts.append(lost)
@@ -129,9 +138,8 @@ class _Run:
         trust = self._options.trust
         streams = [stored_anchors(self._source, self._organization, trust)]
         if self._options.witness is not None:
-            streams.append(
-                witness_anchors(self._options.witness, self._organization, trust, self._verdict.notes.append)
-            )
+            witness, known = self._options.witness, self._options.witness_size
+            streams.append(witness_anchors(witness, self._organization, trust, self._verdict.notes.append, known))
         if since is not None and since.believed:
             streams.append(iter([since]))
         return streams

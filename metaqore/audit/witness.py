@@ -80,14 +80,17 @@ def append_all(path: Path, notes: Iterable[tuple[str, int]]) -> None:
         os.close(descriptor)
 
 
-def read_witness(path: Path, unreadable: Callable[[int], None]) -> Iterator[WitnessLine]:
+def read_witness(path: Path, unreadable: Callable[[int], None], size: int | None = None) -> Iterator[WitnessLine]:
     """Yield the remembered checkpoints in file order.
 
     Args:
         unreadable: called with the number of each line that is none, such as a write that a crash cut off.
+        size: read no further than the file once had bytes.
     """
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
+            if size is not None and (size := size - len(line)) < 0:
+                return
             try:
                 value = json.loads(line)
                 found = WitnessLine(number, int(value["ts"]), str(value["checkpoint"]))

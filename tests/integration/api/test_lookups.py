@@ -28,7 +28,7 @@ from tests.integration.api import test_isolation as isolation
 #: Parameter → what is asked for, where ``things`` has nothing of this name. Whatever is not here is left open (None).
 GIVEN: Mapping[str, Any] = {
     "limit": 200, "types": (), "depth": 3, "subject": "developer", "default_days": 1, "queue": "psmp",
-    "kind": "code", "name": "secret.py", "field": "at", "old": 0, "seq": 1,
+    "kind": "code", "name": "secret.py", "field": "at", "old": 0, "seq": 1, "size": 1,
 }  # fmt: skip
 #: Look-up → what it is asked with besides, or instead.
 ROWS: Mapping[str, Mapping[str, Any]] = {

@@ -80,6 +80,24 @@ def test_a_log_after_a_crash_is_intact(log):
     assert (verdict.exit_code, verdict.sealed) == (0, 130)
 
 
+def test_a_log_that_goes_on_while_it_is_verified_is_intact(log):
+    """The auditor sees the log as it was when it was opened; the witness goes on."""
+    log.fill(100)
+    log.execute("PRAGMA journal_mode = WAL")
+    options = Options(log.trust, log.witness)
+    source = SqliteSource(log.path)
+    assert source.last_seq("acme") == 100
+    earlier = log.witness.read_bytes()
+    log.append([setup.row_of("acme", seq) for seq in range(101, 131)])
+    log.seal()
+
+    [verdict] = verify(source, options)
+
+    source.close()
+    assert log.witness.read_bytes().startswith(earlier) and len(log.witness.read_bytes()) > len(earlier)
+    assert (verdict.exit_code, verdict.entries) == (0, 100)
+
+
 def test_a_log_after_backup_and_restore_is_intact(log, tmp_path):
     log.fill(200)
     restored = tmp_path / "restored.db"
