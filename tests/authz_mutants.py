@@ -70,6 +70,7 @@ _HARMLESS = {
     "self._listen()": "how soon a change is heard: tests/integration/api/test_bell.py",
     "self._verified.clear()": "how much is remembered, not for how long",
     "the other way: self._delegated is None or": "both are None or neither is",
+    "asked.environ['PATH_INFO']": "which URLs no database takes: tests/integration/api/test_audit.py",
     "self._refused(": "what the log says of a failed login: tests/unit/api/test_failed_logins.py",
 }
 #: Look-ups whose filter stands before another one, or is none, and why.

@@ -98,7 +98,7 @@ class Test(MethodView):
 
     @webhooks.operation("testWebhook", "webhooks:manage")
     @webhooks.response(202, schemas.TestSchema)
-    @webhooks.problems(404, 409)
+    @webhooks.problems(404, 409, 422)
     def post(self, endpoint: str) -> Any:
         """Send a webhook.test event to an endpoint; its delivery shows what came of it"""
         return run("endpoint.test", {"id": endpoint}, body={}).result
@@ -145,7 +145,7 @@ class Replay(MethodView):
 
     @webhooks.operation("replayDelivery", "webhooks:manage")
     @webhooks.response(200, schemas.ReplayedSchema)
-    @webhooks.problems(404, 409)
+    @webhooks.problems(404, 409, 422)
     def post(self, delivery: str) -> Any:
         """Send one delivery again, under its old webhook-id"""
         return run("delivery.replay", {"delivery": delivery}, body={}).result

@@ -86,7 +86,7 @@ class Retirement(MethodView):
 
     @specialists.operation("retireSpecialist", "hmcp:train")
     @specialists.response(200, schemas.RetiredSchema)
-    @specialists.problems(404, 409)
+    @specialists.problems(404, 409, 422)
     def post(self, specialist: str) -> Mapping[str, Any]:
         """Have a specialist answer no more; its calls go to their provider from the next one on"""
         return run("specialist.retire", {"specialist": specialist}, body={}).result

@@ -52,7 +52,7 @@ class Cancel(MethodView):
 
     @blp.operation("cancelRequest", "requests:cancel")
     @blp.whole_response(200, schemas.RequestSchema)
-    @blp.problems(404, 409)
+    @blp.problems(404, 409, 422)
     def post(self, request_id: str) -> Response:
         """Cancel a request that is not finished"""
         run("request.cancel", {"request": request_id}, body={})

@@ -52,3 +52,11 @@ def test_twenty_thousand_cases_are_answered_as_they_are_documented(tmp_path: Pat
 
     assert fuzz.sent >= 20_000
     assert not fuzz.failures
+
+
+def test_every_post_documents_that_its_idempotency_key_may_belong_to_another_request(mq: Running) -> None:
+    paths = mq.get("/openapi.json").json["paths"].values()
+    posts = [operations["post"] for operations in paths if "post" in operations]
+
+    assert len(posts) > 20
+    assert [post["operationId"] for post in posts if "422" not in post["responses"]] == []
