@@ -9,14 +9,13 @@ stop holds up: a stopped project can be cleaned, too. A page that is full asks f
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
 from metaqore.errors import InvalidInput
 from metaqore.messages import Outcome, Request, Submission, Verdict, failed
+from metaqore.psmp.declared_calls import calls_named
 from metaqore.psmp.model import Head
 from metaqore.psmp.policy import Policy
 from metaqore.psmp.ports import PsmpReads
@@ -24,7 +23,6 @@ from metaqore.psmp.ports import PsmpReads
 #: Most artifacts that one request looks at; where it has to read what each of them says of its origin.
 PAGE, PROVIDER_PAGE = 10_000, 500
 WHOSE = ("principal", "project", "provider")
-_CALL = re.compile(r"(?:call|req|spc)_[0-9A-Za-z-]{20,40}")
 
 
 class Quarantine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,21 +93,6 @@ def _made_by(organization: str, asked: Quarantine, heads: Sequence[Head], reads:
         return [head for head in heads if head.updated_by == asked.principal]
     if asked.project:
         return [head for head in heads if head.project == asked.project]
-    named = {head.id: _calls(reads.body(head.id, head.head)) for head in heads}
+    named = {head.id: {*calls_named(reads.body(head.id, head.head).get("provenance"))} for head in heads}
     theirs = reads.answered_by(organization, asked.provider, sorted(set().union(*named.values())))
     return [head for head in heads if named[head.id] & theirs]
-
-
-def _calls(body: dict[str, Any]) -> set[str]:
-    """Return the calls, and their requests, that an author names anywhere under ``provenance``."""
-    found: set[str] = set()
-    rest: list[Any] = [body.get("provenance")]
-    while rest:
-        value = rest.pop()
-        if isinstance(value, dict):
-            rest += value.values()
-        elif isinstance(value, list):
-            rest += value
-        elif isinstance(value, str) and _CALL.fullmatch(value):
-            found.add(value)
-    return found

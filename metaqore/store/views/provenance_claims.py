@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
-#: What an author may name under ``provenance``; only what exists in the same organization is shown.
-_CALL = re.compile(r"(?:call|req|spc)_[0-9A-Za-z-]{20,40}\Z")
+from metaqore.psmp import declared_calls
+
 _ARTIFACT = re.compile(r"\bart_[0-9A-Za-z-]{20,40}\b")
-#: How many of them are looked up.
+#: How many of the calls that an author names are looked up; only what exists in the same organization is shown.
 _MAX_NAMED = 32
 #: Role of an input → what kind of derivation that is; a dependency or a reading is none (PROV-DM §5.2).
 DERIVED: Mapping[str, str] = {"base": "prov:Revision", "merged": "mq:Merge", "restored": "mq:Restoration"}
@@ -65,17 +66,7 @@ def answerers(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def calls_named(body: Mapping[str, Any]) -> list[str]:
     """Return the model calls, and their requests, that the author names anywhere under ``provenance``."""
-    found: dict[str, None] = {}
-    rest: list[Any] = [_mapping(body.get("provenance")).get("declared")]
-    while rest and len(found) < _MAX_NAMED:
-        value = rest.pop()
-        if isinstance(value, Mapping):
-            rest += value.values()
-        elif isinstance(value, list):
-            rest += value
-        elif isinstance(value, str) and _CALL.match(value):
-            found[value] = None
-    return list(found)
+    return list(islice(declared_calls.calls_named(_mapping(body.get("provenance")).get("declared")), _MAX_NAMED))
 
 
 def prompted_by(command: str) -> list[str]:
