@@ -201,6 +201,14 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def data_folder(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of an installation for the tests of a module, with all tables, empty."""
+    folder = tmp_path_factory.mktemp("data")
+    shutil.copyfile(sqlite_template, folder / "metaqore.db")
+    return folder
+
+
 @pytest.fixture
 def sqlite_dsn(sqlite_template: Path, tmp_path: Path) -> str:
     """The URL of a new SQLite database with all tables."""

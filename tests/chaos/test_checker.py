@@ -40,10 +40,8 @@ def _asked(mq: InProcess, agent: Agent, key: str, path: str, body: dict[str, Any
 
 
 @pytest.fixture(scope="module")
-def told(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
-    folder = tmp_path_factory.mktemp("checked")
-    shutil.copyfile(sqlite_template, folder / "metaqore.db")
-    mq = InProcess(folder)
+def told(data_folder: Path) -> Iterator[Told]:
+    mq = InProcess(data_folder)
     project = mq.project()
     declares, generates, cancels = agents = [
         Agent(n, role, "", "", project, 0.0) for n, role in enumerate(("declare", "generate", "cancel"))
@@ -65,7 +63,7 @@ def told(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     with database.read() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     database.close()
-    yield Told(folder / "metaqore.db", agents, [operation.requests[0] for operation in declares.history])
+    yield Told(data_folder / "metaqore.db", agents, [operation.requests[0] for operation in declares.history])
     mq.close()
 
 

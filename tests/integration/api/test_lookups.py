@@ -7,7 +7,6 @@ the owner must get an answer, so that no row is empty for the wrong reason.
 from __future__ import annotations
 
 import inspect
-import shutil
 import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -179,10 +178,8 @@ def check_look_up(look_up: LookUp, owner: str = "acme") -> None:
 
 
 @pytest.fixture(scope="module")
-def world(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    folder = tmp_path_factory.mktemp("looked-up")
-    shutil.copyfile(sqlite_template, folder / "metaqore.db")
-    made = make_world(folder)
+def world(data_folder: Path) -> Iterator[World]:
+    made = make_world(data_folder)
     yield made
     made.mq.close()
 

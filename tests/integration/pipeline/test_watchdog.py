@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,11 +17,9 @@ from tests.running import ROOT
 
 
 @pytest.fixture(scope="module")
-def settings(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def settings(data_folder: Path) -> Settings:
     """An installation with a request that has been due for years."""
-    folder = tmp_path_factory.mktemp("stalled")
-    shutil.copyfile(sqlite_template, folder / "metaqore.db")
-    mq = InProcess(folder)
+    mq = InProcess(data_folder)
     mq.post("/artifacts", {"project": mq.project(), "type": "doc", "name": "n", "content": "c"})
     mq.close()
     database = Database(mq.settings.dsn)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import traceback
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,15 +15,6 @@ from tests.in_process import InProcess
 from tests.running import Answer
 
 SECRET = "postgresql://metaqore:canary-4711@db.internal"
-
-
-@pytest.fixture(scope="module")
-def mq(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
-    folder = tmp_path_factory.mktemp("in_process")
-    shutil.copyfile(sqlite_template, folder / "metaqore.db")
-    made = InProcess(folder)
-    yield made
-    made.close()
 
 
 def fail_in_the_resource(mq: InProcess, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:

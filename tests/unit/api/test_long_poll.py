@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from api.door import EXTENSION
 from tests.in_process import InProcess
 from tests.running import Answer, wait_until
-
-
-@pytest.fixture(scope="module")
-def mq(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
-    folder = tmp_path_factory.mktemp("in_process")
-    shutil.copyfile(sqlite_template, folder / "metaqore.db")
-    made = InProcess(folder)
-    yield made
-    made.close()
 
 
 @pytest.mark.parametrize("how", ["revoked", "stopped", "its delegator's key is revoked"])
