@@ -52,19 +52,21 @@ PATTERN = re.compile(
     re.IGNORECASE,
 )  # fmt: skip
 #: What one of these has: without, the long search is idle. Text is searched for a fixed string much faster.
-_STEMS = (
+STEMS = (
     "инструкц", "правил", "указани", "команд", "системн", "скрыт", "ограничени", "предписани",
     "настройк", "цензур", "фильтр", "інструкці", "指令", "指示", "说明", "說明", "规则", "規則", "提示",
     "要求", "命令", "限制", "系统", "系統", "约束", "审查", "審查", "过滤", "ルール", "システム", "制限", "フィルター",
     "検閲", "지시", "명령", "규칙", "지침", "시스템", "التعليمات", "القواعد", "الأوامر", "تعليماتك",
     "النظام", "नज़रअंदाज़", "अनदेखा", "निर्देश", "ההוראות", "הכללים",
 )  # fmt: skip
+#: The letters of these scripts; most texts have none.
+LETTERS = re.compile("[\u0400-\u04ff\u0590-\u06ff\u0900-\u097f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
 _INVISIBLE = dict.fromkeys((0x00AD, 0x200B, 0x200C, 0x200D, 0x200E, 0x200F, 0x2060, 0xFEFF))
 
 
 def speaks(text: str) -> bool:
     """Return whether a text says one of these, invisible characters left aside. Linear."""
-    if text.isascii():
+    if text.isascii() or not LETTERS.search(text):
         return False
     lower = text.lower().translate(_INVISIBLE)
-    return any(stem in lower for stem in _STEMS) and bool(PATTERN.search(lower))
+    return any(stem in lower for stem in STEMS) and bool(PATTERN.search(lower))
