@@ -1,4 +1,4 @@
-"""Put the challenge to SecureGateway: ``python -m tests.challenge.measure [--set a|b] [--seed N] [--misses]``."""
+"""Put the challenge to SecureGateway: ``python -m tests.challenge.measure [--set a|b|c|e] [--seed N] [--misses]``."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def numbers(chosen: str = "c", seed: int = 7) -> dict[str, float]:
 def main(arguments: Sequence[str]) -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description="Put made-up payloads to SecureGateway.")
-    parser.add_argument("--set", default="a", choices=["a", "b", "c"])
+    parser.add_argument("--set", default="a", choices=["a", "b", "c", "e"])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", choices=["attacks", "labels", "software"])
     parser.add_argument("--misses", action="store_true")
