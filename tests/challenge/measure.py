@@ -1,4 +1,4 @@
-"""Put the challenge to SecureGateway: ``python -m tests.challenge.measure [--set a|b|c|e] [--seed N] [--misses]``."""
+"""Put the challenge to SecureGateway: ``python -m tests.challenge.measure [--set a|b|c|d|e] [--seed N] [--misses]``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from metaqore.security import assess
 from metaqore.security.model import Context, Label, Position
-from tests.challenge import installed, people, prose, secrets_told, threats
+from tests.challenge import installed, people, prose, secrets_told, situations, threats
 from tests.challenge.case import Case
 
 
@@ -90,6 +90,8 @@ def attack_cases(chosen: str, seed: int) -> list[Case]:
 
 def label_cases(chosen: str, seed: int) -> list[Case]:
     """Return all payloads of a set that have a label."""
+    if chosen == "d":
+        return list(situations.drawn(seed))
     return [*secrets_told.secrets(chosen, seed), *secrets_told.no_secrets(chosen, seed), *people.people(chosen, seed),
             *people.nearly(chosen, seed), *prose.prose(chosen, seed)]  # fmt: skip
 
@@ -115,13 +117,14 @@ def numbers(chosen: str = "c", seed: int = 7) -> dict[str, float]:
 def main(arguments: Sequence[str]) -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description="Put made-up payloads to SecureGateway.")
-    parser.add_argument("--set", default="a", choices=["a", "b", "c", "e"])
+    parser.add_argument("--set", default="a", choices=["a", "b", "c", "d", "e"])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", choices=["attacks", "labels", "software"])
     parser.add_argument("--misses", action="store_true")
     options = parser.parse_args(arguments)
     tallies = []
-    if options.only in (None, "attacks"):
+    # Set d is of labels alone.
+    if options.only in (None, "attacks") and options.set != "d":
         tallies.append(threats_of(attack_cases(options.set, options.seed)))
         found, worst = tallies[-1].share(truth="attack"), tallies[-1].worst("attack")
         hidden, left = tallies[-1].share(truth="attack", disguised=True), tallies[-1].share(truth="innocent")
