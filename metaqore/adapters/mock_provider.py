@@ -22,7 +22,9 @@ from metaqore.llm.model import (
     ProviderRefused,
     ProviderUnavailable,
     Usage,
+    stopped,
 )
+from metaqore.llm.ports import GoOn
 from metaqore.llm.rules import estimate_tokens
 
 _EDGES: Mapping[str, str] = {
@@ -47,9 +49,12 @@ class MockProvider:
         """The name it is configured under."""
         return self._name
 
-    def complete(self, batch: Sequence[GenerateCommand]) -> list[Completion | ProviderError]:
+    def complete(self, batch: Sequence[GenerateCommand], go_on: GoOn | None = None) -> list[Completion | ProviderError]:
         """Return one answer or error for each command, in order."""
-        return [self._answer(command) for command in batch]
+        return [
+            self._answer(command) if go_on is None or go_on(index) else stopped(self._name)
+            for index, command in enumerate(batch)
+        ]
 
     def _answer(self, command: GenerateCommand) -> Completion | ProviderError:
         try:

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 import urllib3
 
+from metaqore.adapters.flights import Flight, Flights, NotFlown, cuttable, watched
 from metaqore.clock import now_ms
 from metaqore.errors import InvalidInput
 from metaqore.llm.assemble import Assembled, assemble
@@ -28,7 +29,9 @@ from metaqore.llm.model import (
     ProviderRefused,
     ProviderUnavailable,
     Usage,
+    stopped,
 )
+from metaqore.llm.ports import GoOn
 from metaqore.llm.rules import estimate_tokens
 from metaqore.per_process import PerProcess
 
@@ -52,7 +55,7 @@ class OpenAIProvider:
         self._api_key = api_key
         self._url = (spec.base_url or "").rstrip("/") + "/chat/completions"
         self._connections = PerProcess(
-            lambda: urllib3.PoolManager(num_pools=1, maxsize=spec.concurrency, retries=False)
+            lambda: cuttable(urllib3.PoolManager(num_pools=1, maxsize=spec.concurrency, retries=False))
         )
 
     @property
@@ -63,19 +66,20 @@ class OpenAIProvider:
     def __repr__(self) -> str:
         return f"OpenAIProvider({self._name!r}, {self._url!r})"
 
-    def complete(self, batch: Sequence[GenerateCommand]) -> list[Answer]:
-        """Return one answer or error for each command, in order.
+    def complete(self, batch: Sequence[GenerateCommand], go_on: GoOn | None = None) -> list[Answer]:
+        """Return one answer or error for each command, in order. See ``metaqore.llm.ports.Provider``.
 
         Of calls that share a long static prefix the first goes ahead and the others follow when it is answered:
         sent at once, each would compute the prefix anew on a cold cache.
         """
         answers: dict[int, Answer] = {}
         ready, followers = self._prepare(batch, answers)
-        if len(ready) == 1 and not followers:
-            index, assembled = ready[0]
-            answers[index] = self._call(batch[index], assembled)
-        elif ready:
-            self._run(batch, ready, followers, answers)
+        with watched(go_on) as flights:
+            if len(ready) == 1 and not followers:
+                index, assembled = ready[0]
+                answers[index] = self._call(batch[index], assembled, flights.of(index))
+            elif ready:
+                self._run(batch, ready, followers, answers, flights)
         return [answers[index] for index in range(len(batch))]
 
     def _prepare(
@@ -105,13 +109,14 @@ class OpenAIProvider:
         ready: list[tuple[int, Assembled]],
         followers: dict[int, list[tuple[int, Assembled]]],
         answers: dict[int, Answer],
+        flights: Flights,
     ) -> None:
         workers = min(len(batch), self._spec.concurrency)
         with ThreadPoolExecutor(workers, thread_name_prefix=f"llm-{self._name}") as threads:
             running: dict[Future[Answer], int] = {}
             while ready or running:
                 for index, assembled in ready:
-                    running[threads.submit(self._call, batch[index], assembled)] = index
+                    running[threads.submit(self._call, batch[index], assembled, flights.of(index))] = index
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 ready = []
                 for future in done:
@@ -119,7 +124,15 @@ class OpenAIProvider:
                     answers[index] = future.result()
                     ready += followers.pop(index, [])
 
-    def _call(self, command: GenerateCommand, assembled: Assembled) -> Answer:
+    def _call(self, command: GenerateCommand, assembled: Assembled, flight: Flight) -> Answer:
+        with flight.flown() as may_leave:
+            answer = self._exchange(command, assembled) if may_leave else stopped(self._name)
+        # Where its connection was cut, whatever else went wrong is what a cut looks like from here.
+        if may_leave and flight.is_cut and isinstance(answer, ProviderError):
+            return stopped(self._name, may_have_run=answer.may_have_run)
+        return answer
+
+    def _exchange(self, command: GenerateCommand, assembled: Assembled) -> Answer:
         deadline = time.monotonic() + self._spec.total_timeout_s
         try:
             response = self._connections().request(
@@ -179,7 +192,9 @@ class OpenAIProvider:
 
     def _no_answer(self, error: urllib3.exceptions.HTTPError) -> ProviderError:
         """Only a connection that was never made is sure to have cost nothing."""
-        never_sent = isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)
+        never_sent = isinstance(
+            error, NotFlown | urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError
+        )
         if isinstance(error, urllib3.exceptions.SSLError):
             return self._unavailable("the TLS connection failed: check base_url and certificates", reason="tls")
         if isinstance(error, urllib3.exceptions.LocationValueError):

@@ -143,13 +143,21 @@ def answered(completion: Completion, decision: str, label: str, names: Names | N
     return Outcome(verdict=Verdict.APPROVED, result=result, no_cache=no_cache or label in NEVER_CACHED)
 
 
-def withheld(call: Call, veto: Outcome, ended: Outcome | None, at: int) -> Outcome:
-    """Return a veto with the end of the call in the ledger."""
+def withheld(call: Call, veto: Outcome, ended: Outcome | None, at: int, *, may_have_run: bool = False) -> Outcome:
+    """Return a veto with the end of the call in the ledger.
+
+    Args:
+        ended: how the call ended; None where it did not leave.
+        may_have_run: no answer came, yet the provider may have done the work.
+    """
     if ended is not None and ended.writes:
         return msgspec.structs.replace(veto, writes=[*ended.writes, *veto.writes], audit=[*ended.audit, *veto.audit])
-    error = _json({"code": "stopped", "message": "stopped before it left"})
-    settle = SettleCall(call.id, "failed", new_id("bat"), None, error, 0, 0, 0, at)
-    noted = AuditNote(tag=Tag.CALL_REFUSED, subject=call.id, outcome="stopped")
+    message = "stopped while it was out" if may_have_run else "stopped before it left"
+    error = _json({"code": "stopped", "message": message})
+    settle = SettleCall(call.id, "failed", new_id("bat"), None, error, 0, 0, 0, at, may_have_run)
+    noted = AuditNote(
+        tag=Tag.CALL_REFUSED, subject=call.id, outcome="stopped", details={"left": "yes" if may_have_run else "no"}
+    )
     return msgspec.structs.replace(veto, writes=[settle, *veto.writes], audit=[noted, *veto.audit])
 
 

@@ -91,7 +91,8 @@ class Budgeted:
         for (request, call), outcome in zip(batch, outcomes, strict=True):
             for write in outcome.writes:
                 if isinstance(write, SettleCall):
-                    used = self._used(call, write)
+                    # What may have been made is counted in full.
+                    used = None if write.may_have_run else self._used(call, write)
                     outcome.writes = [*outcome.writes, Settle(request.id, request.organization, used, write.at)]
                     break
         return outcomes

@@ -62,6 +62,8 @@ class SettleCall(Write, frozen=True):
     completion_tokens: int
     cached_tokens: int
     at: int
+    #: It failed, yet the provider may have done (and charged) the work.
+    may_have_run: bool = False
 
 
 class RaiseCall(Write, frozen=True):

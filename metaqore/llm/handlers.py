@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -28,7 +29,8 @@ from metaqore.llm.answers import (
 from metaqore.llm.assemble import Assembled, assemble, made_from, tokens_with_answer
 from metaqore.llm.batch import Batch, Limits, Waiting, plan
 from metaqore.llm.effects import NewCall
-from metaqore.llm.model import Completion, GenerateCommand, Message
+from metaqore.llm.halts import Halts
+from metaqore.llm.model import Completion, GenerateCommand, Message, ProviderError
 from metaqore.llm.ports import Provider, Sight, Specialists
 from metaqore.llm.rules import Offer, route, routed
 from metaqore.messages import AuditNote, Outcome, Prepared, Request, Verdict, failed
@@ -309,7 +311,7 @@ class Handlers:
             members = [calls[member.request_id] for member in group.members]
             held = self._held(group.provider, [requests[call.waiting.request_id] for call in members])
             sent = [call for call in members if call.waiting.request_id not in held]
-            answered = self._send(group, sent, requests) if sent else {}
+            answered, lost = self._send(group, sent, requests) if sent else ({}, set())
             # Whoever was stopped while it answered is not listened to; what it cost is still written down.
             late = self._held(group.provider, [requests[request] for request in answered])
             outcomes.update(answered)
@@ -317,7 +319,8 @@ class Handlers:
                 request = call.waiting.request_id
                 veto = held.get(request) or late.get(request)
                 if veto is not None:
-                    outcomes[request] = withheld(call, veto, answered.get(request), self._clock())
+                    ended = answered.get(request)
+                    outcomes[request] = withheld(call, veto, ended, self._clock(), may_have_run=request in lost)
         return [outcomes[request.id] for request, _ in batch]
 
     def _held(self, provider: str, requests: Sequence[Request]) -> dict[str, Outcome]:
@@ -327,10 +330,14 @@ class Handlers:
         found = {r.id: self._gate.held(r, provider, stopped[r.organization], now) for r in requests}
         return {request: veto for request, veto in found.items() if veto is not None}
 
-    def _send(self, group: Batch, members: Sequence[Call], requests: Mapping[str, Request]) -> dict[str, Outcome]:
+    def _send(
+        self, group: Batch, members: Sequence[Call], requests: Mapping[str, Request]
+    ) -> tuple[dict[str, Outcome], set[str]]:
+        """Return how each call ended, and which got no answer though the provider may have worked on them."""
         batch_id = new_id("bat")
         provider = self._providers[group.provider]
-        answers = provider.complete([call.command for call in members])
+        halts = Halts([requests[call.waiting.request_id] for call in members], partial(self._held, group.provider))
+        answers = provider.complete([call.command for call in members], halts.go_on)
         if group.prefix_hash:
             self._warm[group.prefix_hash] = time.monotonic() + WARM_S
         shared = {"id": batch_id, "size": len(members), "prefix_hash": group.prefix_hash}
@@ -341,4 +348,7 @@ class Handlers:
         ]
         if self._specialists is not None:
             specialists.compare(self._specialists, ended, at)
-        return {request.id: outcome for request, _, _, outcome in ended}
+        lost = {
+            request.id for request, _, answer, _ in ended if isinstance(answer, ProviderError) and answer.may_have_run
+        }
+        return {request.id: outcome for request, _, _, outcome in ended}, lost

@@ -188,6 +188,17 @@ class ProviderUnavailable(ProviderError, Retryable):
     retryable = True
 
 
+def stopped(provider: str, *, may_have_run: bool = False) -> ProviderUnavailable:
+    """Return what stands in place of an answer where a stop kept a call from leaving, or cut it off."""
+    what = "cut off while it was out" if may_have_run else "kept from leaving"
+    return ProviderUnavailable(
+        f"provider {provider!r}: the call was {what}: somebody stopped it",
+        provider=provider,
+        reason="stopped",
+        may_have_run=may_have_run,
+    )
+
+
 _PATH = re.compile(r"^(?P<what>.*?)(?: - at (?:`key` in )?`\$(?P<path>[^`]*)`)?$", re.DOTALL)
 
 

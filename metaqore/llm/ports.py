@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from metaqore.llm.model import Completion, GenerateCommand, ProviderError
+
+#: Asked with a call's place in its batch: whether it may leave, or may be waited for any longer.
+GoOn = Callable[[int], bool]
 
 
 class Provider(Protocol):
@@ -17,8 +20,13 @@ class Provider(Protocol):
     def name(self) -> str:
         """The name it is configured under."""
 
-    def complete(self, batch: Sequence[GenerateCommand]) -> list[Completion | ProviderError]:
+    def complete(self, batch: Sequence[GenerateCommand], go_on: GoOn | None = None) -> list[Completion | ProviderError]:
         """Return one answer or error for each command, in order.
+
+        Args:
+            go_on: asked right before a call leaves, and several times in a second while it is out. Where it says no,
+                the call does not leave, or its connection is cut, and ``ProviderUnavailable`` (``stopped``) is
+                returned in its place.
 
         Every command has its ``model`` set (see ``rules.routed``). What goes wrong with one command is returned in
         its place and never raised, so one failing call cannot lose the others. Calls are tried once: trying again is

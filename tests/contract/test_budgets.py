@@ -116,9 +116,9 @@ class Provider:
         self.name = "mock"
         self.before: Callable[[], Any] = lambda: None
 
-    def complete(self, batch: Any) -> list[Any]:
+    def complete(self, batch: Any, go_on: Any) -> list[Any]:
         answers: list[Any] = self.before()
-        return answers or self._real.complete(batch)
+        return answers or self._real.complete(batch, go_on)
 
 
 def test_a_call_that_the_provider_refused_is_given_back(governed: Governed) -> None:

@@ -275,11 +275,11 @@ def test_a_provider_that_is_stopped_after_the_approval_is_not_listened_to(
         governed.stop("provider", "mock", "it leaks")
         return perform(batch)
 
-    def stopped_while(provider: Any, batch: Any) -> Any:
+    def stopped_while(provider: Any, batch: Any, go_on: Any) -> Any:
         called.append(batch)
         if moment == "while":
             governed.stop("provider", "mock", "it leaks")
-        return complete(provider, batch)
+        return complete(provider, batch, go_on)
 
     if moment == "before":
         monkeypatch.setattr(handlers, "perform", stopped_before)
@@ -308,7 +308,7 @@ def test_a_call_whose_principal_or_project_is_stopped_after_the_approval_does_no
         return perform(batch)
 
     monkeypatch.setattr(handlers, "perform", stopped_before)
-    monkeypatch.setattr(MockProvider, "complete", lambda _provider, batch: called.append(batch))
+    monkeypatch.setattr(MockProvider, "complete", lambda _provider, batch, go_on: called.append(batch))
 
     row = governed.do("llm.generate", "bob", governed.project, prompt="Which maintenance type is this? fix a bug")
 

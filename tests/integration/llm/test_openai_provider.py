@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
+from metaqore.adapters.flights import Flights
 from metaqore.adapters.openai_provider import OpenAIProvider, retry_after_s
 from metaqore.clock import now_ms
+from metaqore.llm.assemble import assemble
 from metaqore.llm.config import ProviderSpec
 from metaqore.llm.model import Completion, GenerateCommand, Message, ProviderError, Template
 from metaqore.llm.rules import estimate_tokens
@@ -376,3 +378,46 @@ def test_retry_after_as_a_date_is_the_time_until_then() -> None:
     wait = retry_after_s({"retry-after": formatdate(now_ms() / 1000 + 60, usegmt=True)})
     assert wait is not None
     assert 30 < wait <= 60
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_what_is_stopped_while_it_is_out_is_cut_off_and_what_waits_behind_it_does_not_leave(concurrency: int) -> None:
+    out, hung_up = threading.Event(), threading.Barrier(concurrency + 1)
+
+    def reply(handler: Handler, body: dict[str, Any]) -> None:
+        out.set()
+        # Says nothing until the other side is gone.
+        if handler.rfile.read(1) == b"":
+            hung_up.wait(timeout=60)
+
+    with serving(reply) as server:
+        far = provider(server.url, concurrency=concurrency)
+        batch = [GenerateCommand(prompt=PROMPT + str(n), model="m") for n in range(9)]
+        # All that can be out at once are, before anything is stopped.
+        got = far.complete(batch, lambda _index: len(server.seen) < concurrency)
+        hung_up.wait(timeout=60)
+
+    assert out.is_set()
+    assert len(server.seen) == concurrency
+    assert all(isinstance(each, ProviderError) and each.reason == "stopped" for each in got)
+    assert sum(each.may_have_run for each in got if isinstance(each, ProviderError)) == concurrency
+
+
+def test_a_call_that_is_stopped_while_it_is_connected_does_not_leave() -> None:
+    asked: list[int] = []
+
+    def go_on(index: int) -> bool:
+        asked.append(index)
+        return len(asked) == 1
+
+    flight = Flights(go_on).of(0)
+    command = GenerateCommand(prompt=PROMPT, model="m")
+    with serving(fine) as server, flight.flown() as may_leave:
+        flight.look()
+        got = provider(server.url)._exchange(command, assemble(command))
+
+    assert may_leave
+    assert flight.is_cut
+    assert isinstance(got, ProviderError)
+    assert not got.may_have_run
+    assert server.seen == []
