@@ -108,8 +108,8 @@ class CallReads(Protocol):
     def calls(self, request_ids: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
         """Return request id → the call's row, for the calls there are."""
 
-    def artifact_labels(self, organization: str, artifacts: Sequence[str]) -> Mapping[str, str]:
-        """Return artifact id → label, for those that the organization has."""
+    def artifacts(self, organization: str, artifacts: Sequence[str]) -> Mapping[str, tuple[str, str]]:
+        """Return artifact id → (label, state), for those that the organization has."""
 
     def serving(self, specialists: Collection[str]) -> set[str]:
         """Return which specialists may answer; none of them is retired before the commit."""
@@ -137,6 +137,7 @@ class Handlers:
         clock: Callable[[], int],
         stopped: Callable[[str], Sequence[Any]] = lambda organization: (),
         specialists: Specialists | None = None,
+        set_aside: Collection[str] = ("quarantined",),
     ) -> None:
         self._gate = gate
         self._providers = providers
@@ -146,6 +147,8 @@ class Handlers:
         #: Organization → what is stopped there now.
         self._stopped = stopped
         self._specialists = specialists
+        #: States of artifacts of which no prompt is made.
+        self._set_aside = frozenset(set_aside)
         self._warm: dict[str, float] = {}
 
     def study(self, request: Request) -> Studied:
@@ -183,15 +186,22 @@ class Handlers:
         studied: Studied = request.studied
         if row is not None:
             return self._again(request, studied, row, reads, now)
-        known = reads.artifact_labels(request.organization, made_from(studied.command, studied.assembled))
+        known = reads.artifacts(request.organization, made_from(studied.command, studied.assembled))
         missing = [artifact for artifact in studied.command.inputs if artifact not in known]
         if missing:
             return failed("not_found", f"inputs: artifact {missing[0]} does not exist")
-        wanted = studied.command.provider
-        judged = self._gate.judge(request, studied.assessment, wanted, now, reads, list(known.values()))
+        wanted, labels = studied.command.provider, [label for label, _ in known.values()]
+        judged = self._gate.judge(request, studied.assessment, wanted, now, reads, labels)
         if not judged.approved:
             return judged.vetoed()
-        served = self._served(request, sight, list(known.values()), reads, now) if sight is not None else None
+        # Named in a text is not made of: whoever looks into a quarantine has to be able to speak of what is in it.
+        apart = [artifact for artifact in studied.command.inputs if known[artifact][1] in self._set_aside]
+        if apart:
+            why = (
+                f"inputs: artifact {apart[0]} is {known[apart[0]][1]}: release it first, or leave it out of the prompt"
+            )
+            return judged.without(("input.set_aside", why), now).vetoed()
+        served = self._served(request, sight, labels, reads, now) if sight is not None else None
         if served is not None:
             return served
         try:

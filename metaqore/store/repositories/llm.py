@@ -40,12 +40,15 @@ class LlmRows(GateRows, BudgetRows, ServingRows):
         sql = f"SELECT * FROM llm_calls WHERE request_id IN ({placeholders(len(request_ids))})"
         return {row["request_id"]: row for row in many(self._db, self._connection, sql, request_ids)}
 
-    def artifact_labels(self, organization: str, artifacts: Sequence[str]) -> dict[str, str]:
-        """Return artifact id → label, for those that the organization has."""
+    def artifacts(self, organization: str, artifacts: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Return artifact id → (label, state), for those that the organization has."""
         if not artifacts:
             return {}
-        sql = f"SELECT id, label FROM artifacts WHERE organization = ? AND id IN ({placeholders(len(artifacts))})"
-        return dict(self._connection.exec_driver_sql(self._db.sql(sql), (organization, *artifacts)).fetchall())
+        sql = (
+            f"SELECT id, label, state FROM artifacts WHERE organization = ? AND id IN ({placeholders(len(artifacts))})"
+        )
+        rows = self._connection.exec_driver_sql(self._db.sql(sql), (organization, *artifacts))
+        return {str(artifact): (str(label), str(state)) for artifact, label, state in rows}
 
     def settled(self, organization: str, since: int, limit: int) -> list[dict[str, Any]]:
         """Return the latest calls with their answers, oldest first: what specialists may be made of.
