@@ -1,4 +1,4 @@
-"""Put the challenge to SecureGateway: ``python -m tests.challenge.measure [--set a|b|c|d|e] [--seed N] [--misses]``."""
+"""Put the challenge to SecureGateway: ``python -m tests.challenge.measure [--set a-f] [--seed N] [--misses]``."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def numbers(chosen: str = "c", seed: int = 7) -> dict[str, float]:
 def main(arguments: Sequence[str]) -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description="Put made-up payloads to SecureGateway.")
-    parser.add_argument("--set", default="a", choices=["a", "b", "c", "d", "e"])
+    parser.add_argument("--set", default="a", choices=["a", "b", "c", "d", "e", "f"])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", choices=["attacks", "labels", "software"])
     parser.add_argument("--misses", action="store_true")
