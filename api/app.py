@@ -18,7 +18,7 @@ from api.identity import key_ring
 from api.known_projects import KnownProjects
 from api.labels import Labelled
 from api.later import Later
-from api.limits import Slots
+from api.places import Places, Shares
 from api.quotas import Quotas
 from api.rates import Rates
 from api.readiness import Readiness
@@ -60,9 +60,10 @@ from metaqore.requests.refused import Refused
 from metaqore.settings import Settings, load
 from metaqore.store.views import Views
 
-#: How many of a serving process's threads (``--blocking-threads 1024``) may be held by those who wait for a verdict or
-#: follow a stream; the rest stays free for everybody else. And how many of those may be streams.
-HELD_THREADS, STREAMS = 1016, 128
+#: How many of a serving process's threads (``--blocking-threads 2048``) may be held by those who wait for a verdict or
+#: follow a stream, how many of those may be streams, and how many are held by bodies that come slowly. What one
+#: principal may hold of all three, and one organization, leaves threads for everybody else.
+HELD_THREADS, STREAMS, BODIES = Shares(1280, 1016, 1152), Shares(128, 32, 96), Shares(512, 384, 448)
 
 DOCUMENTED = (
     projects.blp, checkpoints.blp, artifacts.blp, aliases.blp, tasks.blp, conflicts.blp, decisions.blp, intents.blp,
@@ -134,7 +135,8 @@ def _door(settings: Settings) -> Door:
         readiness=Readiness(views.health, announcements, settings.redis_url, engine.policies),
         rates=Rates(settings, RedisLimits(settings.redis_url)), quotas=_quotas(settings, views),
         projects=KnownProjects(views.psmp.existing_projects),
-        held_threads=Slots(HELD_THREADS), streams=Slots(STREAMS),
+        held_threads=Places("waits and streams", HELD_THREADS), streams=Places("event streams", STREAMS),
+        bodies=Places("unfinished bodies", BODIES),
     )  # fmt: skip
 
 

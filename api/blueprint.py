@@ -17,7 +17,7 @@ from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from api import strict_json
 from api.access import SCOPE
-from api.door import current_request
+from api.door import CALLER, current_request, door
 from api.errors import CONTENT_TYPE
 from api.schemas.problem import ProblemSchema
 from metaqore.errors import InvalidInput, MetaQoreError
@@ -70,9 +70,21 @@ def _data(asked: Request) -> bytes:
     limit = asked.max_content_length or 0
     # A chunked body has no length: one byte more than allowed tells that it is too large.
     size = int(length) if length.isdigit() else limit + 1
-    data: bytes = source.read(size) if size <= limit or not length else b""
+    data: bytes = _read(asked, source, size) if size <= limit or not length else b""
     if max(size if length else 0, len(data)) > limit:
         raise RequestEntityTooLarge(f"the body is larger than {limit} bytes")
+    return data
+
+
+def _read(asked: Request, source: Any, size: int) -> bytes:
+    """Read a body, which holds this thread for as long as its sender likes: nobody gets all threads to hold."""
+    who, bodies = asked.environ[CALLER], door().bodies
+    if not bodies.take(who):
+        raise bodies.refusal(who)
+    try:
+        data: bytes = source.read(size)
+    finally:
+        bodies.give_back(who)
     return data
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from flask import Response
 
-from api.door import Door, caller, door
-from api.stream import NoPlace
+from api.door import Door, caller, door, header
 from api.submit import run, submit
+from api.welcome import while_welcome
 from metaqore.audit.compliance_extract import EXTRACT_FORMS, extract, extract_name
 from metaqore.audit.compliance_file import load_frameworks
 from metaqore.audit.compliance_forms import FORMS, in_form
@@ -18,6 +18,7 @@ from metaqore.audit.compliance_lines import Decided
 from metaqore.clock import now_ms
 from metaqore.errors import InvalidInput, NotFound
 from metaqore.messages import Submission
+from metaqore.security.keys import Principal
 from metaqore.store.tenant import on_behalf_of
 
 #: Nothing in a report is fetched or run, whoever opens it in a browser.
@@ -71,19 +72,19 @@ def export(form: str) -> Response:
     """Stream the caller's decisions in one of ``EXTRACT_FORMS``.
 
     Raises:
-        NoPlace: this process holds as many streams as it can.
+        NoPlace, ShareExceeded: this process holds as many streams as it can, or as the caller may.
     """
     here, who = door(), caller()
     name = extract_name(form, who.organization, now_ms())
-    if not here.streams.take():
-        raise NoPlace(retry_after_s=5)
+    if not here.streams.take(who):
+        raise here.streams.refusal(who)
     try:
         through = here.views.compliance.last(who.organization)
         run("compliance.export", {"through": through, "format": form}, body={})
     except BaseException:
-        here.streams.give_back()
+        here.streams.give_back(who)
         raise
-    lines = Lines(here, who.organization, who.name, through, form)
+    lines = Lines(here, who, header("HTTP_AUTHORIZATION"), through, form)
     answer = Response(lines, content_type=EXTRACT_FORMS[form])
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer
@@ -92,10 +93,9 @@ def export(form: str) -> Response:
 class Lines:
     """The lines of one export; ``close`` records what was handed out and gives the place back."""
 
-    def __init__(self, here: Door, organization: str, principal: str, through: int, form: str = "jsonl") -> None:
+    def __init__(self, here: Door, who: Principal, key: str | None, through: int, form: str = "jsonl") -> None:
         self._door = here
-        self._organization = organization
-        self._principal = principal
+        self._who, self._organization, self._key = who, who.organization, key
         self._through = through
         self._form = form
         self._digest, self._events = hashlib.sha256(), 0
@@ -114,21 +114,22 @@ class Lines:
         if self._is_closed:
             return
         self._is_closed = True
-        self._door.streams.give_back()
+        self._door.streams.give_back(self._who)
         payload = {"events": self._events, "digest": f"sha256:{self._digest.hexdigest()}", "complete": self._complete,
                    "format": self._form}  # fmt: skip
         self._door.engine.executor.run_now(
             Submission(
                 organization=self._organization,
                 project=None,
-                principal=self._principal,
+                principal=self._who.name,
                 kind="compliance.export",
                 payload=payload,
             )
         )
 
     def _run(self) -> Generator[bytes, None, None]:
-        for events, piece in extract(self._form, self._organization, self._decided()):
+        pieces = extract(self._form, self._organization, self._decided())
+        for events, piece in while_welcome(self._door, self._key, pieces):
             self._digest.update(piece)
             self._events += events
             yield piece

@@ -9,7 +9,7 @@ from flask import Request, current_app, request
 
 from api.keyring import KeyRing
 from api.known_projects import KnownProjects
-from api.limits import Slots
+from api.places import Places
 from api.quotas import Quotas
 from api.rates import Rates
 from api.readiness import Readiness
@@ -38,9 +38,10 @@ class Door(msgspec.Struct, frozen=True):
     quotas: Quotas
     projects: KnownProjects
     readiness: Readiness
-    #: How many threads may be held at once by those who wait or follow, and how many of these by streams.
-    held_threads: Slots
-    streams: Slots
+    #: Threads held by those who wait or follow, those of these that are streams, and those held by bodies that come.
+    held_threads: Places
+    streams: Places
+    bodies: Places
 
 
 def door() -> Door:

@@ -6,6 +6,7 @@ body to the server in one piece; only streams stay iterators.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -24,8 +25,10 @@ SECURITY_HEADERS = (
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
 )
 
-#: How much of a body that nobody wants is read nevertheless, in bytes.
-_THROWN_AWAY = 8 << 20
+#: How much of a body that nobody wants is read nevertheless, in bytes; and how many of those at once, since whoever
+#: sends one slowly holds a thread, and needs no key for it.
+_THROWN_AWAY, _AT_ONCE = 8 << 20, 64
+_throwing_away = threading.Semaphore(_AT_ONCE)
 
 Headers = list[tuple[str, str]]
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -56,8 +59,11 @@ class Labelled:
             return start_response(status, headers, exc_info)
 
         body = self._inner(environ, start)
-        if is_refused:
-            _throw_away(environ["wsgi.input"])
+        if is_refused and _throwing_away.acquire(blocking=False):
+            try:
+                _throw_away(environ["wsgi.input"])
+            finally:
+                _throwing_away.release()
         if not is_whole:
             return body
         try:

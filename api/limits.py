@@ -1,12 +1,11 @@
-"""What one process lets happen at once, and how often somebody may call, over all processes."""
+"""How often somebody may call, over all processes."""
 
 from __future__ import annotations
 
-import contextlib
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -24,31 +23,6 @@ _MAX_LEASES, _MAX_LEASE, _LEASE_S = 10_000, 256, 1.0
 _ALONE_S, _STRICTER = 1.0, 4
 #: How long a caller waits for another one who is asking already, in seconds.
 _PATIENCE_S = 0.01
-
-
-class Slots:
-    """A number of places that are never waited for: there is one, or there is none."""
-
-    def __init__(self, places: int) -> None:
-        self._free = threading.Semaphore(places)
-
-    @contextlib.contextmanager
-    def one(self) -> Iterator[bool]:
-        """Hold a place inside the block; False where there was none."""
-        got = self._free.acquire(blocking=False)
-        try:
-            yield got
-        finally:
-            if got:
-                self._free.release()
-
-    def take(self) -> bool:
-        """Take a place for good, until ``give_back``."""
-        return self._free.acquire(blocking=False)
-
-    def give_back(self) -> None:
-        """Give a place back."""
-        self._free.release()
 
 
 class Limit(msgspec.Struct, frozen=True):

@@ -23,7 +23,7 @@ def poll(request_id: str) -> Response:
         return _answer(_find(request_id), None)
     here = door()
     # Register first, look then: whatever happens after the look is heard.
-    with here.held_threads.one() as may_wait, here.announcements.waiting([request_id]) as waiting:
+    with here.held_threads.one(caller()) as may_wait, here.announcements.waiting([request_id]) as waiting:
         found = _find(request_id)
         if found.is_finished:
             return _answer(found, seconds)

@@ -11,7 +11,9 @@ from flask import Response
 
 from api.door import Door, caller, door, header
 from api.schemas.delivery import EventSchema
-from metaqore.errors import Forbidden, InvalidInput, MetaQoreError, Unauthenticated, Unavailable
+from api.welcome import is_welcome
+from metaqore.errors import InvalidInput, MetaQoreError
+from metaqore.security.keys import Principal
 from metaqore.store.tenant import on_behalf_of
 
 #: Seconds between two signs of life, so that proxies keep the stream open and a dead reader is noticed.
@@ -22,34 +24,28 @@ _PAGE = 200
 _schema = EventSchema()
 
 
-class NoPlace(Unavailable):
-    """This process holds as many event streams as it can: try again, or list events."""
-
-
 def stream(query: Mapping[str, Any], types: Sequence[str]) -> Response:
     """Answer with a stream of events: those after ``Last-Event-ID`` (or ``after``), else those from now on.
 
     Raises:
         InvalidInput: ``Last-Event-ID`` was not given by this server.
-        NoPlace: this process holds as many streams as it can.
+        NoPlace, ShareExceeded: this process holds as many streams as it can, or as the caller may.
     """
     here, organization = door(), caller().organization
     after = last_event_id()
     if after is None:
         after = query["after"] if query["after"] is not None else here.views.delivery.last_event(organization)
-    if not _take_place(here):
-        raise NoPlace(retry_after_s=5)
-    frames = Frames(here, organization, header("HTTP_AUTHORIZATION"), query["project"], types, after)
+    _take_place(here, caller())
+    frames = Frames(here, caller(), header("HTTP_AUTHORIZATION"), query["project"], types, after)
     return Response(frames, content_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
-def _take_place(here: Door) -> bool:
-    if not here.streams.take():
-        return False
-    if here.held_threads.take():
-        return True
-    here.streams.give_back()
-    return False
+def _take_place(here: Door, who: Principal) -> None:
+    if not here.streams.take(who):
+        raise here.streams.refusal(who)
+    if not here.held_threads.take(who):
+        here.streams.give_back(who)
+        raise here.held_threads.refusal(who)
 
 
 def last_event_id() -> int | None:
@@ -70,10 +66,10 @@ class Frames:
     """The frames of one stream; ``close`` gives its place back."""
 
     def __init__(
-        self, here: Door, organization: str, key: str | None, project: str | None, types: Sequence[str], after: int
+        self, here: Door, who: Principal, key: str | None, project: str | None, types: Sequence[str], after: int
     ) -> None:
         self._door = here
-        self._organization = organization
+        self._who, self._organization = who, who.organization
         self._key = key
         self._project = project
         self._types = types
@@ -92,8 +88,8 @@ class Frames:
         self._frames.close()
         if self._has_place:
             self._has_place = False
-            self._door.streams.give_back()
-            self._door.held_threads.give_back()
+            self._door.streams.give_back(self._who)
+            self._door.held_threads.give_back(self._who)
 
     def _run(self) -> Generator[bytes, None, None]:
         announcements = self._door.announcements
@@ -101,7 +97,7 @@ class Frames:
             yield b"retry: 2000\n\n"
             spoke = looked = 0.0
             is_new = True
-            while (welcome := self._is_welcome()) is not False:
+            while (welcome := is_welcome(self._door, self._key)) is not False:
                 now = time.monotonic()
                 if welcome and (is_new or now - looked >= (_QUIET_LOOK_S if announcements.is_hearing else _LOOK_S)):
                     looked = now
@@ -115,16 +111,6 @@ class Frames:
                     spoke = now
                     yield b": alive\nid: %d\n\n" % self._after
                 is_new = news.wait(_LOOK_S)
-
-    def _is_welcome(self) -> bool | None:
-        """Tell whether the reader may read on; None where that cannot be known now: nothing is sent meanwhile."""
-        try:
-            self._door.stops.check(self._door.keys.authenticate(self._key))
-        except (Unauthenticated, Forbidden):
-            return False
-        except MetaQoreError:
-            return None
-        return True
 
     def _next_frames(self) -> bytes:
         try:

@@ -98,7 +98,7 @@ def wait_for(ids: Sequence[str], *, fresh: bool) -> Waited:
         return Waited()
     here = door()
     until = time.monotonic() + seconds
-    with here.held_threads.one() as may_wait, here.announcements.waiting(ids) as waiting:
+    with here.held_threads.one(caller()) as may_wait, here.announcements.waiting(ids) as waiting:
         if not fresh:
             here.announcements.tell(here.views.requests.finished(ids))
         done = wait_while_welcome(waiting, until - time.monotonic() if may_wait else 0)

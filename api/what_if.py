@@ -17,6 +17,7 @@ from api.door import caller, door, header
 from api.idempotency import idempotency
 from api.moments import place_of
 from api.submit import Waited, check_quota, labelled, submission
+from api.welcome import while_welcome
 from metaqore.errors import MetaQoreError
 from metaqore.ids import new_id
 from metaqore.kinds import candidate_policy
@@ -77,7 +78,8 @@ def replay(body: dict[str, Any]) -> dict[str, Any] | Response:
         steps = _held(begin.checkpoint, body["project"], steps)
     if streamed:
         # What refuses a replay does so before its first line.
-        return Response(_lines(next(steps), steps, tell), content_type=LINES)
+        rest = while_welcome(door(), header("HTTP_AUTHORIZATION"), steps)
+        return Response(_lines(next(steps), rest, tell), content_type=LINES)
     return tell(next(step for step in steps if isinstance(step, Replayed)))
 
 

@@ -81,7 +81,7 @@ PROCESSES: Final = (
         "/readyz",
         # A long-poll or an event stream holds a thread, hence so many; backlog and backpressure refuse rather than
         # stall beyond that.
-        "granian --interface wsgi --host {host} --port {port} --workers {web_workers} --blocking-threads 1024 "
+        "granian --interface wsgi --host {host} --port {port} --workers {web_workers} --blocking-threads 2048 "
         "--blocking-threads-idle-timeout 30 --backlog 2048 --backpressure 2048 --no-ws --respawn-failed-workers "
         "--workers-kill-timeout 10 --log-level warning api.wsgi:app",
     ),

@@ -128,7 +128,7 @@ def test_a_last_event_id_that_was_not_given_here_is_refused(mq: Running) -> None
 def test_readers_that_are_gone_give_their_place_back(mq: Running) -> None:
     headers = {"Authorization": f"Bearer {mq.key}"}
 
-    def opened() -> Any:
+    def opened(headers: dict[str, str] = headers) -> Any:
         return mq.pool.request("GET", f"{mq.url}/api/v1/events", headers=headers, preload_content=False, timeout=60)
 
     streams: list[Any] = []
@@ -136,7 +136,11 @@ def test_readers_that_are_gone_give_their_place_back(mq: Running) -> None:
         streams.append(stream)
         assert len(streams) <= 128
     refused = json.loads(stream.data)
-    assert (stream.status, refused["retryable"], stream.headers["Retry-After"]) == (503, True, "5")
+    assert (stream.status, refused["code"], stream.headers["Retry-After"]) == (429, "share_exceeded", "5")
+    assert "principal" in refused["detail"]
+    other = mq.post("/keys", {"name": "n", "principal": "somebody-else", "role": "agent"}).json["secret"]
+    with contextlib.closing(opened({"Authorization": f"Bearer {other}"})) as theirs:
+        assert theirs.status == 200, "one principal does not take the places of all others"
 
     # They go without a word; the server notices at its next sign of life.
     for gone in streams:

@@ -19,6 +19,7 @@ from metaqore.audit.compliance_lines import Decided, event_of, line_of
 from metaqore.audit.compliance_report import report_of, report_on
 from metaqore.errors import InvalidInput
 from metaqore.messages import Submission
+from metaqore.security.keys import Principal
 
 
 def decided(number: int) -> Decided:
@@ -27,6 +28,9 @@ def decided(number: int) -> Decided:
         label="PUBLIC", policy="p", policy_digest=None, reasons=(), rules=(), agent="a", task_type="", requested="",
         provider=None,
     )  # fmt: skip
+
+
+ANN = Principal(organization="acme", name="ann", key_id="k", scopes=frozenset())
 
 
 class Desk:
@@ -41,7 +45,8 @@ class Desk:
         assert (organization, through) == ("acme", 7)
         yield from map(decided, (1, 2, 3))
 
-    def give_back(self) -> None:
+    def give_back(self, who: Principal) -> None:
+        assert who is ANN
         self.free += 1
 
     def lines(self, form: str = "jsonl") -> Lines:
@@ -49,7 +54,7 @@ class Desk:
             views=SimpleNamespace(compliance=self.view), streams=self,
             engine=SimpleNamespace(executor=SimpleNamespace(run_now=self.recorded.append)),
         )  # fmt: skip
-        return Lines(here, "acme", "ann", 7, form)
+        return Lines(here, ANN, "Bearer mq_x", 7, form)
 
 
 def test_what_was_read_whole_is_recorded_with_its_digest_once() -> None:

@@ -15,7 +15,6 @@ from api import errors, paging
 from api.idempotency import idempotency
 from api.keyring import KeyRing
 from api.known_projects import KnownProjects
-from api.limits import Slots
 from api.merge_patch import merge_patch, merged
 from api.preconditions import expected_version
 from metaqore.errors import InvalidInput, Malformed, MetaQoreError, NotFound, PreconditionFailed
@@ -126,14 +125,6 @@ def test_the_secret_before_a_rotation_works_until_its_time_has_come() -> None:
 
 
 # --- limits
-
-
-def test_places_are_given_back() -> None:
-    slots = Slots(1)
-    with slots.one() as first, slots.one() as second:
-        assert (first, second) == (True, False)
-    with slots.one() as again:
-        assert again
 
 
 def test_a_project_that_exists_is_asked_for_once() -> None:

@@ -12,6 +12,9 @@ import pytest
 from api.door import Door
 from api.stream import Frames
 from metaqore.errors import Forbidden, MetaQoreError, Unauthenticated, Unavailable
+from metaqore.security.keys import Principal
+
+READER = Principal(organization="mine", name="reader", key_id="k", scopes=frozenset())
 
 
 class Desk:
@@ -20,7 +23,7 @@ class Desk:
     def __init__(self) -> None:
         self.asked = self.looked = 0
         self.refusal: MetaQoreError | None = None
-        slots = SimpleNamespace(give_back=lambda: None)
+        slots = SimpleNamespace(give_back=lambda _who: None)
         news = SimpleNamespace(wait=lambda _seconds: True)
         self.door = cast(Door, SimpleNamespace(
             announcements=SimpleNamespace(following=lambda _: contextlib.nullcontext(news), is_hearing=True),
@@ -44,7 +47,7 @@ class Desk:
 
     def frames(self) -> Iterator[bytes]:
         """Return the frames of a new stream, after the first one."""
-        found = Frames(self.door, "mine", "Bearer mq_x", None, (), 0)
+        found = Frames(self.door, READER, "Bearer mq_x", None, (), 0)
         assert next(found) == b"retry: 2000\n\n"
         return found
 
