@@ -23,7 +23,9 @@ from metaqore.security.normalise_views import PLAIN_WORDS, View, views
 from metaqore.security.threats_rules import STRONG, ThreatRule
 
 RULES = (*threats_rules.RULES, *threats_indirect.RULES, *threats_agents.RULES)
-_FOREIGN = ThreatRule("foreign.script", "prompt_injection", STRONG, "", "tells the model to set its instructions aside")
+_FOREIGN = ThreatRule(
+    "foreign.script", "prompt_injection", STRONG, "", "tells the model to drop its instructions or to act unseen"
+)
 
 #: The model's score counts down to this: silence of the model does not outweigh a strong rule, but it does a weak one.
 FLOOR = -2.5

@@ -1,12 +1,15 @@
 """Attacks in scripts that have no folded form: Cyrillic, Han, Kana, Hangul, Arabic, Devanagari, Hebrew.
 
-Two forms, whatever the order of the words is in a language: the instructions are to be set aside, or to be shown. Each
-is a short stretch within one sentence, and is looked for only where one of the words for instructions stands.
+Whatever the order of the words is in a language: the instructions are to be set aside, or to be shown; something is
+to be done and not to be told; the machine that reads is told what to do; data goes to a stranger. Each is a short
+stretch within one sentence.
 """
 
 from __future__ import annotations
 
 import re
+
+import re2
 
 _SYSTEM = {
     "zh": "系统提示词?|系統提示詞?|系统消息|系統訊息|系统指令|系統指令|初始指令|"
@@ -23,9 +26,55 @@ _ZH_SHOW = (
     "显示|顯示|输出|輸出|告诉我|告訴我|泄露|洩露|打印|列印|复述|復述|重复|重複|写出|寫出|公开|翻译|展示|给我|給我"
 )
 _JA_SHOW = "表示|教え|出力|見せ|書い|繰り返|印刷|公開|翻訳"
-
-#: On the text as it came.
-PATTERN = re.compile(
+_RU_DO = "одобр|утверд|отправ|перешл|удал|сотр|перевед|запуст|выполн|постав|отключ|купи|скача|разреш|опубликуй"
+_RU_HUSH = (
+    "не (?:говори|сообщай|спрашивай|уведомляй|упоминай|рассказывай)|никому не|молч[аи]|втайне|незаметно|"
+    "без (?:подтверждени|проверк|ведома|спроса|согласи|разрешени)|не (?:говоря|спрашивая|сообщая|уведомляя|упоминая)"
+)
+#: An imperative begins a sentence or follows a word that does not negate it.
+_RU_NOW = r"(?:^|[.,:;!?—«\"(\n-] ?|[^а-яё]и |(?:сразу|просто|немедленно|пожалуйста|сначала|затем|потом) )"
+_RU_AI = r"(?:^|[^а-яё])(?:ии|ai|нейросет|модел|ассистент|агент|бот|чат-?бот|робот)"
+_ZH_DO = (
+    "批准|发送|發送|发到|發到|上传|上傳|删除|刪除|转账|轉帳|汇款|执行|執行|运行|授予|关闭|關閉|合并|购买|"
+    "转发|给[^。]{0,4}满分|满分|最高分|最高评价|推荐|清空"
+)
+_ZH_HUSH = (
+    "(?:不要|不必|无需|無需|不用|别|別|勿|切勿)再?(?:告诉|告訴|通知|告知|提及|提到|询问|詢問|请示|征求)"
+    "(?:用户|用戶|使用者|任何人|他人|别人|管理员|主人|客户|对方|人)"
+)
+_ZH_AI = "ai|人工智能|人工智慧|助手|助理|模型|智能体|智能體|机器人|機器人|自动[^。，：]{0,6}系统|大模型"
+_JA_DO = "承認|送信|削除|実行|送金|転送|公開|消去|購入|許可|無効に|満点|最高(?:点|評価)|合格"
+_JA_HUSH = (
+    "(?:知らせ|伝え|言わ|報告し|通知し|話さ|教え|触れ)(?:ない|ず|ぬ|るな)|確認(?:せず|なし|は不要|を省)|"
+    "許可(?:なし|なく)|内緒|秘密に|こっそり|黙って|審査(?:せず|なし|を省)|理由は書か"
+)
+_JA_AI = r"ai|アシスタント|エージェント|モデル|ボット|自動[^。、：]{0,6}システム|人工知能"
+_KO_DO = "승인|전송|보내|삭제|실행|송금|공개|만점|허용"
+_KO_HUSH = "알리지|말하지|묻지|확인 없이|몰래|언급하지|허락 없이"
+_TO = r"[^。.！!？?\n]{0,24}(?:https?://|[\w.+-]{1,40}@[\w-]{1,40}\.)"
+#: An act that nobody is to hear of, in either order; a machine that reads and what it is to do; data to a stranger.
+_ACTS = (
+    rf"{_RU_NOW}(?:{_RU_DO})[^!?\n]{{0,80}}(?:{_RU_HUSH})|(?:{_RU_HUSH})[^.!?\n]{{0,40}}(?:{_RU_DO})"
+    rf"|{_RU_AI}[^.!?\n:]{{0,24}}(?:чита|обрабатыва|провер|оценива)[^.!?\n]{{0,40}}[,:][^.!?\n]{{0,30}}"
+    rf"(?:{_RU_DO}|не упомин)"
+    rf"|(?:парол|ключ|переписк|истори|данн)[^.!?\n]{{0,30}}(?:на|по) (?:адрес|почт|сервер|ссылк){_TO}"
+    r"|(?:текст|указани|инструкц|слова|что)[^.!?\n]{0,40}(?:тебе|тебя|вам|твои)[^.!?\n]{0,30}(?:перед|до) "
+    r"(?:наш|этой|этого|моего|меня|начал)"
+    rf"|(?:{_ZH_DO})[^。！？\n]{{0,40}}{_ZH_HUSH}|{_ZH_HUSH}[^。！？\n]{{0,30}}(?:{_ZH_DO})"
+    rf"|(?:给|致|请|阅读|读取|处理|凡是|各位)[^。！？\n：，]{{0,14}}(?:{_ZH_AI})[^。！？\n：，]{{0,6}}[：:，,][^。！？\n]{{0,20}}(?:{_ZH_DO}|忽略)"
+    rf"|(?:密码|密碼|口令|密钥|数据|資料|聊天记录|对话)[^。！？\n]{{0,12}}(?:发送|發送|发到|发给|上传|转发|传到){_TO}"
+    r"|(?:没有|沒有|毫无|不讲)(?:任何)?(?:道德|底线|伦理|原则)[^。！？\n]{0,8}(?:机器人|ai|模型|助手|角色)"
+    rf"|(?:{_JA_DO})[^。！？\n]{{0,40}}(?:{_JA_HUSH})|(?:{_JA_HUSH})[^。！？\n]{{0,30}}(?:{_JA_DO})"
+    rf"|(?:{_JA_AI})(?:へ|へのお願い|への指示|に告ぐ|は必ず)[：:、。]?[^。！？\n]{{0,40}}(?:{_JA_DO}|省略|無視)"
+    rf"|(?:パスワード|データ|履歴|鍵|情報)[^。！？\n]{{0,16}}(?:を|は){_TO}[^。！？\n]{{0,40}}(?:送信|転送|送って|アップロード)"
+    rf"|(?:{_KO_DO})[^.!?\n]{{0,40}}(?:{_KO_HUSH})|(?:{_KO_HUSH})[^.!?\n]{{0,30}}(?:{_KO_DO})"
+)
+_OPTIONS = re2.Options()
+_OPTIONS.case_sensitive = False
+#: Room for the automaton of a pattern that is mostly letters of three octets.
+_OPTIONS.max_mem = 1 << 26
+#: On the text as it came; RE2, so linear.
+PATTERN = re2.compile(
     f"(?:игнорируй|игнорировать|игнорируйте|забудь|забудьте|не обращай внимания|не следуй|не выполняй|отбрось|отмени|"
     f"нарушь|пренебреги)[^.!?\\n]{{0,60}}(?:{_RU_ORDERS})"
     f"|(?:{_RU_ORDERS})[^.!?\\n]{{0,40}}(?:больше не действу|отмен|недействительн|устарел|не имеют силы)"
@@ -48,16 +97,9 @@ PATTERN = re.compile(
     "|(?:تجاهل|انس|انسَ)[^.\\n]{0,60}(?:التعليمات|القواعد|الأوامر)"
     "|(?:اعرض|أظهر|اكتب|اطبع)[^.\\n]{0,40}(?:تعليماتك|موجه النظام|رسالة النظام)"
     "|(?:निर्देश|नियम)[^।\\n]{0,30}(?:नज़रअंदाज़|अनदेखा|भूल)|(?:नज़रअंदाज़|अनदेखा)[^।\\n]{0,40}"
-    "|(?:התעלם|שכח)[^.\\n]{0,40}(?:ההוראות|הכללים)",
-    re.IGNORECASE,
-)  # fmt: skip
-#: What one of these has: without, the long search is idle. Text is searched for a fixed string much faster.
-STEMS = (
-    "инструкц", "правил", "указани", "команд", "системн", "скрыт", "ограничени", "предписани",
-    "настройк", "цензур", "фильтр", "інструкці", "指令", "指示", "说明", "說明", "规则", "規則", "提示",
-    "要求", "命令", "限制", "系统", "系統", "约束", "审查", "審查", "过滤", "ルール", "システム", "制限", "フィルター",
-    "検閲", "지시", "명령", "규칙", "지침", "시스템", "التعليمات", "القواعد", "الأوامر", "تعليماتك",
-    "النظام", "नज़रअंदाज़", "अनदेखा", "निर्देश", "ההוראות", "הכללים",
+    "|(?:התעלם|שכח)[^.\\n]{0,40}(?:ההוראות|הכללים)"
+    f"|{_ACTS}",
+    _OPTIONS,
 )  # fmt: skip
 #: The letters of these scripts; most texts have none.
 LETTERS = re.compile("[\u0400-\u04ff\u0590-\u06ff\u0900-\u097f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
@@ -68,5 +110,4 @@ def speaks(text: str) -> bool:
     """Return whether a text says one of these, invisible characters left aside. Linear."""
     if text.isascii() or not LETTERS.search(text):
         return False
-    lower = text.lower().translate(_INVISIBLE)
-    return any(stem in lower for stem in STEMS) and bool(PATTERN.search(lower))
+    return bool(PATTERN.search(text.translate(_INVISIBLE)))
