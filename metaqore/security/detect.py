@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from functools import cache, partial
 from itertools import islice
 
-from metaqore.security import detect_contacts, detect_health, detect_identity, detect_secrets
+from metaqore.security import detect_contacts, detect_health, detect_identity, detect_records, detect_secrets
 from metaqore.security.assess_payload import Document
 from metaqore.security.detect_patterns import Patterns
 from metaqore.security.detect_rule import Hit, Judge
+from metaqore.security.detect_values import is_placeholder
 from metaqore.security.joined import Joined
 from metaqore.security.model import Finding, Label
 from metaqore.security.normalise_views import View
@@ -40,7 +41,7 @@ def _compiled() -> tuple[Patterns, dict[str, Judge]]:
 def find(document: Document, views: Sequence[View]) -> list[Finding]:
     """Return the findings of a document, most severe first, without one inside another."""
     joined = Joined((document.text, *(view.text for view in views)))
-    found = [finding(document, rule, hit) for rule, hit in _fields(document)]
+    found = [finding(document, rule, hit) for rule, hit in (*_fields(document), *detect_records.find(document))]
     for rule, hit in scan(joined.text):
         index, start = joined.origin(hit.start)
         moved = hit._replace(start=hit.start - start, end=hit.end - start)
@@ -75,7 +76,7 @@ def _fields(document: Document) -> list[tuple[str, Hit]]:
     for start, end, pointer in document.values:
         if pointer and end - start > 3 and _SECRET_FIELD.fullmatch(pointer.rpartition("/")[2]):
             value = document.text[start:end]
-            if " " not in value and not detect_secrets.is_placeholder(value):
+            if " " not in value and not is_placeholder(value):
                 hits.append(("secret.field", Hit("password", Label.CRITICAL, 0.8, start, end)))
     return hits
 

@@ -22,7 +22,9 @@ from metaqore.messages import AuditNote, Request, Write
 from metaqore.security import detect, detect_internal, threats
 from metaqore.security.assess_payload import read
 from metaqore.security.assessment import engine
+from metaqore.security.detect_records import IN_JSON, IN_TABLE
 from metaqore.security.detect_secrets import VENDORS
+from metaqore.security.detect_told import BRIEF, KEYS, PASSWORDS
 from metaqore.security.effects import NewDecision
 from metaqore.security.model import Finding, Label, Verdict
 from metaqore.security.normalise import fold
@@ -37,10 +39,7 @@ _POLICY = "classification"
 _MAX_AUTOMATON_BYTES = 64 << 20
 
 _RULES = {rule.id: rule.pattern for rule in detect.RULES}
-_NAMES = (
-    r"passw|passphrase|passcode|pwd|api[_-]?key|secret|token|(?:access|auth|account|private|signing|encryption|master)"
-    r"[_-]?key|client-key-data|credential|kennwort|haslo|contrasena|mot[_ ]de[_ ]passe"
-)
+_NAMES = rf"passw|{PASSWORDS}|{KEYS}"
 _ISSUED = (
     r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{8}|gh[pousr]_[A-Za-z0-9]{8}|github_pat_|xox[abeoprs]-|xapp-|hooks\.slack\.com|"
     r"gl(?:pat|dt|rt|cbt|ptt|soat|ffct|imt|agent)-[A-Za-z0-9_-]{8}|[sr]k_(?:live|test)_|AIza[A-Za-z0-9_-]{8}|ya29\.|"
@@ -50,11 +49,12 @@ _ISSUED = (
     r"[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.|\.atlasv1\.|[0-9a-f]{8}-us\d|/api/webhooks/|IncomingWebhook|"
     r"[?&]sig=|\$(?:2[abxy]|1|5|6|7|y|apr1|argon2id?|scrypt|pbkdf2-sha\d{1,3})\$|Private-Lines|WIFI:|jdbc:oracle|"
     r"otpauth:|(?i:cookie2?['\"]?[:=])|(?i:(?:seed|recovery|mnemonic|wallet|backup) (?:phrase|words|seed|mnemonic))|"
-    + VENDORS
+    r"oy2[a-z0-9]{8}|\dQ~[A-Za-z0-9]|\bfw_[A-Za-z0-9]{8}|" + VENDORS
 )
 _ADDRESS = (
     r"[A-Z]{2},? \d{5}\b|\b[A-Z]{1,2}[0-9][A-Z0-9]? ?[0-9][A-Z]{2}\b|"
-    r"\b(?:\d{5}|\d{2}-\d{3}|\d{4} ?[A-Z]{2}),?[ \n][A-Z]|\d[A-Za-z0-9 .,\n-]*\b\d{5}\b|\d,? ?\n?\b\d{4},?[ \n][A-Z]|"
+    r"\b(?:\d{5}|\d{2}-\d{3}|\d{4} ?[A-Z]{2}),?[ \n][A-Z]|\d[A-Za-z0-9 .,\n-]*\b\d{5}\b|"
+    r"\d[A-Za-z]?,? ?\n?\b\d{4},?[ \n][A-Z]|"
     r"[A-Z]{2},? [A-Z]\d[A-Z] ?\d[A-Z]\d\b|[A-Z]{2,3},? \d{4}\b|\b\d{3} ?\d{2} [A-Z]|\b\d{4}-\d{3} [A-Z]|\d{5}-\d{3}\b"
 )
 #: How everything that a rule can find begins, or a sign without which it finds nothing.
@@ -64,13 +64,19 @@ _SIGNS = {
     "issued": _ISSUED,
     "connection": r"://[^\s:@/'\"<>]*:[^\s@/'\"<>]+@",
     "authorization": r"(?i)\b(?:bearer|basic|token)[ =:]+['\"]?[A-Za-z0-9._~+/=-]{12}",
-    "assigned": rf"(?i)(?:{_NAMES})[A-Za-z0-9_.-]*['\"\]]*\s?\s?\s?(?::=|[=:>])|"
-    r"\b(?:[a-z0-9_.-]+[_.-])?(?:pass|pw|psw|psswd)['\"\]]*\s?\s?[=:]|"
+    "assigned": rf"(?i)(?:{_NAMES})[A-Za-z0-9_.-]*['\"\]]*(?:\s?\s?\s?(?::=|=|[=:>])|[ ,(]*['\"])|"
+    rf"\b(?:[a-z0-9_.-]+[_.-])?(?:{BRIEF})['\"\]]*\s?\s?[=:]|"
     r"\b(?:log ?in|credentials?|creds|user(?:name)?|account|zugangsdaten|acceso|identifiants?)['\"]?[:= ]+"
     r"[a-z0-9_.@-]+ ?/",
-    "told": r"(?i)\b(?:pass|login)\b[a-z ]*\b(?:is|was|ist|to|est|jest|it's|as)\b|passw|passcode|passphrase|"
-    r"kennwort|haslo|contrasena|mot de passe|parola|senha|wachtwoord|losenord|\bpw[ ,]",
-    "option": r"(?i)--?(?:pass|pw|secret|token)[ =]|sshpass|curl [^\n]*-u |mysql[^\n]*-p",
+    "told": rf"(?i)\b(?:{BRIEF}|login)\b[a-z ]*\b(?:is|was|ist|to|es|est|e|jest|ar|on|er|it's|as|lautet|war)\b|passw|"
+    rf"{PASSWORDS}|\b(?:{BRIEF})[ ,]",
+    "apart": r"(?i)(?:name|key|variable|property|setting|parameter|option|field|id)['\"]?[ :=]+['\"]?[a-z0-9_.-]*"
+    rf"(?:{_NAMES}|pass)",
+    "option": r"(?i)--?(?:pass|pw|secret|token)[ =]|sshpass|curl [^\n]*-u |mysql[^\n]*-p| login [^\n]*-p|"
+    r"redis-cli [^\n]*-a|\bldap[^\n]* -w |sqlcmd [^\n]*-p|-pass(?:in|out) pass:|identified [^\n]*by |access_key |PDO\(|"
+    r"mysqli|getConnection\(",
+    "table": IN_TABLE,
+    "named": IN_JSON,
     "pin": r"(?i)\b(?:pin|cvv2?|cvc2?|code|otp|number|password)(?: is|:|=)+ ?\d{3}",
     "opaque": r"[A-Za-z0-9+/_-]{24}",
     "talk": r"(?i)secret|token|api ?key|access ?key|key is|credential|passw|passphrase|bearer|auth|signing key",
@@ -102,12 +108,13 @@ _DATE = re.compile(
     r"(?<!\d)(?<!\d[ ./()+-])(?<!\d[ ./()+-]{2})(?<!\d[ ./()+-]{3})(?:19|20)\d\d-[01]\d-[0-3]\d"
     r"(?:[T ][0-2]\d:[0-5]\d(?::[0-5]\d(?:[.,]\d{1,9})?)?(?: ?Z|[+-][0-2]\d:?[0-5]\d)?)?(?![ ./()+-]{0,3}\d)"
 )
+_ESCAPED = re.compile(r"\\+u([0-9A-Fa-f]{4})")
 _RUNS = re.compile(r"[A-Za-z0-9+/]{32,}")
 
 
 #: Signs that go on for as long as a line does. In one automaton with the others each would double its states, and it
 #: would meet a new one in every text: two passes take a third less time than one.
-_LONG = frozenset({"connection", "told", "option", "address", "url", "html"})
+_LONG = frozenset({"connection", "told", "option", "address", "url", "html", "table", "apart"})
 
 
 @cache
@@ -214,6 +221,8 @@ def suspects(text: str) -> bool:
     """Return whether a text, or a JSON value as text, may hold something; sure where it says no."""
     if "\\" in text:
         text = text.replace("\\n", "\n").replace('\\"', '"')
+        if "\\u" in text:
+            text = _ESCAPED.sub(lambda escape: chr(int(escape[1], 16)), text)
     if not text.isascii():
         text = fold(text).text
     encoded = text.encode()

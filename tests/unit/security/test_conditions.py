@@ -186,7 +186,7 @@ def test_every_type_that_a_detector_finds_may_be_asked_for_and_no_other():
             if (
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Name)
-                and node.func.id in ("Hit", "_hit", "_always")
+                and node.func.id in ("Hit", "critical", "_always")
             ):
                 leaves = [leaf.value for leaf in ast.walk(node.args[0]) if isinstance(leaf, ast.Constant)]
                 found |= {leaf for leaf in leaves if isinstance(leaf, str)}

@@ -1,0 +1,195 @@
+"""Secrets that are told by name: assigned, told in a sentence, given as an option, beside the name of what they open.
+
+The names are those that people and programs use for passwords and keys, in the languages of Europe. Whether the value
+is one is decided by its shape (:mod:`detect_values`).
+"""
+
+from __future__ import annotations
+
+import re
+
+from metaqore.security.detect_patterns import Match
+from metaqore.security.detect_rule import Hit, Rule, Words, around
+from metaqore.security.detect_values import (
+    character_classes,
+    critical,
+    entropy,
+    is_placeholder,
+    letters_and_digits,
+    looks_secret,
+)
+from metaqore.security.model import Label
+
+_LOCKED = Words(
+    r"""
+    card|cards|bank|account|atm|sim|phone|door|safe|alarm|tresor|konto|karte|cvv2?|cvc2?|security code|my|his|her|your|
+    their|otp|one-time
+    """
+)
+#: What a password is called; folded. The last one is Russian and Ukrainian as ``normalise.fold`` leaves it.
+PASSWORDS = (
+    r"password|passwd|passphrase|passcode|passwort|passord|pwd|kennwort|haslo|contrasena|contrasinal|senha|wachtwoord|"
+    r"losenord|salasana|adgangskode|parola|heslo|sifre|jelszo|mot[_ ]?de[_ ]?passe|\x1aapo\x1ab"
+)
+#: Names that are short, or words of another meaning too: the value has to look like a password by itself.
+BRIEF = r"pass|pw|psw|psswd|passw|pword|mdp|clave|zugangscode|lozinka|geslo|parole|codigo de acceso|code d'acces"
+#: What a key or token is called.
+KEYS = (
+    r"api[_-]?key|apikey|secret|token|credentials?|client-key-data|"
+    r"(?:access|auth|account|private|signing|encryption|master|app|subscription|shared|storage|consumer|session|cookie|"
+    r"hmac|aes|jwt|cipher|deploy|server|service|admin|webhook|bot|registration|integration|licen[cs]e)[_-]?key"
+)
+NAMES = rf"{PASSWORDS}|{KEYS}"
+_IS_PASSWORD = re.compile(rf"(?i){PASSWORDS}|pass|mot")
+#: Names of what is about a secret and is none.
+_ABOUT = re.compile(
+    r"public|_id$|hash|_url$|_uri$|file|path|(?:in|out)put|next|page|continu|cursor|tokens$|count|limit|pattern|regex|"
+    r"placeholder|hint|prompt|label|reset|policy|length|strength"
+)
+
+
+def _assigned(text: str, match: Match) -> Hit | None:
+    key = match.groups["key"].lower()
+    value = match.groups["value"].rstrip(".,;)")
+    if (match.end < len(text) and text[match.end] in "([") or _ABOUT.search(key):
+        return None
+    password = bool(_IS_PASSWORD.search(key))
+    if "://" in value or not looks_secret(value, password=password):
+        return None
+    return critical("password" if password else "api_key", match, 0.9, "value")
+
+
+#: The member, attribute or argument that holds what the one before it names: ``name: DB_PASSWORD`` / ``value: …``.
+_VALUE_NEXT = re.compile(
+    r"""['"]?[,;]?(?: \{)?\s{1,40}(?:[^\n]{0,80}\n\s{0,20}){0,2}?(?:[A-Za-z0-9_-]{1,40}\.)?['"]?"""
+    r"""(?:value|default|val|wert|valor)['"]?\s{0,3}[:=]\s{0,3}['"]?(?P<value>[^\s'"<>]{6,200})"""
+)
+
+
+def _apart(text: str, match: Match) -> Hit | None:
+    """A name and, in the next member or attribute, its value."""
+    key = match.groups["key"].lower()
+    found = _VALUE_NEXT.match(text, match.end, match.end + 400)
+    if found is None or _ABOUT.search(key):
+        return None
+    value = found["value"].rstrip(".,;)")
+    password = bool(_IS_PASSWORD.search(key))
+    if "://" in value or not looks_secret(value, password=password):
+        return None
+    start = found.start("value")
+    return Hit("password" if password else "api_key", Label.CRITICAL, 0.85, start, start + len(value))
+
+
+def _told(_text: str, match: Match) -> Hit | None:
+    value = match.groups["value"].rstrip(".,;:!?)")
+    return critical("password", match, 0.85, "value") if looks_secret(value, password=True) else None
+
+
+def _beside(text: str, match: Match) -> Hit | None:
+    """A value right after the word, with nothing between: only what no person writes as a word."""
+    value = match.groups["value"].rstrip(".,;:!?)")
+    mixed = character_classes(value) >= 3 and letters_and_digits(value) and entropy(value) > 2.8
+    return _told(text, match) if mixed else None
+
+
+def _pair(_text: str, match: Match) -> Hit | None:
+    """``login app / Xk3…``: what stands after the slash is a password only where no path or version looks like it."""
+    value = match.groups["value"].rstrip(".,;:!?)")
+    strong = character_classes(value) >= 3 or (len(value) >= 12 and entropy(value) > 3.2)
+    if not strong or not letters_and_digits(value) or re.search(r"[/.:]|^v\d", value) or is_placeholder(value):
+        return None
+    return critical("password", match, 0.8, "value")
+
+
+def _short_name(text: str, match: Match) -> Hit | None:
+    """``PW=``, ``smtp_pass:``: names so short that the value has to look like a password by itself."""
+    value = match.groups["value"].rstrip(".,;)")
+    if match.end < len(text) and text[match.end] in "([":
+        return None
+    chosen = character_classes(value) >= 3 or (len(value) >= 10 and letters_and_digits(value))
+    if not chosen or "://" in value or re.search(r"[()\[\]{}]|^\d+(?:\.\d+)*[a-z%]{0,3}$", value):
+        return None
+    return critical("password", match, 0.8, "value") if looks_secret(value, password=True) else None
+
+
+def _option(_text: str, match: Match) -> Hit | None:
+    value = match.groups["value"].rstrip(".,;")
+    return critical("password", match, 0.85, "value") if looks_secret(value, password=True) else None
+
+
+def _pin(text: str, match: Match) -> Hit | None:
+    """Three to eight digits are a PIN only where something is that it opens."""
+    if len(set(match.groups["value"])) < 2 or not _LOCKED.occur(around(text, match.start, match.end, 60)):
+        return None
+    return critical("pin", match, 0.8, "value")
+
+
+#: What any text has in which one of them is found: looked for once for all of them.
+_SAID = rf"(?i)(?:{NAMES}|{BRIEF})"
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "secret.assigned",
+        rf"(?i)(?P<key>[A-Za-z0-9_.-]{{0,40}}(?:{NAMES})[A-Za-z0-9_.-]{{0,20}})"
+        r"(?:['\"\]]{0,2}(?:\s{0,3}(?::=|=>|==?|:)\s{0,3}|>)['\"]?|['\"] ?, ?['\"]| ['\"]|\( ?['\"])"
+        r"(?P<value>[^\s'\"<]{4,})",
+        _assigned,
+        _SAID,
+    ),
+    Rule(
+        "secret.apart",
+        rf"(?i)\b(?:name|key|variable|property|setting|parameter|option|field|id)['\"]?[ :=]{{1,4}}['\"]?"
+        rf"(?P<key>[a-z0-9_.-]*(?:{NAMES}|pass)[a-z0-9_.-]*)\b",
+        _apart,
+        _SAID,
+    ),
+    Rule(
+        "secret.short_name",
+        rf"(?i)\b(?P<key>(?:[a-z0-9_.-]{{1,40}}[_.-])?(?:{BRIEF}))['\"\]]{{0,2}}\s{{0,2}}(?::=|=>|=|:)\s{{0,2}}['\"]?"
+        r"(?P<value>[^\s'\"<]{6,80})",
+        _short_name,
+        _SAID,
+    ),
+    Rule(
+        "secret.pair",
+        r"(?i)\b(?:log ?in|credentials?|creds|user(?:name)?|account|zugangsdaten|acceso|identifiants?)['\"]?[:= ]{1,3}"
+        r"[a-z0-9_.@-]{2,40} ?/ ?(?P<value>[^\s'\"]{8,64})",
+        _pair,
+    ),
+    Rule(
+        "secret.told",
+        rf"(?i)\b(?:{PASSWORDS}|{BRIEF}|login)(?: [a-z]+){{0,4}}? (?:is|was|ist|lautet|war|"
+        r"to|est|es|e|je|jest|ar|on|er|it's|as)"
+        r":? ['\"]?(?P<value>[^\s'\"]{6,80})",
+        _told,
+        rf"{_SAID}|(?i)login",
+    ),
+    Rule(
+        "secret.beside",
+        rf"(?i)\b(?:{PASSWORDS}|{BRIEF})[ ,]{{1,2}}['\"]?(?P<value>[^\s'\"]{{8,80}})",
+        _beside,
+        _SAID,
+    ),
+    Rule(
+        "secret.option",
+        r"(?i)(?:--?(?:password|passwd|pass|pw|secret|token)[ =]|sshpass -p ?|\bmysql\w* (?:\S+ ){0,6}?-p|"
+        r"\bcurl (?:\S+ ){0,8}?-u [^\s:]+:|\b(?:docker|podman|helm registry|az acr|oc) login (?:\S+ ){0,6}?-p ?|"
+        r"\bredis-cli (?:\S+ ){0,6}?-a |\bldap\w+ (?:\S+ ){0,8}?-w |\bsqlcmd (?:\S+ ){0,6}?-P ?|-pass(?:in|out) pass:|"
+        r"\bidentified (?:with \w+ )?by (?:password )?|secret_access_key )['\"]?(?P<value>[^\s'\"]{6,})",
+        _option,
+        r"(?i)--?(?:pass|pw|secret|token)|sshpass|mysql|curl |login |redis-cli|ldap|sqlcmd|identified |_key ",
+    ),
+    # The third argument of what connects to a database.
+    Rule(
+        "secret.argument",
+        r"(?:PDO|mysqli(?:_connect)?|getConnection)\( ?(?:['\"][^'\"\n]*['\"] ?, ?){2}"
+        r"['\"](?P<value>[^'\"\n]{6,80})['\"]",
+        _option,
+        r"PDO\(|mysqli|getConnection",
+    ),
+    Rule(
+        "secret.pin",
+        r"(?i)\b(?:pin|cvv2?|cvc2?|security code|otp|one-time (?:code|password))(?: code| number)?"
+        r"(?: is|:|=)+ ?(?P<value>\d{3,8})\b",
+        _pin,
+    ),
+)
