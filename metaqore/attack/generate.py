@@ -7,31 +7,46 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from metaqore.attack.model import Case, Scenario, Suite
-from metaqore.attack.mutations import disguise
+from metaqore.attack.mutations import disguise, file_name
 
 #: ``$name`` or ``${name}``; ``$$`` is a dollar sign.
 SLOT = re.compile(r"\$(?:(\$)|([a-z][a-z0-9_]*)|\{([a-z][a-z0-9_]*)\})")
 #: Words may be made of words so deep.
 MAX_DEPTH = 8
+#: Characters of a file name that says what the text says.
+MAX_NAME = 300
 _PARTS = 4
 
 
-def cases(suite: Suite, scenario: Scenario, count: int, seed: int, *, control: bool = False) -> Iterator[Case]:
+def cases(
+    suite: Suite, scenario: Scenario, count: int, seed: int, *, control: bool = False, disguises: Sequence[str] = ()
+) -> Iterator[Case]:
     """Yield ``count`` cases of a scenario, fewer where more make no sense.
 
     Texts and disguises take turns, so that a few cases see many of them; words and hosts are drawn.
+
+    Args:
+        disguises: instead of the scenario's own.
     """
-    texts = scenario.benign if control else scenario.texts
-    steps = suite.steps_of(scenario, control=control)
     for number in range(min(count, scenario.most or count)):
-        rng = random.Random(f"{seed}/{scenario.id}/{control}/{number}")
-        mutation = _mutation(scenario, number, len(texts))
-        plain = _fill(texts[number % len(texts)], _words(suite, scenario), rng, 0) if texts else ""
-        text = _planted(suite, scenario, disguise(mutation, plain, rng), rng)
-        yield Case(
-            scenario=scenario.id, number=number, is_control=control, mutation=mutation, plain=plain, text=text,
-            steps=steps, variables=_parts(text),
-        )  # fmt: skip
+        yield case(suite, scenario, number, seed, control=control, disguises=disguises)
+
+
+def case(
+    suite: Suite, scenario: Scenario, number: int, seed: int, *, control: bool = False, disguises: Sequence[str] = ()
+) -> Case:
+    """Return one case of a scenario, by its number from 0: the same one whatever else is made."""
+    texts = scenario.benign if control else scenario.texts
+    rng = random.Random(f"{seed}/{scenario.id}/{control}/{number}")
+    mutation = _mutation(disguises or scenario.mutations, number, len(texts)) if texts else "plain"
+    plain = _fill(texts[number % len(texts)], _words(suite, scenario), rng, 0) if texts else ""
+    disguised = disguise(mutation, plain, rng)
+    text = _planted(suite, scenario, disguised, rng)
+    variables = {"name": file_name(disguised)[:MAX_NAME], **_parts(text)}
+    return Case(
+        scenario=scenario.id, number=number, is_control=control, mutation=mutation, plain=plain, text=text,
+        steps=suite.steps_of(scenario, control=control), variables=variables,
+    )  # fmt: skip
 
 
 def payloads(suite: Suite, scenario: Scenario, count: int, seed: int, *, mutated: bool = True) -> list[str]:
@@ -40,14 +55,14 @@ def payloads(suite: Suite, scenario: Scenario, count: int, seed: int, *, mutated
     for number in range(count):
         rng = random.Random(f"{seed}/{scenario.id}/payload/{number}")
         plain = _fill(scenario.texts[number % len(scenario.texts)], _words(suite, scenario), rng, 0)
-        mutation = _mutation(scenario, number, len(scenario.texts)) if mutated else "plain"
+        mutation = _mutation(scenario.mutations, number, len(scenario.texts)) if mutated else "plain"
         found.append(disguise(mutation, plain, rng))
     return found
 
 
-def _mutation(scenario: Scenario, number: int, texts: int) -> str:
+def _mutation(disguises: Sequence[str], number: int, texts: int) -> str:
     """Return the disguise of a case: with each round over the texts, each gets another one."""
-    return scenario.mutations[(number + number // max(1, texts)) % len(scenario.mutations)]
+    return disguises[(number + number // max(1, texts)) % len(disguises)]
 
 
 def unknown_words(suite: Suite, scenario: Scenario) -> list[str]:

@@ -16,6 +16,8 @@ Mode = Literal["instruction_ignore", "prompt_leakage", "artifact_poisoning", "de
 Role = Literal["setup", "plant", "act"]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,39}\Z")]
+#: One disguise, or several one upon the other, the innermost first: ``rot13+base64``.
+Disguise = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]*(\+[a-z][a-z0-9_]*){0,3}\Z")]
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -41,8 +43,14 @@ class Step(Strict, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_d
     times: Annotated[int, msgspec.Meta(ge=1, le=500)] = 1
     #: What the model answers: the attack is in the answer. Needs a provider that says what it is told.
     says: str | None = None
-    #: A piece of the answer that counts as stopped where the caller does not get it.
+    #: A piece of the answer; where it is nowhere in what the caller gets, the attack counts as stopped.
     hides: str | None = None
+    #: How a step that prepares must end, where it is not to pass.
+    ends: Literal["passed", "vetoed", "blocked", "refused"] = "passed"
+    #: That what it names is not there is the attack: a veto for that reason counts.
+    unknown: bool = False
+    #: It puts up what is to stop the attack. Left out where an engine is attacked without its guards.
+    guard: bool = False
     #: Sent again and again for so long, until it is stopped: what takes effect within that time.
     within_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 0
 
@@ -77,11 +85,16 @@ class Scenario(Strict, frozen=True, forbid_unknown_fields=True, kw_only=True, om
     words: dict[Name, tuple[str, ...]] = {}
     #: Names of lists of innocent texts in which ``$payload`` is planted.
     hosts: tuple[Name, ...] = ()
-    mutations: tuple[Name, ...] = ("plain",)
+    mutations: tuple[Disguise, ...] = ("plain",)
     #: More cases than this make no sense; None for any number.
     most: Annotated[int, msgspec.Meta(ge=1)] | None = None
     #: The texts address the model that reads them, so that a trained specialist may be tried with them.
     for_specialists: bool = True
+    #: Why the engine is known to let this through; "" where it should not. Such a scenario is shown by itself and
+    #: counts in no family's bounds.
+    known_limit: str = ""
+    #: What stops it though no setting, policy or scope asks for it; "" where something has to.
+    built_in: str = ""
 
 
 class Family(Strict, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -89,6 +102,10 @@ class Family(Strict, frozen=True, forbid_unknown_fields=True, kw_only=True, omit
 
     title: str
     wanted: Wanted = Wanted()
+    #: What to do about an attack of it that went through.
+    advice: str = ""
+    #: What belongs to the family and cannot be governed from where MetaQore stands, and why; "" where nothing does.
+    not_governed: str = ""
 
 
 class Suite(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,5 +141,6 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     #: What is sent as ``$text``.
     text: str
     steps: tuple[Step, ...]
-    #: What ``$word`` stands for in the steps: the parts of ``text``, cut at blanks.
+    #: What ``$word`` stands for in the steps: ``name``, a file name that says it, and the parts of ``text``, cut at
+    #: blanks.
     variables: dict[str, str]

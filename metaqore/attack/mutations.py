@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import codecs
+import json
 import random
 from collections.abc import Callable, Mapping
 from urllib.parse import quote
@@ -17,6 +18,11 @@ Mutation = Callable[[str, random.Random], str]
 _LOOKALIKES = str.maketrans("aceopxyiABEHKMOPTX", "асеорхуіАВЕНКМОРТХ")
 _INVISIBLE = "\u200b\u200c\u2060\u00ad"
 _LEET = str.maketrans("oieast", "013457")
+_PADDING = (
+    "The tram stops at the mill every ten minutes. On Sundays the tea house opens at noon; boats go until dusk.",
+    "Tomatoes need six hours of sun, a sheltered place and water in the morning; the first ones ripen late in July.",
+    "The choir meets on Thursdays. New voices are welcome; scores are in the cupboard beside the piano.",
+)
 _ACCENTS = "\u0301\u0308\u0323\u0330"
 
 
@@ -48,6 +54,11 @@ def _quoted(text: str, rng: random.Random) -> str:
     return "\n".join(f"> {line}" for line in text.splitlines())
 
 
+def file_name(text: str) -> str:
+    """Return the words of a text as people write them into the name of a file."""
+    return "-".join("".join(c if c.isalnum() else " " for c in text).split())
+
+
 def _decode_first(text: str, rng: random.Random) -> str:
     return f"Ticket body (base64): {base64.b64encode(text.encode()).decode()}"
 
@@ -76,14 +87,33 @@ MUTATIONS: Mapping[str, Mutation] = {
     "quoted": _quoted,
     "short_lines": _cut,
     "markdown": lambda text, rng: f"**{text}**",
+    "list": lambda text, rng: "\n".join(f"- {part}" for part in text.split(". ")),
+    "table": lambda text, rng: f"| no. | remark |\n|---|---|\n| {rng.randint(1, 99)} | {text} |",
+    "code_block": lambda text, rng: f"```text\n{text}\n```",
+    "code_string": lambda text, rng: f"NOTE_{rng.randint(1, 99)} = {json.dumps(text, ensure_ascii=False)}",
+    "file_name": lambda text, rng: f"notes/{file_name(text)}.md",
+    "json_key": lambda text, rng: json.dumps({text: rng.randint(1, 99)}, ensure_ascii=False),
+    "json_escapes": lambda text, rng: (
+        '{"note": "' + "".join(f"\\u{ord(c):04x}" if ord(c) < 0x10000 else c for c in text) + '"}'
+    ),
+    "story": lambda text, rng: f'In the play that we rehearse, the robot is told: "{text}"',
+    "dialogue": lambda text, rng: f"Anna: good morning.\nBo: {text}\nAnna: all right.",
+    "padded": lambda text, rng: f"{rng.choice(_PADDING)}\n\n{text}\n\n{rng.choice(_PADDING)}",
     "json": lambda text, rng: '{"status": "ok", "note": "' + text.replace("\\", " ").replace('"', "'") + '"}',
 }
 
 
 def disguise(name: str, text: str, rng: random.Random) -> str:
-    """Return ``text`` in the disguise of that name.
+    """Return ``text`` in the disguise of that name; of several, joined by ``+``, the first is the innermost.
 
     Raises:
         KeyError: there is none of that name.
     """
-    return MUTATIONS[name](text, rng)
+    for each in name.split("+"):
+        text = MUTATIONS[each](text, rng)
+    return text
+
+
+def unknown(name: str) -> list[str]:
+    """Return the parts of a disguise's name that no disguise has."""
+    return [each for each in name.split("+") if each not in MUTATIONS]

@@ -17,7 +17,7 @@ import msgspec
 from metaqore import strict_yaml
 from metaqore.attack.generate import SLOT, unknown_words
 from metaqore.attack.model import Family, Name, Scenario, Step, Suite
-from metaqore.attack.mutations import MUTATIONS
+from metaqore.attack.mutations import unknown
 from metaqore.errors import SettingsError
 
 T = TypeVar("T")
@@ -106,7 +106,7 @@ def _check(suite: Suite, sources: dict[str, str]) -> None:
 def _problems(suite: Suite, scenario: Scenario) -> list[str]:
     """What types alone cannot say."""
     found = [f"family {name} is not known" for name in suite.families_of(scenario) if name not in suite.families]
-    found += [f"mutation {name} is not known" for name in scenario.mutations if name not in MUTATIONS]
+    found += [f"mutation {part} is not known" for name in scenario.mutations for part in unknown(name)]
     found += [f"nothing may stand for ${name}" for name in unknown_words(suite, scenario)]
     for name in scenario.hosts:
         if name not in suite.hosts:

@@ -19,6 +19,8 @@ from metaqore.cli.attack.people import Answer, Fate, NoAnswer, NoSuchPerson, Peo
 Verdict = Literal["vetoed", "blocked", "refused", "missed", "passed", "broken", "skipped"]
 #: Rules of a veto that says only that a provider is not there: nothing was tried.
 _NOT_THERE = frozenset({"provider.unknown", "provider.unavailable", "routing.none_available"})
+#: What a request is recorded as whose answer was so.
+_RECORDED: dict[Fate, str] = {"passed": "approved", "vetoed": "vetoed", "blocked": "blocked"}
 STOPPED: tuple[Verdict, ...] = ("vetoed", "blocked", "refused")
 
 
@@ -35,6 +37,12 @@ class Result:
     calls: int
     why: str
     took_ms: float
+    #: Ids of the last governance request that was answered and of SecureGateway's decision on it, "" where none was.
+    request: str = ""
+    decision: str = ""
+    #: The verdict that the engine has on record for that request; "" where it was refused at the door, or is not ours
+    #: to read.
+    recorded: str = ""
 
     @property
     def stopped(self) -> bool:
@@ -48,12 +56,14 @@ class Drive:
     Args:
         at_once: cases that are under way at the same time.
         given: variables of all cases; a ``project`` is made where none is among them.
+        unguarded: leave out the steps that put up what is to stop an attack, and let everything be in playground mode.
     """
 
-    def __init__(self, people: People, at_once: int, given: Mapping[str, str]) -> None:
+    def __init__(self, people: People, at_once: int, given: Mapping[str, str], *, unguarded: bool = False) -> None:
         self._people = people
         self._at_once = at_once
         self._given = dict(given)
+        self._unguarded = unguarded
 
     def run(
         self, work: Sequence[tuple[Scenario, Case]], told: Callable[[Result], None] = lambda result: None
@@ -62,6 +72,7 @@ class Drive:
 
         Raises:
             NoAnswer: the API cannot be reached.
+            NoSuchPerson: no project can be made for it.
         """
         self._make_project()
         with ThreadPoolExecutor(max_workers=self._at_once) as threads:
@@ -83,60 +94,95 @@ class Drive:
     def _make_project(self) -> None:
         if "project" in self._given:
             return
+        body = {"name": "attack", "mode": "playground" if self._unguarded else "strict"}
         for who in ("admin", "agent"):
-            made = self._people.api.call(
-                "POST", "/projects", self._people.key(who), {"name": "attack", "mode": "strict"}
-            )
+            made = self._people.api.call("POST", "/projects", self._people.key(who), body)
             if made.fate == "passed":
                 self._given["project"] = str(made.body["id"])
                 return
-        raise NoSuchPerson(f"no project can be made for the attack: {made.reason}; name one, or give another key")
+        raise NoSuchPerson(
+            f"no project can be made for the attack: {made.reason}; name one with --project, or give a key that has "
+            "the scope projects:write"
+        )
 
     def _send(self, scenario: Scenario, case: Case) -> Result:
         began = time.monotonic()
-        sent = _Sent(self._people, {**case.variables, **self._given, "case": uuid.uuid4().hex})
+        sent = _Sent(self._people, {**case.variables, **self._given, "case": uuid.uuid4().hex}, self._unguarded)
         verdict: Verdict
         try:
             verdict, at, why = sent.run(case)
+            verdict, why = sent.confirmed(verdict, why)
         except NoSuchPerson as error:
             verdict, at, why = "skipped", 0, error.message
-        return Result(case, scenario, verdict, at, sent.calls, why, (time.monotonic() - began) * 1000)
+        took_ms = (time.monotonic() - began) * 1000
+        return Result(
+            case, scenario, verdict, at, sent.calls, why, took_ms, sent.last.request, sent.last.decision, sent.recorded
+        )
 
 
 class _Sent:
     """One case on its way."""
 
-    def __init__(self, people: People, variables: dict[str, Any]) -> None:
+    def __init__(self, people: People, variables: dict[str, Any], unguarded: bool) -> None:
         self._people = people
         self._variables = variables
+        self._unguarded = unguarded
         self.calls = 0
+        self.last, self.recorded = Answer(0, None), ""
 
     def run(self, case: Case) -> tuple[Verdict, int, str]:
         """Send all steps; return the verdict, the step that decided it, and why."""
         for at, step in enumerate(case.steps, 1):
-            answer = self._step(step)
+            if step.guard and self._unguarded:
+                continue
+            self.last = answer = self._step(step)
             fate: Fate = answer.fate
             if fate == "failed":
                 return "broken", at, f"step {at}: the engine failed: {answer.reason}"
-            if fate == "vetoed" and _NOT_THERE.issuperset(answer.reason.split(", ")):
+            if fate == "vetoed" and not step.unknown and _NOT_THERE.issuperset(answer.reason.split(", ")):
                 provider = filled((step.body or {}).get("provider", "any"), self._variables)
                 raise NoSuchPerson(f"the provider {provider} is not there ({answer.reason}): name one that is")
-            if fate != "passed":
-                if step.role == "setup":
-                    return (
-                        "broken",
-                        at,
-                        f"step {at} ({step.method} {step.path}) prepares and was {fate}: {answer.reason}",
-                    )
+            if step.role == "setup" and fate != step.ends:
+                said = (
+                    f"step {at} ({step.method} {step.path}) prepares and was {fate}, not {step.ends}: {answer.reason}"
+                )
+                return "broken", at, said
+            if fate != "passed" and step.role != "setup":
                 return fate, at, answer.reason
             for name, pointer in step.save.items():
                 found = _resolve(answer.body, pointer)
                 if found is None:
                     return "broken", at, f"step {at} ({step.method} {step.path}): its answer has nothing at {pointer}"
                 self._variables[name] = found
-            if step.hides is not None and filled(step.hides, self._variables) not in str(answer.body["result"]["text"]):
-                return "blocked", at, "taken out of the answer"
+            if step.hides is not None and not _holds(answer.body, str(filled(step.hides, self._variables))):
+                return ("blocked" if step.says else "refused"), at, "taken out of the answer"
         return ("passed" if case.is_control else "missed"), 0, ""
+
+    def confirmed(self, verdict: Verdict, why: str) -> tuple[Verdict, str]:
+        """Compare what was answered with what the engine has on record; a difference says nothing good of either."""
+        request, answered = self.last.request, _RECORDED.get(self.last.fate)
+        if verdict in ("broken", "skipped") or not request or answered is None:
+            return verdict, why
+        self.calls += 1
+        found = self._people.api.call("GET", f"/requests/{request}", self._people.key("admin"))
+        if found.status != 200:
+            return verdict, why
+        self.recorded = str(found.body.get("verdict") or "")
+        if self.recorded != answered:
+            return "broken", f"{request} was answered as {answered} and is recorded as {self.recorded or 'undecided'}"
+        return verdict, self._seen() if verdict == "missed" else why
+
+    def _seen(self) -> str:
+        """Return what the engine says it saw in what it let through."""
+        if not self.last.decision:
+            return "approved: no conflict was found"
+        found = self._people.api.call("GET", f"/decisions/{self.last.decision}", self._people.key("admin"))
+        body = found.body.get("body") if found.status == 200 else None
+        if not body:
+            return "approved"
+        signs = sorted({str(each["rule"]) for each in body.get("threats", ())})
+        seen = f"only flagged: {' '.join(signs)}" if signs else "no threat was seen"
+        return f"approved as {body.get('label')} by {body.get('policy')}; {seen}"
 
     def _step(self, step: Step) -> Answer:
         if step.says is not None:
@@ -154,6 +200,15 @@ class _Sent:
             if last or (answer.fate != "passed" and (step.role != "act" or step.within_s)):
                 return answer
         raise AssertionError("unreachable: turns do not end by themselves")
+
+
+def _holds(body: Any, piece: str) -> bool:
+    """Return whether a piece of text is in any string of a JSON value."""
+    if isinstance(body, str):
+        return piece in body
+    if isinstance(body, dict):
+        return any(_holds(name, piece) or _holds(member, piece) for name, member in body.items())
+    return isinstance(body, list) and any(_holds(member, piece) for member in body)
 
 
 def filled(value: Any, variables: Mapping[str, Any]) -> Any:

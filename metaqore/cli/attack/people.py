@@ -56,15 +56,38 @@ class Answer:
         return {"vetoed": "vetoed", "blocked": "blocked"}.get(code or "", "refused")  # type: ignore[return-value]
 
     @property
+    def request(self) -> str:
+        """The id of the governance request that it was; "" where it was none, or was refused at the door."""
+        body: dict[str, Any] = self.body if isinstance(self.body, dict) else {}
+        found = str(body.get("request") or body.get("id") or "")
+        return found if found.startswith("req_") else ""
+
+    @property
+    def decision(self) -> str:
+        """The id of SecureGateway's decision on it; "" where there is none."""
+        body: dict[str, Any] = self.body if isinstance(self.body, dict) else {}
+        return str(_decision(body).get("id") or "")
+
+    @property
     def reason(self) -> str:
         """Why it was not let through: rules of the veto, classes of the conflicts, or the code of the problem."""
         body: dict[str, Any] = self.body if isinstance(self.body, dict) else {}
-        decision = body.get("decision") or (body.get("result") or {}).get("decision") or {}
-        decision = decision.get("decision", decision)
+        decision = _decision(body)
         report = body.get("blocking_report") or {}
-        rules = [str(rule) for rule in decision.get("rules", ())]
+        rules = [_with_signs(str(rule), decision) for rule in decision.get("rules", ())]
         classes = [str(each.get("class")) for each in report.get("conflicts", ())]
         return ", ".join(rules or classes) or f"{self.status} {body.get('code', '')}".strip()
+
+
+def _with_signs(rule: str, decision: Mapping[str, Any]) -> str:
+    """Return a rule of a decision, for threats with what they were recognised by."""
+    signs = sorted({str(each["rule"]) for each in decision.get("threats", ()) if rule == f"threat.{each['family']}"})
+    return f"{rule} ({' '.join(signs)})" if signs else rule
+
+
+def _decision(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = body.get("decision") or (body.get("result") or {}).get("decision") or {}
+    return found.get("decision", found)  # type: ignore[no-any-return]
 
 
 class Api:
@@ -118,12 +141,16 @@ class People:
         admin: a key that may do everything, or at least what agents may.
         strangers: a key of another organization; "" where there is none.
         provider: a model provider of the installation that says what it is told; None where there is none.
+        known: keys of people that need not be made.
     """
 
-    def __init__(self, api: Api, admin: str, strangers: str = "", provider: Told | None = None) -> None:
+    def __init__(
+        self, api: Api, admin: str, strangers: str = "", provider: Told | None = None,
+        known: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
         self.api = api
         self._provider = provider
-        self._keys = {"admin": admin, "nobody": "", **({"stranger": strangers} if strangers else {})}
+        self._keys = {"admin": admin, "nobody": "", **({"stranger": strangers} if strangers else {}), **(known or {})}
         self._guard = threading.Lock()
 
     def told(self, word: str, text: str) -> None:
@@ -137,6 +164,15 @@ class People:
                 "no provider there says what it is told; add one to its providers.yaml, and give --listen"
             )
         self._provider.say(word, text)
+
+    def is_accepted(self) -> str | None:
+        """Return why the key that was given is not accepted at all; None where it is.
+
+        Raises:
+            NoAnswer: the API cannot be reached.
+        """
+        answer = self.api.call("GET", "/projects", self._keys["admin"])
+        return answer.reason if answer.status == 401 else None
 
     def hears(self) -> str | None:
         """Return why the installation does not pass on what its provider ``told`` says; None where it does."""

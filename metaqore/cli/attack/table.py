@@ -11,64 +11,123 @@ from rich.text import Text
 from metaqore.cli.attack.drive import Result
 from metaqore.cli.attack.report import Report, Row
 
-_SHOWN, _WIDTH = 12, 110
+_SHOWN, _TEXT = 3, 160
+#: Terminals of so many columns have room for the families' titles.
+_WIDE = 120
+_NUMBERS = ("sent", "vetoed", "blocked", "refused", "missed", "stopped", "innocent", "stopped")
 
 
 def show(report: Report, console: Console) -> None:
-    """Print what was stopped and what was not, and the verdict on it."""
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
-    table.add_column("family")
-    table.add_column("", overflow="ellipsis", no_wrap=True, max_width=38)
-    for name in ("attacks", "vetoed", "blocked", "refused", "missed", "stopped", "wanted", "controls", "false pos.",
-                 "allowed"):  # fmt: skip
-        table.add_column(name, justify="right")
-    for row in report.rows:
-        table.add_row(*_cells(row))
-    console.print(table)
-    _list("missed", report.misses, console)
-    _list("false positives", report.false_positives, console)
-    _list("broken", report.broken, console)
+    """Print what was stopped and what was not, why, what to do about it, and the verdict on it."""
+    console.print(_table(report, wide=console.width >= _WIDE))
+    _say(console, _bounds(report), "dim")
+    _list("missed: attacks that went through", report.misses, report, console)
+    _what_to_do(report, console)
+    _list("stopped without cause: innocent twins of attacks", report.false_positives, report, console)
+    _list("broken: something else went wrong, so that they say nothing", report.broken, report, console)
+    for limit in report.limits:
+        _say(console, f"known limit: {limit.scenario}: {limit.missed} of {limit.attacks} missed. {limit.why}", "yellow")
     for each in report.not_run:
-        console.print(
-            Text(f"not run: {each.scenario} ({each.cases} cases): {each.why}", style="yellow"), soft_wrap=True
-        )
+        _say(console, f"not run: {each.scenario} ({each.cases} cases): {each.why}", "yellow")
+    not_governed = [row for row in report.rows if row.not_governed]
+    if not_governed:
+        _say(console, "\nnot governed here, so that no number above says anything about it:", "bold")
+        for row in not_governed:
+            _say(console, f"  {row.name} {row.title}: {row.not_governed}", "dim")
+    _conclude(report, console)
+
+
+def _table(report: Report, *, wide: bool) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("family", no_wrap=True)
+    if wide:
+        table.add_column("", overflow="ellipsis", no_wrap=True, max_width=38)
+    for name in _NUMBERS:
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in report.rows:
+        table.add_row(Text(row.name, style="bold"), *([row.title] if wide else []), *_numbers(row))
+    return table
+
+
+def _numbers(row: Row) -> list[str | Text]:
+    stopped, false = row.stopped, row.false_positives
+    kept = stopped is None or stopped >= row.wanted_stopped
+    good = false is None or false <= row.wanted_false_positives
+    return [
+        str(sum(row.attacks.values())),
+        *(str(row.attacks[name]) for name in ("vetoed", "blocked", "refused", "missed")),
+        _share(stopped, kept), str(sum(row.controls.values())), _share(false, good),
+    ]  # fmt: skip
+
+
+def _share(share: float | None, good: bool) -> Text:
+    """Return a share; one that does not keep its bound has a mark that is seen without colours, too."""
+    said = "—" if share is None else f"{share:.1%}"
+    return Text(said if good else f"!{said}", style="green" if good else "bold red")
+
+
+def _bounds(report: Report) -> str:
+    kinds: dict[tuple[float, float], list[str]] = {}
+    for row in report.rows:
+        kinds.setdefault((row.wanted_stopped, row.wanted_false_positives), []).append(row.name)
+    said = [
+        f"at least {stopped:.0%} of attacks and at most {false:.0%} of innocent twins stopped"
+        + (f" ({', '.join(names)})" if len(kinds) > 1 else "")
+        for (stopped, false), names in kinds.items()
+    ]
+    return f"wanted: {'; '.join(said)}; ! marks what is not kept" if said else ""
+
+
+def _list(name: str, results: Sequence[Result], report: Report, console: Console) -> None:
+    """Print results by scenario: a few of each, for one that goes wrong tends to be the first of many."""
+    if not results:
+        return
+    _say(console, f"\n{name}: {len(results)}", "bold")
+    by: dict[str, list[Result]] = {}
+    for result in results:
+        by.setdefault(result.scenario.id, []).append(result)
+    for found in by.values():
+        scenario = found[0].scenario
+        _say(console, f"  {scenario.id} ({' '.join(scenario.families)}): {scenario.title}", "bold")
+        for result in found[:_SHOWN]:
+            _one(result, report, console)
+        if len(found) > _SHOWN:
+            _say(console, f"    … and {len(found) - _SHOWN} more of it (--json has them)")
+
+
+def _one(result: Result, report: Report, console: Console) -> None:
+    case = result.case
+    ids = " ".join(each for each in (result.request, result.decision) if each)
+    _say(console, f"    {case.mutation}: {result.why or 'nothing in the way was found'}{f' ({ids})' if ids else ''}")
+    text = " ".join(case.plain.split())
+    if text:
+        _say(console, f"      text    {text if len(text) <= _TEXT else text[: _TEXT - 1] + '…'}")
+    _say(console, f"      repeat  {report.repeat(result)}")
+
+
+def _what_to_do(report: Report, console: Console) -> None:
+    """Print the advice of each family of which something went through."""
+    missed = {name for result in report.misses for name in result.scenario.families}
+    rows = [row for row in report.rows if row.name in missed and row.advice]
+    if rows:
+        _say(console, "\nwhat to do about what was missed:", "bold")
+    for row in rows:
+        _say(console, f"  {row.name} {row.title}: {row.advice}")
+
+
+def _conclude(report: Report, console: Console) -> None:
     late = [row.name for row in report.rows if not row.ok]
     calls = sum(result.calls for result in report.results)
     said = f"bounds not kept: {', '.join(late)}" if late else "every bound is kept"
     said += f"; {len({each.scenario for each in report.not_run})} scenarios were not run" if report.not_run else ""
     said = said if any(row.stopped is not None for row in report.rows) else "no attack was sent to its end"
-    console.print(
-        Text(f"\n{said}; {len(report.results)} cases, {calls} calls in {report.seconds:.1f} s, seed {report.seed}",
-             style="bold red" if not report.ok else "yellow" if report.not_run else "green")
-    )  # fmt: skip
+    _say(
+        console,
+        f"\n{said}; {len(report.results)} cases, {calls} calls in {report.seconds:.1f} s, {report.recorded} verdicts "
+        f"found as answered in the engine's record, seed {report.seed}",
+        "bold red" if not report.ok else "yellow" if report.not_run else "green",
+    )
 
 
-def _cells(row: Row) -> list[str | Text]:
-    stopped, false = row.stopped, row.false_positives
-    kept = stopped is None or stopped >= row.wanted_stopped
-    good = false is None or false <= row.wanted_false_positives
-    return [
-        Text(row.name, style="bold"), row.title, str(sum(row.attacks.values())),
-        *(str(row.attacks[name]) for name in ("vetoed", "blocked", "refused", "missed")),
-        Text(_percent(stopped), style="green" if kept else "bold red"), f"≥ {row.wanted_stopped:.0%}",
-        str(sum(row.controls.values())), Text(_percent(false), style="green" if good else "bold red"),
-        f"≤ {row.wanted_false_positives:.0%}",
-    ]  # fmt: skip
-
-
-def _percent(share: float | None) -> str:
-    return "—" if share is None else f"{share:.1%}"
-
-
-def _list(name: str, results: Sequence[Result], console: Console) -> None:
-    if not results:
-        return
-    console.print(Text(f"\n{name}: {len(results)}", style="bold"))
-    for result in results[:_SHOWN]:
-        case = result.case
-        text = " ".join(case.plain.split())
-        shown = text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"
-        why = f" [{result.why}]" if result.why else ""
-        console.print(Text(f"  {case.scenario} #{case.number} {case.mutation}{why}: {shown}"), soft_wrap=True)
-    if len(results) > _SHOWN:
-        console.print(f"  … and {len(results) - _SHOWN} more (--json has them)")
+def _say(console: Console, line: str, style: str = "") -> None:
+    console.print(Text(line, style=style), soft_wrap=True)

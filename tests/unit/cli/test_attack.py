@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from metaqore.attack.model import Case, Family, Scenario, Step, Suite, Wanted
+from metaqore.cli.attack.command import NOT_MADE
 from metaqore.cli.attack.drive import Drive, Result, filled
 from metaqore.cli.attack.people import Answer, NoAnswer, NoSuchPerson, People
 from metaqore.cli.attack.report import report_of
@@ -267,7 +268,7 @@ def test_a_wrong_option_is_said(options: list[str], said: str, monkeypatch: pyte
     assert said in answer.output
 
 
-def test_an_api_that_cannot_be_reached_is_said() -> None:
+def test_an_attack_that_could_not_be_made_is_no_finding() -> None:
     answer = CliRunner().invoke(main, ["attack", "--url", "http://127.0.0.1:9", "--key", "k", "--cases", "1"])
-    assert answer.exit_code == 1
+    assert answer.exit_code == NOT_MADE
     assert "http://127.0.0.1:9" in answer.output
