@@ -129,6 +129,9 @@ class KeyRing:
             known = (found.principal.organization, key.id, "wrong_secret") if found else (None, None, "unknown_key")
             self._refused(*known)
             raise Unauthenticated
+        if found.environment not in (None, key.environment):
+            self._refused(found.principal.organization, key.id, "wrong_environment")
+            raise Unauthenticated(f"this is no key for {key.environment}: its text began with mq_{found.environment}_")
         if found.revoked_at is not None:
             self._refused(found.principal.organization, key.id, "revoked")
             raise Unauthenticated(f"this key was revoked at {to_rfc3339(found.revoked_at)}: use another one")

@@ -55,8 +55,8 @@ def rotate(key_id: str, body: dict[str, Any]) -> tuple[dict[str, Any], dict[str,
     """
     row = door().views.security.key(caller().organization, key_id)
     _within_own(row["scopes"] if row is not None else [])
-    environment = "live"
-    text, key = mint(environment, key_id)
+    environment = row["environment"] if row is not None else None
+    text, key = mint(environment or "live", key_id)
     payload = {"id": key_id, "secret_hash": hash_secret(key.secret), "overlap_s": body["overlap_s"]}
     ran = run("key.rotate", payload, body={"id": key_id, **body})
     return {**ran.result, "secret": None if ran.replayed else text}, _REPLAYED if ran.replayed else {}

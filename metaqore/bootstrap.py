@@ -198,7 +198,7 @@ def create_key(
     """Create an API key in ``settings.organization`` and return its text, which is shown this once."""
     text, key = keys.mint(environment)
     payload = {"id": key.id, "secret_hash": keys.hash_secret(key.secret), "principal": principal, "kind": kind,
-               "name": name, "scopes": scopes, "expires_at": expires_at}  # fmt: skip
+               "name": name, "scopes": scopes, "expires_at": expires_at, "environment": environment}  # fmt: skip
     run_control(settings, "key.create", payload)
     return text
 

@@ -19,6 +19,9 @@ class KeySchema(Schema):
     kind = fields.String(metadata={"description": "What the principal is: person, agent or service"})
     name = fields.String(required=True)
     scopes = fields.List(fields.String(), required=True)
+    environment = fields.String(
+        allow_none=True, metadata={"description": "live or test; null for a key from before this was kept"}
+    )
     created_by = fields.String()
     created_at = Moment(required=True)
     expires_at = Moment(allow_none=True)

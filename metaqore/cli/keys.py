@@ -62,7 +62,9 @@ def list_(as_json: bool) -> None:
         for row in rows:
             click.echo(msgspec.json.encode(row))
         return
-    table = Table("id", "principal", "name", "scopes", "state", box=None)
+    table = Table(box=None)
+    for column in ("id", "principal", "name", "scopes", "state"):
+        table.add_column(column, no_wrap=column in ("id", "state"))
     for row in rows:
         table.add_row(row["id"], row["principal"], row["name"], " ".join(row["scopes"]), _state(row))
     Console().print(table)
@@ -74,8 +76,11 @@ def list_(as_json: bool) -> None:
               help="Seconds for which the secret that it has still works.")  # fmt: skip
 def rotate(key_id: str, overlap: int) -> None:
     """Give a key a new secret and print it. It is shown this once."""
-    text, key = mint(key_id=key_id)
-    run_control(load(), "key.rotate", {"id": key_id, "secret_hash": hash_secret(key.secret), "overlap_s": overlap})
+    settings = load()
+    with closing(Database(settings.dsn)) as database:
+        row = SecurityViews(database).key(settings.organization, key_id)
+    text, key = mint((row["environment"] if row is not None else None) or "live", key_id)
+    run_control(settings, "key.rotate", {"id": key_id, "secret_hash": hash_secret(key.secret), "overlap_s": overlap})
     click.echo(text)
 
 

@@ -10,10 +10,20 @@ import msgspec
 from metaqore.audit.tags import Tag
 from metaqore.errors import Conflict, InvalidInput, NotFound
 from metaqore.messages import AuditNote, Outcome, Request, Verdict, Write
-from metaqore.security.keys import ALL, SCOPES, PrincipalKind, RevokeKey, RotateKey, SaveKey, SavePrincipal
+from metaqore.security.keys import (
+    ALL,
+    ENVIRONMENTS,
+    SCOPES,
+    PrincipalKind,
+    RevokeKey,
+    RotateKey,
+    SaveKey,
+    SavePrincipal,
+)
 
 #: Longest time for which the secret before a rotation goes on to work, in seconds.
 MAX_OVERLAP_S = 30 * 86_400
+_MAX_NAME = 200
 
 
 class KeyReads(Protocol):
@@ -27,7 +37,8 @@ class KeyReads(Protocol):
 
 
 def create_key(batch: Sequence[Request], reads: KeyReads, now: int) -> list[Outcome]:
-    """Create keys; payload: id, secret_hash, principal, kind (or None), name, scopes, expires_at (ms or None).
+    """Create keys; payload: id, secret_hash, principal, kind (or None), name, scopes, expires_at (ms or None), and
+    environment, live where it is not given.
 
     The secret itself never enters a request: the door mints it and passes its hash.
     """
@@ -39,6 +50,12 @@ def _create_key(request: Request, reads: KeyReads, now: int) -> Outcome:
     unknown = sorted(set(asked["scopes"]) - set(SCOPES) - {ALL})
     if unknown or not asked["scopes"]:
         raise InvalidInput(f"scopes {unknown}: choose from {', '.join(SCOPES)}")
+    for what in ("principal", "name"):
+        if not 0 < len(asked[what]) <= _MAX_NAME or not asked[what].isprintable():
+            raise InvalidInput(f"{what}: 1 to {_MAX_NAME} characters, without line breaks and control characters")
+    environment = asked.get("environment", "live")
+    if environment not in ENVIRONMENTS:
+        raise InvalidInput(f"environment {environment}: choose from {', '.join(ENVIRONMENTS)}")
     expires_at = asked.get("expires_at")
     if expires_at is not None and expires_at <= now:
         raise InvalidInput("expires_at: must be in the future")
@@ -49,6 +66,7 @@ def _create_key(request: Request, reads: KeyReads, now: int) -> Outcome:
     write = SaveKey(
         asked["id"], request.organization, asked["principal"], asked["name"], asked["secret_hash"],
         msgspec.json.encode(sorted(asked["scopes"])).decode(), request.principal, now, expires_at,
+        environment,
     )  # fmt: skip
     writes: list[Write] = [write]
     if known is None:
@@ -56,6 +74,7 @@ def _create_key(request: Request, reads: KeyReads, now: int) -> Outcome:
     shown = {
         "id": write.id, "principal": write.principal, "kind": kind.value, "name": write.name,
         "scopes": sorted(asked["scopes"]), "created_at": now, "expires_at": expires_at, "revoked_at": None,
+        "environment": environment,
     }  # fmt: skip
     details = {"principal": write.principal, "scopes": " ".join(sorted(asked["scopes"]))}
     audit = [AuditNote(tag=Tag.KEY_CREATED, subject=write.id, outcome="approved", details=details)]

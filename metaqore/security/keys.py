@@ -28,6 +28,8 @@ SCOPES = (
     "keys:manage", "audit:read", "privacy:manage", "metrics:read",
 )  # fmt: skip
 ALL = "*"
+#: What the text of a key says it is for, so that one of a test is not mistaken for one that opens the real thing.
+ENVIRONMENTS = ("live", "test")
 #: Sets of scopes that go together, for those who would rather name what a key is for.
 ROLES: Mapping[str, tuple[str, ...]] = {
     "agent": ("projects:read", "artifacts:read", "artifacts:write", "tasks:write", "requests:read", "requests:cancel",
@@ -116,6 +118,8 @@ class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
     revoked_at: int | None = None
     previous_hash: str | None = None
     previous_until: int | None = None
+    #: For which it was made; None for keys from before this was kept, which count in either.
+    environment: str | None = None
 
     def proves(self, secret_hash: str, now: int) -> bool:
         """Compare with the present secret and the one before, each in constant time."""
@@ -146,6 +150,7 @@ class SaveKey(Write, frozen=True):
     created_by: str
     at: int
     expires_at: int | None
+    environment: str
 
 
 class RotateKey(Write, frozen=True):

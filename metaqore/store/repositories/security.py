@@ -18,7 +18,9 @@ from metaqore.store.repositories.tokens import TokenRows
 from metaqore.store.rows import one
 from metaqore.store.tables.security import api_keys, decisions
 
-_key = BulkInsert(api_keys, "id organization principal name secret_hash scopes created_by created_at expires_at")
+_key = BulkInsert(
+    api_keys, "id organization principal name secret_hash scopes created_by created_at expires_at environment"
+)
 _decision = BulkInsert(
     decisions,
     "id organization project request_id principal verdict label policy policy_digest provider body created_at",
@@ -45,7 +47,7 @@ class SecurityRows(GateRows, TokenRows):
         """Return what is stored of a key, whatever its organization."""
         sql = (
             "SELECT k.organization, k.principal, k.scopes, k.secret_hash, k.expires_at, k.revoked_at, "
-            "k.previous_hash, k.previous_until, p.kind FROM api_keys k LEFT JOIN principals p "
+            "k.previous_hash, k.previous_until, p.kind, k.environment FROM api_keys k LEFT JOIN principals p "
             "ON p.organization = k.organization AND p.name = k.principal WHERE k.id = ?"
         )
         row = self._connection.exec_driver_sql(self._db.sql(sql), (key_id,)).one_or_none()
@@ -57,7 +59,7 @@ class SecurityRows(GateRows, TokenRows):
         )  # fmt: skip
         return keys.StoredKey(
             principal=who, secret_hash=row[3], expires_at=row[4], revoked_at=row[5], previous_hash=row[6],
-            previous_until=row[7],
+            previous_until=row[7], environment=row[9],
         )  # fmt: skip
 
 
@@ -65,7 +67,18 @@ def _save_keys(_db: Database, connection: Connection, writes: Sequence[keys.Save
     _key(
         connection,
         [
-            (w.id, w.organization, w.principal, w.name, w.secret_hash, w.scopes, w.created_by, w.at, w.expires_at)
+            (
+                w.id,
+                w.organization,
+                w.principal,
+                w.name,
+                w.secret_hash,
+                w.scopes,
+                w.created_by,
+                w.at,
+                w.expires_at,
+                w.environment,
+            )
             for w in writes
         ],
     )

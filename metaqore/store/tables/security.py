@@ -38,6 +38,8 @@ api_keys = Table(
     #: The secret before the last rotation, which holds until then.
     text("previous_hash", null=True),
     number("previous_until", null=True),
+    #: live or test, as its text says; null for keys from before this was kept.
+    text("environment", null=True),
 )
 Index("ix_api_keys_organization", api_keys.c.organization, api_keys.c.id)
 

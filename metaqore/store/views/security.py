@@ -17,7 +17,10 @@ from metaqore.store.tenant import EVERYONE, on_behalf_of
 from metaqore.store.views.lookup import Lookup, Page, Row
 
 _TOKEN = "id, principal, delegator, project, task, scopes, created_at, expires_at, revoked_at"
-_KEY = "id, principal, name, scopes, created_by, created_at, expires_at, revoked_at, rotated_at, previous_until"
+_KEY = (
+    "id, principal, name, scopes, created_by, created_at, expires_at, revoked_at, rotated_at, previous_until, "
+    "environment"
+)
 
 
 class SecurityViews(Lookup):

@@ -52,6 +52,23 @@ def test_a_key_is_created_listed_rotated_and_revoked(command: Any, sqlite_dsn: s
     database.close()
 
 
+def test_a_key_keeps_its_environment_through_a_rotation(command: Any) -> None:
+    text = command("create", "--principal", "ann", "--role", "reviewer", "--test")
+    assert text.startswith("mq_test_")
+    assert json.loads(command("list", "--json"))["environment"] == "test"
+    assert command("rotate", text.split("_")[2]).startswith("mq_test_")
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "a\x1b[31m", "a\u202eb", "x" * 201])
+def test_a_principal_has_a_name_that_can_be_read(command: Any, name: str) -> None:
+    assert "principal: 1 to 200 characters" in command("create", "--principal", name, "--role", "agent", code=1)
+
+
+def test_until_when_a_key_is_valid_stands_in_the_list_whole(command: Any) -> None:
+    command("create", "--principal", "ann", "--role", "agent", "--expires", "2099-01-31")
+    assert "valid until 2099-01-31T00:00:00.000Z" in command("list")
+
+
 def test_a_key_that_may_do_nothing_or_does_not_exist_is_said_so(command: Any) -> None:
     assert "needs --scope or --role" in command("create", "--principal", "ann", code=2)
     assert "key 0123 does not exist" in command("revoke", "0123", code=1)
