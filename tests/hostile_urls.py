@@ -38,6 +38,17 @@ https://a⁄b.example.com{p}/ https://a／b.example.com{p}/ https://a：80.examp
 https://hooks.example.com:22/ https://hooks.example.com:25/ https://hooks.example.com:80/ https://hooks.example.com:6379/ https://hooks.example.com:0/ https://hooks.example.com:65536/
 https://hooks.example.com:99999/ https://hooks.example.com:/ https://hooks.example.com:-1/ https://hooks.example.com:0x1bb/ https://hooks.example.com:４４３/ https://hooks.example.com:443:443/
 https://hooks.example.com{p}/é https://hooks.example.com{p}/\ https://hooks.example.com{p}/{{x}} https://hooks.example.com{p}/" https://hooks.example.com{p}/<x> https://hooks.example.com{p}/^ https://hooks.example.com{p}/|
+http+unix://%2Fvar%2Frun%2Fdocker.sock/ https+unix://%2Fvar%2Frun%2Fdocker.sock/ unix:///var/run/docker.sock unix:/var/run/docker.sock
+https://unix:%2Fvar%2Frun%2Fdocker.sock/ https://%2Fvar%2Frun%2Fdocker.sock/ ldap://hooks.example.com{p}/ ldaps://hooks.example.com{p}/
+tftp://hooks.example.com{p}/ sftp://hooks.example.com{p}/ netdoc:///etc/passwd jar:https://hooks.example.com{p}/x.jar!/ view-source:https://hooks.example.com{p}/
+blob:https://hooks.example.com{p}/ about:blank mailto:a@hooks.example.com tel:112 vbscript:x redis://hooks.example.com:6379/ smb://hooks.example.com/x phar://x
+https://0300.0250.0.1{p}/ https://0xC0A80001{p}/ https://3232235521{p}/ https://030052000001{p}/ https://0xc0.0250.1{p}/ https://192.11010049{p}/
+https://4294967295{p}/ https://4294967296{p}/ https://00000000000000000000177.0.0.1{p}/ https://127.0.0.1.0x0{p}/
+https://[0:0:0:0:0:ffff:127.0.0.1]{p}/ https://[::ffff:127.1]{p}/ https://[::ffff:0x7f.1]{p}/ https://[::ffff:169.254.169.254]{p}/ https://[::ffff:a9fe:a9fe]{p}/
+https://[::ffff:0:7f00:1]{p}/ https://[64:ff9b:1::7f00:1]{p}/ https://[2001::1]{p}/ https://[::1%25eth0]{p}/ https://[::1].{p}/ https://[v1.x]{p}/ https://[::1]@hooks.example.com{p}/
+https://hooks.example.com;@127.0.0.1{p}/ https://hooks.example.com&@127.0.0.1{p}/ https://hooks.example.com%2f@127.0.0.1{p}/ https://hooks.example.com%23@127.0.0.1{p}/
+https://127.0.0.1{p}/@hooks.example.com/ https://127.0.0.1%20{p}/ https://hooks.example.com%0d%0aHost:127.0.0.1{p}/ https://hooks.example.com%00{p}/ https:\\\\127.0.0.1{p}/
+https://𝟏𝟐𝟕.𝟎.𝟎.𝟏{p}/ https://١٢٧.٠.٠.١{p}/ https://127.0.0．1{p}/ https://127.0.0｡1{p}/ https://ｌｏｃａｌｈｏｓｔ{p}/ https://locaⅼhost{p}/ https://loc­alhost{p}/ https://127.0.0.1⁠{p}/
 """.split()  # noqa: E501
 
 #: Forms with white space or control characters, which cannot stand in the list above.
@@ -66,6 +77,17 @@ ADDRESSES = """
 ff01::1 ff02::1 ff05::1:3 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff
 """.split()
 
+#: Names that lead inside by themselves: of clouds' metadata, and of services that answer with the address in the name.
+_NAMES = [
+    ("metadata.google.internal", "169.254.169.254"), ("instance-data.ec2.internal", "169.254.169.254"),
+    ("metadata.azure.internal", "169.254.169.254"), ("metadata.tencentyun.com", "169.254.0.23"),
+    ("rancher-metadata.rancher.internal", "169.254.169.250"),
+    ("kubernetes.default.svc.cluster.local", "10.96.0.1"), ("host.docker.internal", "192.168.65.2"),
+    ("127.0.0.1.nip.io", "127.0.0.1"), ("7f000001.nip.io", "127.0.0.1"), ("localtest.me", "127.0.0.1"),
+    ("spoofed.burpcollaborator.net", "127.0.0.1"), ("xn--loclhost-k4a.example.com", "127.0.0.1"),
+    ("www.169-254-169-254.sslip.io", "169.254.169.254"), ("a.root.local", "::ffff:10.0.0.1"),
+]  # fmt: skip
+
 
 def cases(port: int) -> list[tuple[str, tuple[str, ...]]]:
     """Return (URL, addresses of its name) for every case."""
@@ -79,6 +101,7 @@ def cases(port: int) -> list[tuple[str, tuple[str, ...]]]:
         (f"https://mixed.example.com:{port}/", ("2606:2800:21f:cb07:6820:80da:af6b:8b2c", "127.0.0.1")),
         (f"https://mixed.example.com:{port}/", ("93.184.215.14", "::1")),
         (f"https://mixed.example.com:{port}/", ("93.184.215.14", "2606:2800:21f::1", "fd00::1")),
+        *((f"https://{name}:{port}/", (address,)) for name, address in _NAMES),
         (f"https://nowhere.example.com:{port}/", ()),
         (f"https://garbled.example.com:{port}/", ("not an address",)),
         (f"https://garbled.example.com:{port}/", ("127.1",)),

@@ -109,15 +109,24 @@ def test_a_name_that_turns_to_loopback_between_look_ups_does_not_lead_there(rece
     assert (decoy.connections, canary.connections) == (min(4, turns_after), 0)
 
 
-@pytest.mark.parametrize("status", [300, 301, 302, 303, 305, 307, 308])
-def test_a_redirect_is_not_followed_to_it(sqlite: Database, receiver: Start, canary: Canary, status: int) -> None:
-    there = receiver(answers(status, f"location: http://127.0.0.1:{canary.port}/\r\n"))
+@pytest.mark.parametrize(("status", "header"), [
+    (200, "refresh: 0; url=http://127.0.0.1:{p}/"), (201, "location: http://127.0.0.1:{p}/"),
+    (300, "location: //127.0.0.1:{p}/"), (301, "location: http://127.0.0.1:{p}/"), (302, "location: gopher://127.0.0.1:{p}/_"),
+    (303, "location: file:///etc/passwd"), (305, "location: http://127.0.0.1:{p}"), (307, "location: http://[::1]:{p}/"),
+    (308, "location: https://127.0.0.1:{p}/"), (308, "location: http://127.0.0.1:{p}/\r\nlocation: http://localhost:{p}/"),
+    (401, 'www-authenticate: Basic realm="x"\r\nlocation: http://127.0.0.1:{p}/'), (407, "proxy-authenticate: NTLM"),
+])  # fmt: skip
+def test_a_redirect_is_not_followed_to_it(
+    sqlite: Database, receiver: Start, canary: Canary, status: int, header: str
+) -> None:
+    there = receiver(answers(status, header.replace("{p}", str(canary.port)) + "\r\n"))
     outbox = Outbox(sqlite, SocketNetwork(), policy=EgressPolicy(allow_private=True))
     outbox.endpoint(there.url)
     outbox.events()
     outbox.dispatcher.run()
 
-    assert [row["last_status"] for row in outbox.deliveries("pending")] == [status]
+    state = "delivered" if status < 300 else "pending"
+    assert [row["last_status"] for row in outbox.deliveries(state)] == [status]
     assert len(there.requests) == 1 and canary.connections == 0
 
 
