@@ -33,7 +33,8 @@ _PHONE_TALK = Words(
     call\w*|phone\w*|telephone|tel|telefon\w*|mobile|mobil|cell|fax|reach\w*|dial|ring|sms|text me|whatsapp|
     signal|contact\w*|answering|
     answer (?:at|on)|leave a message|voicemail|handy\w*|rufnummer|portable|numero|komork\w*|zadzwon\w*|hotline|
-    callback|landline
+    callback|landline|cellulare|telemovel|celular|movil|gsm|tlf|puhelin|llama\w*|rappel\w*|appel\w*|bel(?:len)?|
+    chiama\w*|liga\w*|ring mig|ruf\w*|erreich\w*
     """
 )
 #: Speaks of a telephone only where the number looks like one: tickets, invoices and builds have numbers, too.
@@ -77,7 +78,7 @@ _OTHER = re.compile(
     r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{1,3}(?:\.\d{1,3}){3}|\d{3}-\d{2}-\d{4}|\d+\.\d*|"
     r"(?:1[5-9]|20)\d{2} ?-{0,3} ?(?:1[5-9]|20)\d{2}"
 )
-_FICTION = re.compile(r"(?:1?\d{3})?55501\d{2}")
+_FICTION = re.compile(r"(?:1?\d{3}|1)?55501\d{2}")
 _GOES_ON = re.compile(r"[A-Za-z0-9_@]|\+[a-z]|[-./:,][0-9]")
 
 
@@ -165,10 +166,17 @@ def before_as_written(text: str, start: int, size: int = 50) -> str:
     return text[max(0, start - size) : start]
 
 
+#: Said of one who earns, not of a post.
+_PAID = re.compile(
+    r"(?i)\b(?:earns|is paid|gets a|verdient|gagne|gana|guadagna|zarabia|verdient|payslip|pay of|salary of|pay for)\b"
+)
+
+
 def _pay(text: str, match: Match) -> Hit | None:
     """What somebody earns; a salary of nobody, or a range in an advertisement, is none."""
     near = around(text, match.start, match.end, 50)
-    if person_in(near) is not Tie.STRONG:
+    tie = person_in(near)
+    if tie is not Tie.STRONG and (tie is Tie.NONE or not _PAID.search(near)):
         return None
     return Hit("salary", Label.SENSITIVE, 0.8, match.start, match.end)
 
@@ -233,7 +241,8 @@ RULES: tuple[Rule, ...] = (
         rf"{_CITY}[ ,-]{{1,3}}(?:[A-Z]{{2}},? )?\d{{5}}-\d{{3}})\b", _address),
     Rule("contact.salary", r"(?i)\b(?:salary|gross pay|annual pay|monthly pay|wages?|earns|is paid|gehalt|verdient|"
         r"salaire|gagne|sueldo|salario|stipendio|compensation|pay rise)\b[^\n.!?]*?"
-        r"(?:(?:EUR|USD|GBP|CHF|PLN|\$) ?\d{1,3}(?:[.,' ]?\d{3})+|\d{1,3}(?:[.,' ]?\d{3})+ ?(?:EUR|USD|GBP|CHF|PLN|"
+        r"(?:(?:EUR|USD|GBP|CHF|PLN|\$) ?\d{1,3}(?:[.,' ]?\d{3})+|"
+        r"\d{1,3}(?:[.,' ]?\d{3})+(?:[.,]\d\d)? ?(?:EUR|USD|GBP|CHF|PLN|"
         r"euros?|dollars|pounds|zl)|\b\d{2,3}k\b)", _pay),
     Rule("contact.street", rf"\b\d{{1,5}}[A-Za-z]?,? (?:{_WORD} ){{1,3}}{_STREET_TYPE}\b|(?i:\b\d{{1,4}}(?: bis|"
         rf" ter)?,? (?:rue|avenue|boulevard|chemin|"

@@ -50,7 +50,18 @@ _CONDITIONS = r"""
     tinnitus|tonsillitis|transplant|tubercul\w+|tumou?rs?|type [12] diabetes|typhoid|ulcer(?:s|ative)?|urticaria|
     varicose|vertigo|vitiligo|zawal|nowotwor|bialaczk\w+|padaczk\w+|gruzlic\w+|zapaleni\w+ (?:pluc|watroby)|
     krebserkrankung|schlaganfall|lungenentzundung|herzinfarkt|bluthochdruck|schwanger\w*|depressionen|cancer du \w+|
-    hepatite|grossesse|enceinte|asthme|tuberculose|sclerose en plaques|crise cardiaque
+    hepatite|grossesse|enceinte|asthme|tuberculose|sclerose en plaques|crise cardiaque|
+    polyarthrite|arthrose|cardiopathie|insuffisance (?:cardiaque|renale)|epilepsie|depression nerveuse|avc|
+    neumonia|cancer de \w+|diabete[cs]|hipertension|depresion|asma|epilepsia|embaraz\w+|infarto|ictus|leucemia|
+    esclerosis multiple|artritis|artrosis|insuficiencia (?:cardiaca|renal)|trastorno \w+|ansiedad|
+    polmonite|depressione(?: maggiore)?|ipertensione|diabete mellito|asma bronchiale|tumore|sclerosi multipla|
+    gravidanza|insufficienza (?:cardiaca|renale)|artrite|
+    zapaleni\w+ \w+|nadcisnieni\w+|astm[ay]|depresj\w+|rak (?:piersi|pluca|jelita|prostaty)|udar\w*|ciaz[ay]|
+    miazdzyc\w+|choroba (?:wiencowa|parkinsona|alzheimera|afektywna)|
+    zuckerkrankheit|hypertonie|herzinsuffizienz|krebs|brustkrebs|lungenkrebs|darmkrebs|epilepsie|rheuma|
+    bandscheibenvorfall|nierenversagen|demenz|angststorung|essstorung|
+    longontsteking|suikerziekte|hartinfarct|hartfalen|beroerte|borstkanker|longkanker|kanker|zwanger(?:schap)?|
+    pneumonia bilateral|pressao alta|gravidez|grav(?:ida)?|diabetes mellitus|lunginflammation|hjartinfarkt|brostcancer
 """
 _MEDICINES = r"""
     \w{2,}(?:statin|sartan|olol|dipine|prazole|oxetine|azepam|azolam|cillin|mycin|floxacin|cycline|gliptin|glutide|
@@ -83,7 +94,9 @@ _HAPPENED = Words(
     hospital|clinic|dose|mg|medication|asked|needs?|hr|follow-?up|discharge\w*|patient|disclosed|revealed|
     mentioned|informed|reported|underwent|scans?|shows?|showed|test|suspect\w*|collapsed|started|notes?|being|
     put|came back|off work|lives? with|cope[sd]?|
-    struggl\w+|account of|since|called|visit\w*|booked|
+    struggl\w+|account of|since|called|visit\w*|booked|having|undergo\w*|gets?|getting|consistent with|finding|
+    diagnose\w*|diagnostico|diagnostic|diagnosi|rozpoznanie|zalecenia|behandlung|medikation|traite\w*|tratamiento|
+    affett[ao]|in cura|leidet|erkrankt|souffre|atteinte?|sufre|padece|soffre|choruje|cierpi|lijdt|lider av|
     exam\w*|surgeon|x-?ray|allergic|allerg\w+|cannot|can't|stay|paramedics?
     """
 )
@@ -97,6 +110,19 @@ _GENERAL = Words(
     is a (?:\w+ ){0,3}(?:disease|condition|disorder|drug|medicine|medication|illness)
     """
 )
+#: What is said of people who are known for their work on an illness, and what of one who is ill.
+_KNOWLEDGE = Words(
+    r"""
+    discover\w*|nobel|inventor|invented|pioneer\w*|described the|professor|researcher|scientist|physicist|chemist|
+    biologist|historian|author of|founded|foundation|named after|biography|novel|prizes?|museum|nobel prize|won
+    """
+)
+_TREATED = Words(
+    r"""
+    diagnos\w+|prescri\w+|patient|suffer\w*|takes|taking|treated|surgery|sick|leave|hospital|clinic|doctor|
+    has|had|my|our|admitted|medication|dose|mg|died|was told|positive|relapse|symptoms
+    """
+)
 _REACH = 150
 
 
@@ -106,9 +132,16 @@ def _term(kind: str, weight: float) -> Rule:
             r"[A-Z][a-z]+ $", text[max(0, match.start - 20) : match.start]
         ):
             return None  # Lisa Parkinson's number: a name, not the disease of that name.
+        if match.text.istitle() and (
+            given := re.search(r"[A-Z][a-z]+ $", text[max(0, match.start - 20) : match.start])
+        ):
+            if person_in(given[0] + match.text) is Tie.STRONG:
+                return None  # Frederic Krebs
         start, end = max(0, match.start - _REACH), match.end + _REACH
         near = text[start:end]
         tie = person_in(near)
+        if tie is Tie.STRONG and _KNOWLEDGE.occur(near) and not _TREATED.occur(near):
+            return None
         if tie is Tie.NONE or (tie is Tie.WEAK and not _HAPPENED.occur(near)):
             return None
         if kind == "health_event" and (tie is Tie.WEAK or not _MEDICAL_COMPANY.occur(near.replace(match.text, " ", 1))):

@@ -14,6 +14,25 @@ from metaqore.security.detect_patterns import Patterns, occurs
 
 #: Common given names of the languages in which names are looked for; folded. Any capitalised pair is weaker evidence.
 _GIVEN = """
+aiko alba alejandra alena alexandru alfonso alfredo alicja aline altan alvaro andreea aneta angelo angus anika annika
+antti anya aoife arash arda arne arvid aryan ashok asif asli ataru aurora ayse azra balazs beatriz begum bence berit
+bjarne blanca bogdan bram branka burak cagla caio carmela carolina cem chen chiamaka chiara chinwe ciara cintia clelia
+cosmin cristian cristina daan daiki damir darya deepa devi diego dimitri dimitris dinesh djamila dong dragan duc eamon
+ebru efua eleni elif elin elina elisa emir erkan erlend eszter ewelina ezgi farah fatma federico felipe femke fergus
+fernanda ferran fiorella flavio francisca francisco fumiko funda gabor gaurav gert giacomo gianluca gintaras giovanna
+giuseppe goran gudrun guilherme gustavo hamid hana hao haruka hasan havva hedda helmi hideo hye hyun ibrahima igor
+ilaria ilse imran inga ioana ioannis ivana ivo jana janez jaroslav javad jelena jeroen jesus jing jiri joana joao
+jordi josip juho jun jung kaan kadir karim karla kasia kavya kemal kenta khaled kiran kweku laila lerato leticia lieke
+liv livia ljubica loic lorenzo lotte ludmila luisa luka lwazi mai malin mari marija marisol marit marko massimo matteo
+maya mei meike melek mercedes meri merve mette mihai mika mikael mikko milena milica mireille mirela mirjana miroslav
+miyu mohammad mohit murat naamah nadja narges nasrin ngozi niamh nikola nikolai nikos nuno nuria olena olumide onur
+orla ottavia paloma patrizia paulo pavel pavol pekka pelin peng petr pieter pilar prakash pranav preeti qing radek
+radka raluca ramesh ramon rana raquel rashid reiko renato reza rikke rina ritu rohit rossella rui rutger sadia sahil
+salome samira sandeep sanna saskia satoshi seamus selim selma seo sergio sevgi shabnam shahid shanti shira siiri
+simona sinead siobhan sita siv snezana solveig stefania stefano stelian stine suda sumit sunita swati tadeusz taina
+taiwo takeshi tamar tarek tereza thabo thandiwe thanh tiago tibor tomas torben tuan tuncay tuomas uchenna ulla umar
+usha vaclav vasile vesna vidya viktoria vincenzo vivek vladimir wietse xiao yasemin yasuko yiannis ying yosef yuko
+yuri zoltan zsofia zuzana
 aaron abigail adam adrian adele agata agnes agnieszka ahmed aimee alain alan albert alejandro aleksander aleksandra
 alessandro alex alexander alexandra alexandre alexis alfred ali alice alicia alina alison allan allen allison amanda
 amber amelia amelie amy ana anais andre andrea andreas andrei andrew andrzej angela angelika anita anja anke ann
@@ -125,8 +144,12 @@ _PEOPLE = Patterns(
         "titled": rf"\b(?:Mr|Mrs|Ms|ms|Miss|Mx|Dr|Prof|Herr|Frau|Monsieur|Madame|Mme|Mlle|Sir|Lady|pan|pani|Pan|"
         rf"Pani|Ing|"
         rf"Dipl|Senor|Senora|Signor|Signora)\.? {_NAME}",
-        "role": r"(?i:\b(?:patient|holder|customer|client|employee|caller|user|candidate|applicant|colleague|visitor|"
-        r"guest|tenant|student|pupil|member|worker|driver|contact|signed by|login of|name|nurse for|son|daughter|wife|"
+        "role": r"(?i:\b(?:patientin|patiente|paciente|paziente|pacjent(?:ka)?|patient|kund(?:e|in)|client[ea]?|klient"
+        r"(?:ka)?|mitarbeiter(?:in)?|employee?|emplead[oa]|dipendente|pracowni[ck]a?|nom|nombre|nome|naam|namn|"
+        r"imie i nazwisko|sig(?:\.ra|nora|\.)?|sra?\.?|mevr(?:ouw)?|dhr|holder|customer|client|employee|"
+        r"caller|user|candidate|applicant|colleague|visitor|"
+        r"guest|tenant|student|pupil|member|worker|driver|contact|signed by|login of|"
+        r"name|nurse for|son|daughter|wife|"
         rf"husband|mother|father))\b[:=]?[ \n]+(?:{_NAME}|[A-Z]\.)",
         "pair": rf"\b{_NAME}(?: [A-Z]\.?)?(?: {_PARTICLES})? {_NAME}(?: {_PARTICLES}? ?{_NAME})?",
         "acts": rf"\b{_NAME} {_NAME},? (?:is|was|has|had|takes|took|told|suffers|collapsed|disclosed|wrote|lives|"

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple
 
 from metaqore.security import detect_numbers as numbers
@@ -133,11 +133,14 @@ def kind_of(name: str) -> str | None:
 def find(document: Document) -> list[tuple[str, Hit]]:
     """Return (rule id, hit) of the values that their names make secret or personal."""
     text = document.text
+    data = text.encode()
     is_text = len(document.values) == 1 and document.values[0][2] is None
-    if not (_has_table if is_text else _has_names)(text.encode()):
-        return []
-    rows = _tables(text) if is_text else _objects(document)
-    return [(f"record.{hit.type}", hit) for row in rows for hit in _judged(text, row)]
+    rows: list[Iterable[list[Cell]]] = []
+    if _has_table(data):
+        rows += [_tables(text, start, end) for start, end, _ in document.values if "\n" in text[start:end]]
+    if not is_text and _has_names(data):
+        rows.append(_objects(document))
+    return [(f"record.{hit.type}", hit) for row in chain.from_iterable(rows) for hit in _judged(text, row)]
 
 
 #: Their names alone say that their values are of a person.
@@ -227,37 +230,42 @@ def _national(value: str, digits: str) -> str | None:
 # Tables in a text.
 
 _LINE_OF_NAMES = re.compile(IN_TABLE)
+_COLUMN = re.compile(r"(?:[A-Za-z][\w.#/-]*(?: [\w.#/()-]+){0,3})?")
 _RULE = re.compile(r"[\s|:+=-]+")
 _INSERT = re.compile(r"(?i)\)\s*values\s*")
 
 
-def _tables(text: str) -> Iterator[list[Cell]]:
-    read_to = 0
-    for found in islice(_LINE_OF_NAMES.finditer(text), 200):
+def _tables(text: str, first: int, last: int) -> Iterator[list[Cell]]:
+    """Yield the rows of the tables in ``text[first:last]``."""
+    read_to = first
+    for found in islice(_LINE_OF_NAMES.finditer(text, first, last), 200):
         if found.start() < read_to:
             continue
-        begin = text.rfind("\n", 0, found.start() + 1) + 1
-        end = text.find("\n", begin + 1)
-        end = len(text) if end < 0 else end
+        begin = max(first, text.rfind("\n", first, found.start() + 1) + 1)
+        end = _end_of_line(text, begin, last)
         line = text[begin:end]
         opened = line.find("(")
         if opened >= 0 and re.match(r"(?i)\s*(?:insert|replace|copy)\b", line):
-            yield from _inserted(text, begin + opened, end)
+            yield from _inserted(text, begin + opened, end, last)
             read_to = end
             continue
         signs = [sign for sign in "|;\t," if sign in line]
         # A sentence with a comma is no header.
         names = _cells(text, begin, end, signs[0]) if signs else []
-        if len(names) < 2 or any(b - a > 40 or text[a:b].count(" ") > 2 for a, b in names):
+        if len(names) < 2 or not all(_COLUMN.fullmatch(text, a, b) for a, b in names):
             continue
-        yield from islice(_rows(text, end + 1, signs[0], [text[a:b] for a, b in names]), _MOST_ROWS)
+        yield from islice(_rows(text, end + 1, last, signs[0], [text[a:b] for a, b in names]), _MOST_ROWS)
         read_to = end
 
 
-def _rows(text: str, start: int, sign: str, names: list[str]) -> Iterator[list[Cell]]:
-    while start < len(text):
-        end = text.find("\n", start)
-        end = len(text) if end < 0 else end
+def _end_of_line(text: str, start: int, last: int) -> int:
+    end = text.find("\n", start, last)
+    return last if end < 0 else end
+
+
+def _rows(text: str, start: int, last: int, sign: str, names: list[str]) -> Iterator[list[Cell]]:
+    while start < last:
+        end = _end_of_line(text, start, last)
         if not (sign == "|" and _RULE.fullmatch(text, start, end)):
             cells = _cells(text, start, end, sign)
             if len(cells) != len(names):
@@ -294,7 +302,7 @@ def _bare(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
-def _inserted(text: str, opened: int, end: int) -> Iterator[list[Cell]]:
+def _inserted(text: str, opened: int, end: int, last: int) -> Iterator[list[Cell]]:
     """Yield the rows of ``INSERT INTO t (a, b) VALUES (1, 'x'), …`` and of ``COPY t (a, b) FROM stdin;``."""
     closed = text.find(")", opened)
     if closed < 0:
@@ -302,16 +310,17 @@ def _inserted(text: str, opened: int, end: int) -> Iterator[list[Cell]]:
     names = [text[a:b] for a, b in _cells(text, opened + 1, closed, ",")]
     values = _INSERT.match(text, closed)
     if values is None:
-        yield from islice(_rows(text, end + 1, "\t", names), _MOST_ROWS)
+        yield from islice(_rows(text, end + 1, last, "\t", names), _MOST_ROWS)
         return
     place = values.end()
     for _ in range(_MOST_ROWS):
-        if text[place : place + 1] != "(" or (last := text.find(")", place)) < 0:
+        if text[place : place + 1] != "(" or (closed := text.find(")", place)) < 0:
             return
-        cells = _cells(text, place + 1, last, ",")
+        cells = _cells(text, place + 1, closed, ",")
         if len(cells) == len(names):
             yield [Cell(name, *span) for name, span in zip(names, cells, strict=True)]
-        place = last + 1 + len(text[last + 1 : last + 80]) - len(text[last + 1 : last + 80].lstrip(", \n"))
+        after = text[closed + 1 : closed + 80]
+        place = closed + 1 + len(after) - len(after.lstrip(", \n"))
 
 
 # Members of a JSON value.

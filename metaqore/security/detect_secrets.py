@@ -32,7 +32,8 @@ VENDORS = (
     r"tskey-(?:auth|api|client)-|ops_eyJ|rzp_live_|ABSK|nvapi-|sgp_|phx_|EAACEdEose0cBA|pat-(?:na|eu)\d-|bkua_|"
     r"dt0c01\.|sha256~|squ_|sq[ap]_|CCIPAT_|pcsk_|sb_secret_|re_[A-Za-z0-9]{8}_|sk\.eyJ|access_token\$production\$|"
     r"FLWSECK-|LTAI5t|AKID|EZ[AT]K|pnu_|tvly-|napi_|FlyV1 fm\d_|ATTA|glrtr-|rdme_|EAA[A-Z]|sl\.u\.|"
-    r"pat[A-Za-z0-9]{14}\.|A3-[A-Z0-9]{6}-|shippo_live_|hcaik_|fio-u-|ico-|dnkey-|CLOJARS_|tk-us-|p8e-"
+    r"pat[A-Za-z0-9]{14}\.|A3-[A-Z0-9]{6}-|shippo_live_|hcaik_|fio-u-|ico-|dnkey-|CLOJARS_|tk-us-|p8e-|"
+    r"access-(?:production|development|sandbox)-"
 )
 #: Tokens that say by their prefix whose they are.
 _ISSUED = {
