@@ -113,7 +113,7 @@ def test_an_answer_that_a_second_attempt_gets_is_judged_too(talking: Governed, m
     provider = next(iter(talking.executor.catalogue["llm.generate"].long._work._providers.values()))  # type: ignore[union-attr]
     busy = ProviderUnavailable("busy", provider="mock", reason="busy")
     with monkeypatch.context() as first:
-        first.setattr(type(provider), "complete", lambda self, batch: [busy for _ in batch])
+        first.setattr(type(provider), "complete", lambda self, batch, go_on: [busy for _ in batch])
         row = talking.do("llm.generate", prompt=f"{SECRET_PROMPT} Name the pets.")
         assert row["state"] == "accepted"
     with talking.database.write() as connection:

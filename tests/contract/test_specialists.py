@@ -56,9 +56,9 @@ def says(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], None]:
     complete = MockProvider.complete
 
     def say(text: str | None) -> None:
-        def answer(provider: Any, batch: Any) -> Any:
+        def answer(provider: Any, batch: Any, go_on: Any) -> Any:
             if text is None:
-                return complete(provider, batch)
+                return complete(provider, batch, go_on)
             return [Completion(text, Usage(10, 1), "mock", "mock-1", "stop") for _ in batch]
 
         monkeypatch.setattr(MockProvider, "complete", answer)
