@@ -33,6 +33,7 @@ from metaqore.kinds import (
     psmp_kinds,
     psmp_policy,
     queue_kinds,
+    reload_kind,
     replays,
     secure_gate,
 )
@@ -124,8 +125,8 @@ def build(settings: Settings, bell: Callable[[Settings], Bell]) -> Engine:
     dispatcher = Dispatcher(
         store, sender, lambda now: Recorder(catalogue, now), lambda journal: executor.after_commit([], journal)
     )
-    files = PolicyFiles(executor, partial(_policy_files, policies, policy))
-    policies.record = files.record
+    files = PolicyFiles(executor, partial(_policy_files, policies, policy), lambda: policies.current().digest)
+    policies.record, executor.before = files.record, files.ahead
     return Engine(
         policies=policies, policy_files=files, gate=gate,
         reports=Reports(partial(_reading, store), catalogue.__getitem__, executor.clock),
@@ -233,11 +234,12 @@ def one_off(settings: Settings) -> Iterator[tuple[SqlStore, Intake, Executor]]:
     try:
         migrate.check(database)
         store = SqlStore(database)
+        policies, psmp = policy_source(settings), psmp_policy(settings)
         catalogue = Catalogue(
-            [*control_kinds(settings), *psmp_kinds(psmp_policy(settings)), *compliance_kinds(settings, store)]
+            [*control_kinds(settings), *psmp_kinds(psmp), *compliance_kinds(settings, store), reload_kind()]
         )
-        gate = secure_gate(settings, policy_source(settings))
-        executor = Executor(store, catalogue, _NoResults(), _NoBell(), guard=gate)
+        executor = Executor(store, catalogue, _NoResults(), _NoBell(), guard=secure_gate(settings, policies))
+        executor.before = PolicyFiles(executor, partial(_policy_files, policies, psmp)).ahead
         yield store, Intake(store, catalogue, _NoBell()), executor
     finally:
         database.close()

@@ -290,13 +290,18 @@ def _security(gate: SecureGate, policies: PolicySource) -> list[Kind]:
              decide=security.assess, study=security.study, together=True),
         Kind(name="policy.save", queue="control", feature="security", scope="policies:manage",
              decide=custom.save, study=custom.study),
-        Kind(name=policy_files.KIND, queue="control", feature="security", scope="policies:manage",
-             decide=policy_files.reload, study=policy_files.study_reload),
+        reload_kind(),
         Kind(name="stop.set", queue="control", feature="security", scope="security:stop",
              decide=policy_handlers.set_stop, study=policy_handlers.study_stop),
         Kind(name="stop.lift", queue="control", feature="security", scope="security:stop",
              decide=policy_handlers.lift_stop, study=policy_handlers.study_stop),
     ]  # fmt: skip
+
+
+def reload_kind() -> Kind:
+    """Return the kind that tells a log which policy file holds."""
+    return Kind(name=policy_files.KIND, queue="control", feature="security", scope="policies:manage",
+                decide=policy_files.reload, study=policy_files.study_reload)  # fmt: skip
 
 
 def _llm(settings: Settings, store: SqlStore, gate: SecureGate, providers: llm_config.ProvidersFile) -> list[Kind]:

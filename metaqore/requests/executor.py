@@ -68,9 +68,10 @@ class Executor:
         self.owner = owner
         self.clock = clock
         self.guard = guard
-        #: Called with (queue, how many were finished) after each batch, and now and then during long work: a queue that
-        #: is never empty is looked after, too.
+        #: Called with (queue, how many were finished) after each batch, now and then during long work, too.
         self.looked: Callable[[str, int], None] = lambda _queue, _finished: None
+        #: Called with what is decided next, before its transaction begins. Where it raises, nothing is decided.
+        self.before: Callable[[Sequence[Request | Submission]], None] = lambda _batch: None
 
     def drain(self, queue: str, heard: set[str] | None = None) -> int:
         """Decide every pure request that is open on ``queue``; return how many were decided.
@@ -101,8 +102,7 @@ class Executor:
         A worker does this when it starts: where a request killed the one before it, in a transaction that left no
         trace, this counts the attempt first, so that a poisonous request ends as ``dead`` and not its queue.
         """
-        total = 0
-        waiting: set[str] = set()
+        total, waiting = 0, set[str]()
         if failpoints.hit("drain.off"):
             return 0
         for request in self.peek(queue, self.catalogue.pure(queue), self.limits.drain_batch):
@@ -135,6 +135,7 @@ class Executor:
         kind = self.catalogue[submission.kind]
         if kind.decide is None:
             raise ValueError(f"{kind.name} is long work and cannot run inside the API call")
+        self.before([submission])
         with self.store.write() as tx:
             tx.hold(submission.organization)
             now = self.clock()
@@ -263,8 +264,8 @@ class Executor:
 
         Args:
             meanwhile: see ``Store.write``.
-            waiting: ordering keys that have a request that could not be decided; whatever comes later under such a
-                key must not overtake it. What is found to wait is added.
+            waiting: ordering keys of which a request could not be decided, so that nothing later under such a key
+                overtakes it. What is found to wait is added.
         """
         batch = [request for request in batch if request.ordering_key not in waiting]
         if not batch:
@@ -289,6 +290,7 @@ class Executor:
         meanwhile: Callable[[], None] | None,
     ) -> int:  # fmt: skip
         log.debug("taken", queue=queue, requests=[request.id for request in batch])
+        self.before(batch)
         failpoints.hit("worker.before_claim")
         with self.store.write(meanwhile) as tx:
             mine = tx.requests.still_mine(batch) if leased else tx.requests.confirm(queue, batch)

@@ -118,6 +118,7 @@ def _prepare(
     executor: Executor, kind: Kind, long: LongWork, batch: Sequence[Request]
 ) -> tuple[list[tuple[Request, Any]], int]:
     """Claim, let the handler prepare, and commit."""
+    executor.before(batch)
     failpoints.hit("worker.before_claim")
     work: list[tuple[Request, Any]] = []
     with executor.store.write() as tx:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from metaqore import bootstrap
+from metaqore.errors import Unavailable
 from metaqore.messages import Submission
 from metaqore.requests.policy_files import PolicyFiles
 from metaqore.security.policy_files import Seen
@@ -54,8 +55,12 @@ class Installation:
         shutil.copytree(CONFIG, self.config)
         self.file = self.config / "policies" / "security.yaml"
         self.processes = [Process(database, self.config) for _ in range(3)]
+        # Their logs know of no policy file: as if everything had been made by an earlier release.
+        executor = self.processes[0].engine.executor
+        executor.before, ahead = lambda _batch: None, executor.before
         for organization in (ORGANIZATION, OTHER):
             self.processes[0].run(organization, "project.save", name="p", mode="strict")
+        executor.before = ahead
 
     def write(self, text: str) -> None:
         """Replace the file as an editor does."""
@@ -186,3 +191,52 @@ def test_hosts_with_different_files_do_not_take_turns_for_ever(installation: Ins
 
 def changed_digest(seen: Seen) -> Seen:
     return Seen(file=seen.file, digest="sha256:yours")
+
+
+def decided(installation: Installation, organization: str) -> list[tuple[str, str]]:
+    """Return (tag, kind of request) of the entries of a log that are about decisions and policies, in order."""
+    sql = (
+        "SELECT e.tag, r.kind FROM audit_entries e JOIN requests r ON r.id = e.request_id WHERE e.organization = ? "
+        "AND e.tag NOT LIKE 'requests:%' ORDER BY e.seq"
+    )
+    with installation.database.read() as connection:
+        found = connection.exec_driver_sql(installation.database.sql(sql), (organization,)).fetchall()
+    return [(row[0], row[1]) for row in found]
+
+
+def test_the_policy_in_force_is_in_the_log_before_the_first_decision_by_it(installation: Installation) -> None:
+    first, second, _ = installation.processes
+    before = first.policies.current().digest
+    for process in (first, second):
+        # Nobody's schedule has fired.
+        process.run("newcomers", "project.save", name="p", mode="strict")
+        process.run("newcomers", "project.save", name="q", mode="strict")
+
+    told = decided(installation, "newcomers")
+    assert [kind for _, kind in told] == ["policy.reload"] * 2 + ["project.save"] * 4
+    assert ("security:policy:changed", before, {"before": "", "version": 1}) in installation.noted("newcomers")
+
+    # While the processes ran it changed, and one of them has not looked yet.
+    installation.write(installation.file.read_text().replace("threats: veto", "threats: flag"))
+    assert first.policies.look()
+    first.run("newcomers", "project.save", name="r", mode="strict")
+    assert [details["before"] for _, _, details in installation.noted("newcomers")] == ["", before]
+
+
+def test_nothing_is_decided_where_the_log_cannot_be_told_by_which_policy(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = installation.processes[0]
+    monkeypatch.setattr("metaqore.requests.policy_files.is_known", unavailable)
+
+    with pytest.raises(Unavailable):
+        process.run("newcomers", "project.save", name="p", mode="strict")
+    assert decided(installation, "newcomers") == []
+
+    monkeypatch.undo()
+    process.run("newcomers", "project.save", name="p", mode="strict")
+    assert [kind for _, kind in decided(installation, "newcomers")] == ["policy.reload"] * 2 + ["project.save"]
+
+
+def unavailable(*_: Any) -> bool:
+    raise Unavailable("the database is away")

@@ -102,7 +102,7 @@ def test_a_policy_holds_for_the_next_request_and_names_itself_in_the_decision(go
     assert after["result"]["decision"]["reasons"] == ["Bob is on leave."]
     assert governed.do("payload.assess", "ann", content="Paris.")["verdict"] == "approved"
     assert saved.result["version"] == 1
-    noted = governed.sql("SELECT body FROM audit_entries WHERE tag = 'security:policy:changed'")
+    noted = governed.sql("SELECT body FROM audit_entries WHERE tag = 'security:policy:changed' ORDER BY seq DESC")
     assert saved.result["digest"] in bytes(noted[0][0]).decode()
 
 

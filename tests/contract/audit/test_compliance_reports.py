@@ -333,6 +333,7 @@ def test_the_command_makes_a_report_that_the_auditors_command_checks(
 ) -> None:
     worked(governed)
     environ = {"METAQORE_STORAGE_DSN": database.dsn, "METAQORE_ORGANIZATION": ORGANIZATION, "USER": "op",
+               "METAQORE_PRIVACY_KEY_FILE": str(governed.engine.settings.privacy_key_path),
                "METAQORE_DATA_DIR": str(tmp_path / "data"), "METAQORE_LOG_FORMAT": "console"}  # fmt: skip
 
     def ran(*arguments: str, code: int = 0) -> str:
