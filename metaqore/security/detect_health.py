@@ -126,17 +126,20 @@ _TREATED = Words(
 _REACH = 150
 
 
+def _is_name(text: str, match: Match) -> bool:
+    """True for Lisa Parkinson's number, and for Frederic Krebs: a name, not what is called so."""
+    given = re.search(r"[A-Z][a-z]+ $", text[max(0, match.start - 20) : match.start])
+    if given is None:
+        return False
+    return match.text.lower().endswith("'s") or (
+        match.text.istitle() and person_in(given[0] + match.text) is Tie.STRONG
+    )
+
+
 def _term(kind: str, weight: float) -> Rule:
     def judge(text: str, match: Match) -> Hit | None:
-        if match.text.lower().endswith("'s") and re.search(
-            r"[A-Z][a-z]+ $", text[max(0, match.start - 20) : match.start]
-        ):
-            return None  # Lisa Parkinson's number: a name, not the disease of that name.
-        if match.text.istitle() and (
-            given := re.search(r"[A-Z][a-z]+ $", text[max(0, match.start - 20) : match.start])
-        ):
-            if person_in(given[0] + match.text) is Tie.STRONG:
-                return None  # Frederic Krebs
+        if _is_name(text, match):
+            return None
         start, end = max(0, match.start - _REACH), match.end + _REACH
         near = text[start:end]
         tie = person_in(near)

@@ -48,9 +48,13 @@ _ABOUT = re.compile(
 )
 
 
+#: The beginning of a name, which the pattern leaves to the judge: counted repetitions make an automaton large.
+_BEFORE = re.compile(r"[A-Za-z0-9_.-]*\Z")
+
+
 def _assigned(text: str, match: Match) -> Hit | None:
-    key = match.groups["key"].lower()
-    value = match.groups["value"].rstrip(".,;)")
+    key = _BEFORE.search(text, max(0, match.start - 40), match.start)[0] + match.groups["key"]  # type: ignore[index]
+    key, value = key.lower(), match.groups["value"].rstrip(".,;)")
     if (match.end < len(text) and text[match.end] in "([") or _ABOUT.search(key):
         return None
     password = bool(_IS_PASSWORD.search(key))
@@ -129,7 +133,7 @@ _SAID = rf"(?i)(?:{NAMES}|{BRIEF})"
 RULES: tuple[Rule, ...] = (
     Rule(
         "secret.assigned",
-        rf"(?i)(?P<key>[A-Za-z0-9_.-]{{0,40}}(?:{NAMES})[A-Za-z0-9_.-]{{0,20}})"
+        rf"(?i)(?P<key>(?:{NAMES})[A-Za-z0-9_.-]*)"
         r"(?:['\"\]]{0,2}(?:\s{0,3}(?::=|=>|==?|:)\s{0,3}|>)['\"]?|['\"] ?, ?['\"]| ['\"]|\( ?['\"])"
         r"(?P<value>[^\s'\"<]{4,})",
         _assigned,
@@ -144,8 +148,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "secret.short_name",
-        rf"(?i)\b(?P<key>(?:[a-z0-9_.-]{{1,40}}[_.-])?(?:{BRIEF}))['\"\]]{{0,2}}\s{{0,2}}(?::=|=>|=|:)\s{{0,2}}['\"]?"
-        r"(?P<value>[^\s'\"<]{6,80})",
+        rf"(?i)(?:\b|_)(?:{BRIEF})['\"\]]{{0,2}}\s{{0,2}}(?::=|=>|=|:)\s{{0,2}}['\"]?(?P<value>[^\s'\"<]{{6,}})",
         _short_name,
         _SAID,
     ),
