@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,7 +22,9 @@ log = structlog.get_logger(__name__)
 _FRESH_S, _STALE_S = 300.0, 3600.0
 #: Seconds between two fetches at least, whatever key ids strangers make up.
 _APART_S = 10.0
-_TIMEOUT_S = 2.0
+#: Seconds for connecting and for each read; for a whole answer, however slowly it drips; and for which somebody with
+#: a key id that nobody knows waits for another one who is asking.
+_TIMEOUT_S, _DEADLINE_S, _PATIENCE_S = 2.0, 5.0, 3.0
 _MAX_BYTES, _MAX_KEYS = 262_144, 64
 #: RSA keys below this are no proof of anything (NIST SP 800-131A).
 _MIN_RSA_BITS = 2048
@@ -50,7 +52,8 @@ class Jwks:
         self._fetch = fetch or _fetch
         self._clock = clock
         self._guard = threading.Lock()
-        self._keys: dict[str, jwt.PyJWK] = {}
+        #: (id, type) → key: an issuer may give keys of two types one id (RFC 7517 §4.5).
+        self._keys: dict[tuple[str, str], jwt.PyJWK] = {}
         self._had_at = self._asked_at = float("-inf")
         check_url(url or issuer)
 
@@ -60,7 +63,8 @@ class Jwks:
         found = self._pick(kid, key_type)
         if (found is None or now - self._had_at > _FRESH_S) and now - self._asked_at >= _APART_S:
             # Only one asks; whoever has a key goes on with it.
-            if self._guard.acquire(blocking=found is None or now - self._had_at > _STALE_S):
+            must = found is None or now - self._had_at > _STALE_S
+            if self._guard.acquire(timeout=_PATIENCE_S if must else 0):
                 try:
                     if self._clock() - self._asked_at >= _APART_S:
                         self._refresh()
@@ -73,7 +77,7 @@ class Jwks:
 
     def _pick(self, kid: str | None, key_type: str) -> jwt.PyJWK | None:
         if kid is not None:
-            return self._keys.get(kid)
+            return self._keys.get((kid, key_type))
         fitting = [key for key in self._keys.values() if key.key_type == key_type]
         return fitting[0] if len(fitting) == 1 else None
 
@@ -87,7 +91,7 @@ class Jwks:
         except (urllib3.exceptions.HTTPError, ValueError, OSError) as error:
             log.warning("jwks_not_fetched", issuer=self._issuer, reason=f"{type(error).__name__}: {error}"[:200])
             return
-        self._keys = dict(filter(None, map(_usable, enumerate(keys[:_MAX_KEYS]))))
+        self._keys = _unambiguous(filter(None, map(_usable, enumerate(keys[:_MAX_KEYS]))))
         self._had_at = self._clock()
 
     def _discover(self) -> str:
@@ -96,14 +100,26 @@ class Jwks:
         if document.get("issuer") != self._issuer or not isinstance(url, str):
             raise ValueError("the discovery document is of another issuer, or names no keys")
         try:
-            check_url(url)
+            # An issuer elsewhere has nothing to say about who is asked on this machine.
+            check_url(url, may_be_here=_is_here(self._issuer))
         except SettingsError as error:
             raise ValueError(error.message) from error
         return url
 
 
-def _usable(numbered: tuple[int, Any]) -> tuple[str, jwt.PyJWK] | None:
-    """Return (id, key) of a public signing key; None for what is none."""
+def _unambiguous(found: Iterable[tuple[tuple[str, str], jwt.PyJWK]]) -> dict[tuple[str, str], jwt.PyJWK]:
+    """Return the keys without those of which two different ones have one id and type: nobody knows which is meant."""
+    keys: dict[tuple[str, str], jwt.PyJWK] = {}
+    wrong = set()
+    for name, key in found:
+        if name in keys and keys[name].key != key.key:
+            wrong.add(name)
+        keys[name] = key
+    return {name: key for name, key in keys.items() if name not in wrong}
+
+
+def _usable(numbered: tuple[int, Any]) -> tuple[tuple[str, str], jwt.PyJWK] | None:
+    """Return ((id, type), key) of a public signing key; None for what is none."""
     number, entry = numbered
     if not isinstance(entry, dict) or entry.get("kty") not in ("RSA", "EC", "OKP") or entry.get("use", "sig") != "sig":
         return None
@@ -114,18 +130,25 @@ def _usable(numbered: tuple[int, Any]) -> tuple[str, jwt.PyJWK] | None:
     if key.key_type == "RSA" and key.key.key_size < _MIN_RSA_BITS:
         return None
     kid = entry.get("kid")
-    return (kid if isinstance(kid, str) else f"#{number}", key)
+    return (kid if isinstance(kid, str) else f"#{number}", str(key.key_type)), key
 
 
-def check_url(url: str) -> None:
+def check_url(url: str, *, may_be_here: bool = True) -> None:
     """Refuse a URL over which keys could be swapped on their way.
+
+    Args:
+        may_be_here: whether it may be plain http to this machine.
 
     Raises:
         SettingsError: it is not https.
     """
-    parts = urlsplit(url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+    if urlsplit(url).scheme != "https" and not (may_be_here and _is_here(url)):
         raise SettingsError(f"METAQORE_OIDC_ISSUER, METAQORE_OIDC_JWKS_URL: {url!r} must be https")
+
+
+def _is_here(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "http" and parts.hostname in _LOOPBACK
 
 
 def _fetch(url: str) -> Mapping[str, Any]:
@@ -135,12 +158,22 @@ def _fetch(url: str) -> Mapping[str, Any]:
         try:
             if answer.status != 200:
                 raise ValueError(f"status {answer.status}")
-            data = answer.read(_MAX_BYTES + 1, decode_content=False)
+            data = _read(answer)
         finally:
             answer.release_conn()
-    if len(data) > _MAX_BYTES:
-        raise ValueError(f"larger than {_MAX_BYTES} bytes")
     try:
         return msgspec.json.decode(data, type=dict[str, Any])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError("not a JSON object") from error
+
+
+def _read(answer: urllib3.BaseHTTPResponse) -> bytes:
+    until = time.monotonic() + _DEADLINE_S
+    data = bytearray()
+    while piece := answer.read1(65_536, decode_content=False):
+        data += piece
+        if len(data) > _MAX_BYTES:
+            raise ValueError(f"larger than {_MAX_BYTES} bytes")
+        if time.monotonic() > until:
+            raise ValueError(f"not complete after {_DEADLINE_S:.0f} s")
+    return bytes(data)

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import contextlib
+import gzip
+import threading
 from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -8,6 +12,7 @@ import urllib3
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import get_default_algorithms
 
+from metaqore.adapters import jwks
 from metaqore.adapters.jwks import Jwks
 from metaqore.errors import SettingsError, Unavailable
 
@@ -94,6 +99,71 @@ def test_only_public_signing_keys_of_a_safe_size_count() -> None:
     site = Site(weak, shared, elliptic("enc", use="enc"), {"kty": "EC", "kid": "broken"}, "nonsense", elliptic("good"))  # type: ignore[arg-type]
 
     assert [kid for kid in ("weak", "shared", "enc", "broken", "good") if site.knows(kid)] == ["good"]
+
+
+def test_two_keys_of_one_id_and_type_are_none_and_of_two_types_are_two() -> None:
+    twice = elliptic("same")
+    other = published("both", rsa.generate_private_key(65537, 2048), "RS256")
+    site = Site(elliptic("a"), elliptic("a"), twice, twice, elliptic("both"), other)
+
+    assert [kid for kid in ("a", "same", "both") if site.knows(kid)] == ["same", "both"]
+    assert site.knows("both", "RSA")
+
+
+@pytest.mark.parametrize(
+    "named", ["http://127.0.0.1:6379/", "http://localhost/", "http://elsewhere.example/", "file:///x"]
+)
+def test_an_issuer_elsewhere_does_not_send_us_to_this_machine(named: str) -> None:
+    asked = []
+
+    def fetch(url: str) -> Mapping[str, Any]:
+        asked.append(url)
+        return {"issuer": ISSUER, "jwks_uri": named}
+
+    with pytest.raises(Unavailable):
+        Jwks(ISSUER, fetch=fetch).find("a", "EC")
+    assert asked == [f"{ISSUER}/.well-known/openid-configuration"]
+
+
+class Answers(BaseHTTPRequestHandler):
+    """A provider that means harm, one way for each path."""
+
+    def do_GET(self) -> None:
+        redirect = self.path == "/redirect"
+        self.send_response(302 if redirect else 200)
+        if redirect:
+            self.send_header("Location", "/keys")
+        if self.path == "/compressed":
+            self.send_header("Content-Encoding", "gzip")
+        self.end_headers()
+        body = {"/huge": b'{"keys":"' + b"x" * 300_000, "/deep": b'{"keys":' + b"[" * 100_000, "/list": b"[]"}
+        packed = gzip.compress(b'{"keys": []}')
+        with contextlib.suppress(OSError):
+            if self.path == "/drip":
+                # One byte at a time, and never the end: each read is quick enough.
+                while True:
+                    self.wfile.write(b" ")
+                    self.wfile.flush()
+            self.wfile.write(packed if self.path == "/compressed" else body.get(self.path, b'{"keys": []}'))
+
+    def log_message(self, *_: Any) -> None:
+        """Print nothing."""
+
+
+@pytest.mark.parametrize("path", ["/redirect", "/huge", "/deep", "/list", "/compressed", "/drip"])
+def test_a_harmful_answer_is_no_key_set(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jwks, "_DEADLINE_S", 0.05)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        here = f"http://127.0.0.1:{server.server_port}"
+        try:
+            with pytest.raises(Unavailable):
+                Jwks(here, here + path).find("a", "EC")
+            if path != "/drip":
+                assert Jwks(here, here + "/keys").find("a", "EC") is None, "the server itself is sound"
+        finally:
+            server.shutdown()
 
 
 @pytest.mark.parametrize("url", ["http://issuer.example", "ftp://issuer.example", "issuer.example", ""])
