@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -15,6 +15,9 @@ RETRY_AFTER_S = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 MAX_RETRY_AFTER_S = 86400
 #: A body stays below this (Standard Webhooks 1.0.0, "Payload size").
 MAX_BODY_BYTES = 20_000
+
+#: Labels of artifacts whose names are told to nobody outside.
+_STAYS = frozenset({"SENSITIVE", "CRITICAL"})
 
 #: Events about endpoints themselves; their subject is the endpoint.
 OWN_EVENTS = "webhook."
@@ -72,6 +75,8 @@ class Delivery(msgspec.Struct, kw_only=True):
     created_at: int
     attempt: int
     fence: int
+    #: Sensitivity, now, of the artifact that the event is about; None where it is about none.
+    label: str | None = None
     #: The audit entry that speaks of this event, its leaf hash as hex, and the first checkpoint over it.
     audit_seq: int | None = None
     leaf_hash: str | None = None
@@ -157,7 +162,9 @@ def retry_after_ms(attempt: int, jitter: float, asked_s: float | None) -> int | 
 
 
 def body_of(delivery: Delivery) -> bytes:
-    """Return the JSON to send: the same bytes at each attempt, below ``MAX_BODY_BYTES``.
+    """Return the JSON to send: the same bytes at each attempt while its label is the same, below ``MAX_BODY_BYTES``.
+
+    What an artifact that is SENSITIVE or CRITICAL is called stays behind the API, too: ``withheld`` says so.
 
     Thin: it names what happened and where to read it; content stays behind the API, where access is checked. Where
     the data would make it too large, ``data`` is empty and ``truncated`` is true: read the event by ``sequence``.
@@ -165,7 +172,7 @@ def body_of(delivery: Delivery) -> bytes:
     body = {
         "type": delivery.event_type,
         "timestamp": to_rfc3339(delivery.created_at),
-        "data": msgspec.Raw(delivery.data.encode()),
+        "data": _told(delivery),
         "id": delivery.event_id,
         "subject": delivery.subject,
         "project": delivery.project,
@@ -177,3 +184,13 @@ def body_of(delivery: Delivery) -> bytes:
     if len(encoded) >= MAX_BODY_BYTES:
         encoded = msgspec.json.encode({**body, "data": {}, "truncated": True})
     return encoded
+
+
+def _told(delivery: Delivery) -> Any:
+    """Return the data of an event as its receiver may have it."""
+    if delivery.label not in _STAYS:
+        return msgspec.Raw(delivery.data.encode())
+    data: dict[str, Any] = msgspec.json.decode(delivery.data)
+    if "name" not in data:
+        return data
+    return {**{key: value for key, value in data.items() if key != "name"}, "withheld": ["name"]}

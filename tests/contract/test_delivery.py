@@ -18,7 +18,7 @@ from metaqore.errors import Conflict, InvalidInput, NotFound, Unavailable
 from metaqore.requests.model import Idempotency
 from metaqore.store.engine import Database
 from metaqore.store.repositories.delivery import DeliveryRows
-from tests.contract.pipeline import together
+from tests.contract.pipeline import Pipeline, together
 from tests.webhooks import ORGANIZATION, START, Clock, FakeNetwork, Outbox, Sent
 
 
@@ -652,3 +652,30 @@ def test_changes_of_one_endpoint_at_once_are_both_kept(outbox: Outbox) -> None:
 
     (row,) = outbox.sql("SELECT * FROM webhook_endpoints")
     assert (row["events"], row["url"]) == ('["task.*"]', "https://new.example.com/")
+
+
+# Labels
+
+
+def test_what_a_sensitive_artifact_is_called_is_not_told_outside(
+    outbox: Outbox, network: FakeNetwork, database: Database
+) -> None:
+    outbox.endpoint(events=["artifact.*"])
+    pipeline = Pipeline(database, clock_of(outbox))  # type: ignore[arg-type]
+    project = pipeline.project()
+    for name, label in (("roadmap", "INTERNAL"), ("layoffs", "SENSITIVE"), ("keys", "CRITICAL")):
+        pipeline.declare(project, name, label=label)
+    pipeline.executor.drain("psmp")
+    # What is blocked is about an artifact that has a label.
+    pipeline.declare(project, "layoffs", "other", base_version=9)
+    pipeline.executor.drain("psmp")
+
+    outbox.dispatcher.run()
+
+    told = [msgspec.json.decode(sent.body) for sent in network.sent]
+    assert sorted((body["type"], body["data"].get("name", "")) for body in told) == [
+        ("artifact.blocked", ""), ("artifact.created", ""), ("artifact.created", ""),
+        ("artifact.created", "roadmap"),
+    ]  # fmt: skip
+    assert {tuple(body["data"].get("withheld", ())) for body in told} == {(), ("name",)}
+    assert not [sent for sent in network.sent if b"layoffs" in sent.body or b"keys" in sent.body]

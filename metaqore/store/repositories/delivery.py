@@ -30,6 +30,11 @@ _endpoint = BulkInsert(
     "id organization project url secret events state reason created_by created_at updated_at",
 )
 _ENDPOINT = "p.id, p.organization, p.project, p.url, p.secret, p.previous_secret, p.previous_until, p.events, p.state"
+#: Of the artifact that an event, or the proposal in it, is about, as it is now; null where it is about none.
+_LABEL = (
+    "(SELECT a.label FROM artifacts a WHERE a.organization = e.organization AND (a.id = e.subject "
+    "OR a.id = (SELECT o.artifact FROM proposals o WHERE o.organization = e.organization AND o.id = e.subject)))"
+)
 _FREE = "(lease_until IS NULL OR lease_until <= ?)"
 _DUE = f"state = 'pending' AND next_at <= ? AND {_FREE}"
 
@@ -194,7 +199,7 @@ class DeliveryRows:
         )  # fmt: skip
         rows = self._all(
             f"SELECT {_ENDPOINT}, d.id, d.event_id, d.event_seq, e.type, e.subject, e.project, e.request_id, e.data, "
-            "e.created_at, d.attempt, d.fence FROM webhook_deliveries d "
+            f"e.created_at, d.attempt, d.fence, {_LABEL} FROM webhook_deliveries d "
             "JOIN webhook_endpoints p ON p.id = d.endpoint "
             "JOIN events e ON e.organization = d.organization AND e.seq = d.event_seq "
             f"WHERE d.id IN ({placeholders(len(leased))}) ORDER BY d.next_at, d.id",
@@ -205,7 +210,7 @@ class DeliveryRows:
             Delivery(
                 id=r[9], organization=r[1], endpoint=_endpoint_of(r), event_id=r[10], event_seq=r[11],
                 event_type=r[12], subject=r[13], project=r[14], request_id=r[15], data=r[16], created_at=r[17],
-                attempt=r[18], fence=r[19], **recorded.get((r[1], r[11]), {}),
+                attempt=r[18], fence=r[19], label=r[20], **recorded.get((r[1], r[11]), {}),
             )
             for r in rows
         ]  # fmt: skip
