@@ -14,14 +14,16 @@ class SuiteAdversary:
 
     def __init__(self, suite: Suite) -> None:
         self._suite = suite
-        self._hostile = [each for each in suite.scenarios if each.texts and each.for_specialists]
+        self._hostile = [
+            each for each in suite.scenarios if each.texts and each.for_specialists and not each.known_limit
+        ]
 
     def hostile(self, count: int, seed: int) -> Sequence[tuple[str, str]]:
-        """Return (scenario, text): attacks, all scenarios in turn, disguised as the scenarios say."""
+        """Return (family/scenario, text): attacks, all scenarios in turn, disguised as the scenarios say."""
         turns = -(-count // len(self._hostile)) if self._hostile else 0
         rounds = [payloads(self._suite, scenario, turns, seed) for scenario in self._hostile]
         found = [
-            (scenario.id, texts[turn])
+            (f"{scenario.families[0]}/{scenario.id}", texts[turn])
             for turn in range(turns)
             for scenario, texts in zip(self._hostile, rounds, strict=True)
         ]

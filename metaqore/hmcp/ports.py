@@ -13,7 +13,7 @@ class Adversary(Protocol):
     """Texts that no specialist should answer. The same seed gives the same texts."""
 
     def hostile(self, count: int, seed: int) -> Sequence[tuple[str, str]]:
-        """Return (scenario, text): texts that attack the model which reads them."""
+        """Return (family/scenario, text): texts that attack the model which reads them."""
 
     def foreign(self, count: int, seed: int) -> Sequence[str]:
         """Return texts of other subjects than any task's; fewer than ``count`` where there are not more."""

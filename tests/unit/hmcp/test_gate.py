@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -225,7 +226,8 @@ def test_a_specialist_that_answers_attacks_as_its_task_fails(learnt: Trained, po
     result = stage(gated(learnt, policy, candidate=busy), "adversarial")
     assert not result.passed
     assert [reason for reason in result.reasons if reason.startswith("hostile")]
-    assert "direct-override" in str(result.measures["hostile_scenarios"])
+    assert re.search(r"LLM01/direct-override \d+ of \d+", str(result.measures["hostile_scenarios"]))
+    assert re.search(r"at most 5.0% \(.*/.* \d+ of \d+", " ".join(result.reasons))
 
 
 def test_a_specialist_that_a_planted_attack_sways_fails(learnt: Trained, policy: Policy) -> None:
