@@ -1,7 +1,8 @@
 """Approvals: a decision that is handed to a person, bound to the very content that was shown.
 
 ``approval.open``    a feature asks (as a follow-up); ``conflict.resolve`` with ``escalate`` does the same in place
-``approval.answer``  a person approves or denies; whoever wrote the content may not approve it
+``approval.answer``  a person approves or denies; whoever wrote the content may not approve it, and whoever handed it on
+                     only with the authority to override
 ``approval.expire``  nobody answered in time; asked for by the sweep
 
 An approved proposal is admitted in the same commit as the answer: this content, on the head that was there when it was
@@ -28,7 +29,7 @@ from metaqore.psmp.effects import Change
 from metaqore.psmp.policy import Policy
 from metaqore.psmp.proposals import CloseApproval, Proposal, ProposalReads
 
-ANSWER_SCOPE = "approvals:answer"
+ANSWER_SCOPE, OVERRIDE_SCOPE = "approvals:answer", "conflicts:override"
 #: How long a person has to answer, in seconds, where the question does not say.
 EXPIRES_S = 86_400
 PROPOSAL = "proposal"
@@ -253,6 +254,13 @@ def _may_not(request: Request, asked: Answer, approval: Approval, now: int) -> O
     # A token that somebody has delegated (``owner/agent``) is no second person.
     if asked.answer == "approve" and f"{request.principal}/".startswith(f"{approval.author}/"):
         return failed("forbidden", f"{request.principal} wrote what approval {approval.id} is about: another must")
+    # Asking and answering alone would be an override without its scope.
+    asks = f"{request.principal}/".startswith(f"{approval.requested_by}/") and OVERRIDE_SCOPE not in asked.authority
+    if asked.answer == "approve" and asks:
+        message = (
+            f"{request.principal} asked for approval {approval.id}: another must answer it, or override the conflict"
+        )
+        return failed("forbidden", f"{message}, which needs the scope {OVERRIDE_SCOPE}")
     if asked.content_hash not in (None, approval.content_hash):
         return failed(
             "precondition_failed",

@@ -15,10 +15,9 @@ from typing import Any, Protocol
 from metaqore.errors import MetaQoreError
 from metaqore.messages import Outcome, Request, Verdict, failed
 from metaqore.psmp import edits, remedies
-from metaqore.psmp.approvals import ApprovalReads
+from metaqore.psmp.approvals import OVERRIDE_SCOPE, ApprovalReads
 from metaqore.psmp.minimal_core import Cause, Core, causes_of, minimal_core
 from metaqore.psmp.proposals import Proposal, cause, content_hash, declared
-from metaqore.psmp.resolution import OVERRIDE_SCOPE
 from metaqore.psmp.scene import Scene
 from metaqore.psmp.standing import obsolete
 

@@ -18,13 +18,11 @@ from metaqore.errors import InvalidInput
 from metaqore.messages import AuditNote, EventNote, Outcome, Request, Verdict, failed
 from metaqore.psmp import approvals, proposals
 from metaqore.psmp.again import decide_again
-from metaqore.psmp.approvals import EXPIRES_S, ApprovalReads, Ask
+from metaqore.psmp.approvals import EXPIRES_S, OVERRIDE_SCOPE, ApprovalReads, Ask
 from metaqore.psmp.conditions import head_of, or_unmet, unmet
 from metaqore.psmp.effects import ResolveConflicts
 from metaqore.psmp.policy import Policy
 from metaqore.psmp.proposals import Proposal
-
-OVERRIDE_SCOPE = "conflicts:override"
 
 
 class Resolve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -93,6 +93,28 @@ def test_nobody_approves_what_they_wrote(pipeline: Pipeline, project: str) -> No
     assert decide(pipeline, answer(project, approval["id"], by="bobby"))[0][1] == "approved"
 
 
+@pytest.mark.parametrize("who", ["eve", "eve/helper"])
+def test_nobody_approves_what_they_escalated_but_who_could_override_it(
+    pipeline: Pipeline, project: str, who: str
+) -> None:
+    """Otherwise whoever may resolve and answer could override, alone and without the scope for it."""
+    _, approval = escalated(pipeline, project)
+    state, _, error = decide(pipeline, answer(project, approval["id"], by=who))[0]
+    assert (state, error["code"]) == ("failed", "forbidden")
+    assert "conflicts:override" in error["message"]
+    assert approvals(pipeline) == [("open", None)]
+
+    both = ["approvals:answer", "conflicts:override"]
+    may = ask(project, "approval.answer", who, approval=approval["id"], answer="approve", authority=both)
+    assert decide(pipeline, may)[0][1] == "approved"
+
+
+def test_whoever_escalated_may_take_it_back_by_denying(pipeline: Pipeline, project: str) -> None:
+    _, approval = escalated(pipeline, project)
+    assert decide(pipeline, answer(project, approval["id"], "deny", by="eve"))[0][1] == "approved"
+    assert approvals(pipeline) == [("denied", "eve")]
+
+
 def test_answering_needs_the_scope_that_the_approval_names(pipeline: Pipeline, project: str) -> None:
     _, approval = escalated(pipeline, project)
     state, _, error = decide(pipeline, answer(project, approval["id"], scope="artifacts:write"))[0]
