@@ -25,6 +25,7 @@ Kept = tuple[Conflict, Literal["recorded", "resolved"], str]
 MERGES = frozenset({"merged", "rebased"})
 #: The bound on the blocked proposals that a project keeps.
 KEPT_AT_ONCE = "parallel_branches"
+_SENSITIVE = frozenset({"SENSITIVE", "CRITICAL"})
 
 
 def admit(case: Case, workspace: Workspace, kept: Sequence[Kept] = ()) -> Outcome:
@@ -99,8 +100,14 @@ def _admitted(case: Case, fresh: Head, writes: list[Write], kept: Sequence[Kept]
     kind = "artifact.created" if created else "artifact.updated"
     event = EventNote(kind, fresh.id, {"type": fresh.type, "name": fresh.name, "version": fresh.head})
     return Outcome(
-        verdict=Verdict.APPROVED, result=result, writes=writes, audit=[note, *case.audit], events=[event, *case.events]
+        verdict=Verdict.APPROVED, result=result, writes=writes, audit=[note, *case.audit], events=[event, *case.events],
+        no_cache=bool(kept) and _stays(case),
     )  # fmt: skip
+
+
+def _stays(case: Case) -> bool:
+    """Return whether what a conflict shows of contents may be in no cache."""
+    return case.label in _SENSITIVE or (case.head is not None and case.head.label in _SENSITIVE)
 
 
 def block(case: Case, workspace: Workspace) -> Outcome:
@@ -159,7 +166,9 @@ def _blocked(case: Case, proposal: str | None, tag: Tag) -> Outcome:
         *(EventNote("conflict.detected", c.id, {"class": c.rule.conflict_class, "severity": c.rule.severity.value})
           for c in case.conflicts),
     ]  # fmt: skip
-    return Outcome(verdict=Verdict.BLOCKED, result={"blocking_report": report}, audit=audit, events=events)
+    return Outcome(
+        verdict=Verdict.BLOCKED, result={"blocking_report": report}, audit=audit, events=events, no_cache=_stays(case)
+    )
 
 
 def _row(

@@ -149,3 +149,21 @@ def test_a_declassification_holds_for_what_was_looked_at_and_for_nothing_that_is
     assert raised.result["label_raised"] == {"to": "SENSITIVE", "found": ["email"]}
     assert labels(pipeline) == {"a": "SENSITIVE"}
     assert len(json.loads(recorded(pipeline)[-1][4])["findings"]) == 1
+
+
+@pytest.mark.parametrize("mode", ["adaptive", "playground"])
+def test_what_a_conflict_shows_of_a_sensitive_content_is_in_no_cache(pipeline: Pipeline, mode: str) -> None:
+    project = pipeline.project(mode)
+    decided = {
+        name: decide(pipeline, [
+            declared(project, name, f"one\n{text}\ntwo\n"),
+            declared(project, name, f"one\n{text} now\ntwo\n", base_version=1),
+            declared(project, name, f"one\n{text} later\ntwo\n", base_version=1),
+        ])[-1]
+        for name, text in (("open", "the weather"), ("closed", MAIL))
+    }  # fmt: skip
+
+    finished = {done.id: done for done in pipeline.results.published}
+    told = {name: finished[done.id] for name, done in decided.items()}
+    assert b"the weather now" in told["open"].document and not told["open"].no_cache
+    assert MAIL.encode() in told["closed"].document and told["closed"].no_cache
