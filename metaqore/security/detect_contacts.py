@@ -59,9 +59,16 @@ _ADDRESS_TALK = Words(
 )
 
 
+#: ``abuse-contact@``, ``support+ticket@``, and mailing lists.
+_OF_A_ROLE = re.compile(
+    r"(?i)(?:(?:no-?reply|support|security|info|sales|press|bounces?|notifications?|alerts?|newsletter|mailer)[-+_]|"
+    r"abuse|mailer-daemon|[^@]+@(?:googlegroups\.com|lists?\.|[a-z.-]*\blists\.))"
+)
+
+
 def _email(text: str, match: Match) -> Hit | None:
     local, _, domain = match.text.rpartition("@")
-    if _RESERVED_DOMAIN.search(domain) or local.lower() in _ROLE_MAILBOXES:
+    if _RESERVED_DOMAIN.search(domain) or local.lower() in _ROLE_MAILBOXES or _OF_A_ROLE.match(match.text):
         return None
     # git@host:path and user:password@host are no mailboxes.
     if text[match.end : match.end + 1] in (":", "/") and local.lower() in ("git", "hg", "ssh"):
@@ -142,7 +149,16 @@ def _ip(text: str, match: Match) -> Hit | None:
     return Hit("ip_address", Label.SENSITIVE, 0.85, match.start, match.end)
 
 
+#: A day and a year, or two years: numbers that stand where those of a house and of a town would.
+_DAYS = re.compile(
+    r"(?i)\b(?:jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec)[a-z]{0,6}\.? \d{1,2},? (?:1[5-9]|20)\d\d\b|"
+    r"\b(?:19|20)\d\d,?\s(?:19|20)\d\d\b"
+)
+
+
 def _address(text: str, match: Match) -> Hit | None:
+    if _DAYS.search(match.text):
+        return None
     return Hit("address", Label.SENSITIVE, 0.9, match.start, match.end)
 
 

@@ -84,8 +84,14 @@ def _apart(text: str, match: Match) -> Hit | None:
     return Hit("password" if password else "api_key", Label.CRITICAL, 0.85, start, start + len(value))
 
 
+#: ``pass it to the parser``: a verb.
+_HANDED = re.compile(r"(?i)pass [a-z ]*\b(?:to|as|on|e|es|er|ar) ")
+
+
 def _told(_text: str, match: Match) -> Hit | None:
     value = match.groups["value"].rstrip(".,;:!?)")
+    if _HANDED.match(match.text):
+        return None
     return critical("password", match, 0.85, "value") if looks_secret(value, password=True) else None
 
 
@@ -168,7 +174,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "secret.beside",
-        rf"(?i)\b(?:{PASSWORDS}|{BRIEF})[ ,]{{1,2}}['\"]?(?P<value>[^\s'\"]{{8,80}})",
+        rf"(?i)\b(?:{PASSWORDS}|pw|psw|mdp|clave)[ ,]{{1,2}}['\"]?(?P<value>[^\s'\"]{{8,80}})",
         _beside,
         _SAID,
     ),

@@ -35,7 +35,7 @@ _EVERYDAY = re.compile(
 #: ``subprocess.Popen``, ``Ed25519PrivateKey``, ``self.tokens[0]``: names in source code, not values.
 _NAME_IN_CODE = re.compile(
     r"[A-Za-z_]+(?:\.[A-Za-z_]+)+|(?:[A-Z][a-z]+\d{0,5}){2,}|[a-z_]+(?:\.[a-z_]+)*\[[\w'\"-]{1,24}\]|"
-    r"[A-Z]{2,}(?:_[A-Z0-9]+)+"
+    r"[A-Z]{2,}(?:_[A-Z0-9]+)+|[a-z]+(?:_[a-z]+)+(?:=\w{0,6})?|(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*\(\)"
 )
 
 
@@ -63,6 +63,7 @@ def looks_secret(value: str, *, password: bool) -> bool:
         value: Without quotes.
         password: A person may have chosen it: short ones count, where they mix kinds of characters.
     """
+    value = value.strip("`*")
     if is_placeholder(value) or re.match(r"[A-Za-z_.]{3,}\(|[A-Za-z_][\w.]{2,}\((?:\)|[a-z_]+(?:[(.,=)]|$)|$)", value):
         return False
     if _NAME_IN_CODE.fullmatch(value):
