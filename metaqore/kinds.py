@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
@@ -65,6 +65,7 @@ from metaqore.security.handlers import Handlers as SecurityHandlers
 from metaqore.security.keys import SCOPES
 from metaqore.security.look import look
 from metaqore.security.model import ProviderStatus
+from metaqore.security.policy_file import Policies
 from metaqore.security.policy_handlers import PolicyHandlers
 from metaqore.security.policy_source import PolicySource
 from metaqore.security.ports import Stop
@@ -155,7 +156,13 @@ def policy_source(settings: Settings) -> PolicySource:
         SettingsError: it cannot be used.
     """
     file = settings.config_path / "policies" / "security.yaml"
-    return PolicySource(file, lambda policies: policies[settings.secure_gateway_policy])
+    providers = llm_config.load(settings.config_path / "providers.yaml").providers
+
+    def accept(policies: Policies) -> None:
+        policies.check(providers)
+        policies[settings.secure_gateway_policy]
+
+    return PolicySource(file, accept)
 
 
 def queue_kinds(settings: Settings, store: SqlStore, gate: SecureGate, policies: PolicySource) -> list[Kind]:
@@ -167,7 +174,7 @@ def queue_kinds(settings: Settings, store: SqlStore, gate: SecureGate, policies:
     providers = llm_config.load(settings.config_path / "providers.yaml")
     return (
         psmp_kinds(psmp_policy(settings))
-        + _security(gate, policies)
+        + _security(gate, policies, providers.providers)
         + _llm(settings, store, gate, providers)
         + _hmcp(settings, store)
         + compliance_kinds(settings, store)
@@ -283,8 +290,8 @@ def psmp_kinds(policy: Policy) -> list[Kind]:
     ]  # fmt: skip
 
 
-def _security(gate: SecureGate, policies: PolicySource) -> list[Kind]:
-    security, custom = SecurityHandlers(gate), PolicyHandlers(policies.current)
+def _security(gate: SecureGate, policies: PolicySource, providers: Collection[str]) -> list[Kind]:
+    security, custom = SecurityHandlers(gate), PolicyHandlers(policies.current, providers)
     return [
         Kind(name="payload.assess", queue="security", feature="security", scope="security:assess",
              decide=security.assess, study=security.study, together=True),

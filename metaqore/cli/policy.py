@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, TextIO
 
 import click
 
+from metaqore.llm import config as llm_config
 from metaqore.security import policy_cases as cases
 from metaqore.security import policy_diff
 from metaqore.security.facts import VOCABULARY, early_facts, facts_of
@@ -18,6 +20,7 @@ from metaqore.security.policy_file import Policies, load_policies, read_layer
 from metaqore.security.policy_trace import Traced, trace
 from metaqore.security.records import DECISIONS
 from metaqore.security.routes import provider_class
+from metaqore.security.rule_file import check_providers
 from metaqore.security.ruleset import is_early
 from metaqore.settings import load
 
@@ -26,6 +29,11 @@ _EXISTING = click.Path(exists=True, path_type=Path)
 
 def _shipped() -> Path:
     return load().config_path / "policies" / "security.yaml"
+
+
+def _configured() -> Collection[str]:
+    """Return the names of the providers of this installation."""
+    return llm_config.load(load().config_path / "providers.yaml").providers
 
 
 @click.group()
@@ -51,10 +59,13 @@ def lint_command(files: tuple[Path, ...]) -> None:
     """
     for file in files or (_shipped(),):
         if _is_document(file):
-            rules = _document(file, load_policies(_shipped())).layers[-1].rules.rules
+            policies = load_policies(_shipped())
+            rules = _document(file, policies).layers[-1].rules.rules
+            check_providers(Place(str(file), steps=("rules",)), rules, {*policies.providers, *_configured()})
             click.echo(f"{file}: {len(rules)} rules")
         else:
             policies = load_policies(file)
+            policies.check(_configured())
             click.echo(f"{file}: {len(policies)} policies, {len(policies.layer.rules.rules)} rules, {policies.digest}")
 
 

@@ -22,6 +22,8 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+#: What a comparison of a number is about: a fact, or the size of one.
+_MEASURED = (cel.Name, cel.Call)
 #: A label and its number are one fact.
 _LEVELS = {int(label): label.name for label in Label}
 
@@ -67,6 +69,33 @@ def exact(tree: cel.Node, *, negated: bool = False) -> tuple[str, frozenset[Any]
         return _among(left, frozenset([right.value]), False) if (op == "==") != negated and op in "==!=" else None
     compare, value = _COMPARE[op], right.value
     return _among(left, frozenset(v for v in known if compare(v, value)), negated)
+
+
+def is_contradiction(tree: cel.Node, demanded: Demands) -> bool:
+    """Return whether parts that must all hold exclude each other in ways that sets of values do not show.
+
+    That is: bounds of a number between which none is, and a text that must be, and must not be, the same. Numbers are
+    never negative.
+    """
+    least: dict[str, int] = {}
+    most: dict[str, int] = {}
+    for part in conjuncts(tree):
+        if not isinstance(part, cel.Binary):
+            continue
+        left, op, right = part.left, part.op, part.right
+        if isinstance(left, cel.Literal):
+            left, op, right = right, _MIRRORED.get(op, op), left
+        if not isinstance(right, cel.Literal) or isinstance(right.value, bool) or not isinstance(left, _MEASURED):
+            continue
+        what, value = show(left), right.value
+        if isinstance(value, int):
+            if op in ("==", ">", ">="):
+                least[what] = max(least.get(what, 0), value + (op == ">"))
+            if op in ("==", "<", "<="):
+                most[what] = min(most.get(what, value), value - (op == "<"))
+        elif op == "!=" and demanded.get(what) == frozenset([value]) and not _is_list(what):
+            return True
+    return any(least.get(what, 0) > top for what, top in most.items())
 
 
 def conjuncts(tree: cel.Node) -> list[cel.Node]:

@@ -6,6 +6,7 @@ provider for what may not leave, rules that take too long.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from time import perf_counter
@@ -23,6 +24,7 @@ CLASSES = ("local", "cloud")
 #: Longest time for the rules of one decision, in seconds.
 DEADLINE_S = 0.05
 _NO_DUTIES = Duties()
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 class Found:
@@ -202,7 +204,9 @@ class _Case:
         allowed: dict[str, Duties] = {}
         if self.requested is not None and self.requested not in self.providers:
             known = ", ".join(sorted(self.providers)) or "none"
-            self.found.against.append(("provider.unknown", f"Provider {self.requested!r} is unknown. Known: {known}"))
+            # What cannot be a name may be anything, and reasons are stored and cached.
+            what = f" {self.requested!r}" if _NAME.fullmatch(self.requested) else ""
+            self.found.against.append(("provider.unknown", f"Provider{what} is unknown. Known: {known}"))
         asks_about, here = self.layers.asks_about, None
         for route in routes(self.policy, self.layers, self.providers, label):
             objections, duties = route.objections, self.found.duties

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,11 @@ from metaqore.security.layers import Layer, Policy
 from metaqore.security.model import Label
 from metaqore.security.places import Place, parse_yaml
 from metaqore.security.policy import CLASSES
-from metaqore.security.rule_file import read_rules
+from metaqore.security.rule_file import check_providers, read_rules
 from metaqore.security.ruleset import RuleSet, ruleset
 
+#: What specialists answer as.
+SPECIALIST = "specialist"
 _THREAT_MODES = ("veto", "flag")
 _STAYS = (Label.SENSITIVE, Label.CRITICAL)
 _TARGET = re.compile(r"(?:local|cloud)(?:/[a-z0-9][a-z0-9-]{0,31})?")
@@ -30,8 +32,19 @@ class Policies(Mapping[str, Policy]):
         self._by_alias = {alias: policy for policy in policies.values() for alias in (policy.name, *policy.aliases)}
         self.default = self[default]
         self.digest = digest
+        #: Providers that the file knows, and the part of the engine that answers as one.
+        self.providers = frozenset({*self.default.classes, SPECIALIST})
         #: The rules of the file, as the lowest layer.
         self.layer = Layer("built_in", "security.yaml", 1, digest, rules)
+
+    def check(self, providers: Collection[str]) -> None:
+        """Refuse rules about providers that are neither named in the file nor configured.
+
+        Raises:
+            SettingsError: there is one.
+        """
+        at = Place(self.layer.name, steps=("rules",))
+        check_providers(at, self.layer.rules.rules, {*self.providers, *providers})
 
     def __getitem__(self, name: str) -> Policy:
         """Return the policy of that name.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from metaqore.audit.tags import Tag
 from metaqore.canonical import canonical_json
@@ -12,8 +12,10 @@ from metaqore.queues import STOPS
 from metaqore.security import stops
 from metaqore.security.effects import LiftStop, SavePolicy, SetStop
 from metaqore.security.layers import Layer
+from metaqore.security.places import Place
 from metaqore.security.policy_file import Policies, read_layer
 from metaqore.security.ports import GateReads, Stop
+from metaqore.security.rule_file import check_here, check_providers
 
 
 class PolicyHandlers:
@@ -21,10 +23,12 @@ class PolicyHandlers:
 
     Args:
         policies: returns the policies of the engine's own file.
+        providers: names of the providers that are configured.
     """
 
-    def __init__(self, policies: Callable[[], Policies]) -> None:
+    def __init__(self, policies: Callable[[], Policies], providers: Collection[str] = ()) -> None:
         self._policies = policies
+        self._providers = providers
 
     def study(self, request: Request) -> Layer:
         """Read and lint the document; payload: project (id or None), document, reason, version (or None).
@@ -36,7 +40,12 @@ class PolicyHandlers:
         project = payload.get("project")
         scope, name = ("project", project) if project else ("organization", request.organization)
         try:
-            return read_layer(scope, name, 0, payload.get("document"), self._policies(), below=("document",))
+            policies = self._policies()
+            layer = read_layer(scope, name, 0, payload.get("document"), policies, below=("document",))
+            at = Place(f"policy of {scope} {name}", steps=("document", "rules"))
+            check_here(at, layer.rules.rules, f"request.{scope}", name)
+            check_providers(at, layer.rules.rules, {*policies.providers, *self._providers})
+            return layer
         except SettingsError as error:
             place = {"pointer": error.details.get("pointer", ""), "detail": error.details.get("why", error.message)}
             raise InvalidInput(error.message, errors=[place]) from error

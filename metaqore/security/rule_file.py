@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from metaqore.errors import InvalidInput
 from metaqore.security import cel_syntax
 from metaqore.security.cel_check import check, show
 from metaqore.security.cel_compile import compiled
-from metaqore.security.constraints import conjuncts, demands, exact, implies
+from metaqore.security.constraints import conjuncts, demands, exact, implies, is_contradiction
 from metaqore.security.facts import MAX_ITEMS, NOTHING, TEXT, TEXTS, VOCABULARY, Facts
 from metaqore.security.model import Label
 from metaqore.security.places import Place
@@ -56,6 +56,39 @@ def read_rules(place: Place, value: Any, most: int = MAX_RULES, *, is_stored: bo
     return rules
 
 
+def check_providers(place: Place, rules: Sequence[Rule], known: Collection[str]) -> None:
+    """Refuse rules about providers of which nobody has heard: most likely a name that is not spelt right.
+
+    Args:
+        place: of the list of rules.
+        known: names of providers.
+
+    Raises:
+        SettingsError: one of them can only match for such a provider; with file, line and key.
+    """
+    for rule in rules:
+        for fact in ("provider.name", "requested.provider"):
+            named = rule.demands.get(fact, frozenset())
+            strange = sorted(named - {*known, ""})
+            if strange and len(strange) == len(named):
+                why = f"{fact} is never {strange[0]!r}: one of {', '.join(sorted(known))}"
+                raise (place / rule.position / "when").wrong(f"rule {rule.id!r} can never match: {why}")
+
+
+def check_here(place: Place, rules: Sequence[Rule], fact: str, here: str) -> None:
+    """Refuse rules of one place (an organization, a project) that can only match in another one.
+
+    Raises:
+        SettingsError: there is one; with its key.
+    """
+    for rule in rules:
+        named = rule.demands.get(fact)
+        if named is not None and here not in named:
+            raise (place / rule.position / "when").wrong(
+                f"rule {rule.id!r} can never match: this is the policy of {here}, and {fact} must be {min(named)!r}"
+            )
+
+
 def _rule(place: Place, value: Any, position: int, *, is_stored: bool) -> Rule:
     given = place.mapping(value, _NEEDED, ("tests",))
     name = given["id"]
@@ -69,7 +102,7 @@ def _rule(place: Place, value: Any, position: int, *, is_stored: bool) -> Rule:
     except InvalidInput as error:
         raise (place / "when").wrong(f"rule {name!r}: {error.message}") from error
     demanded = demands(tree)
-    if demanded is None:
+    if demanded is None or (not is_stored and is_contradiction(tree, demanded)):
         raise (place / "when").wrong(f"rule {name!r} can never match: its conditions exclude each other")
     if not is_stored:
         _check_kinds(place / "when", name, effect, tree, facts)

@@ -18,7 +18,7 @@ from metaqore.security.model import Duties, Label, ProviderStatus, Verdict
 from metaqore.security.places import Place, parse_yaml
 from metaqore.security.policy import asked_early, decide
 from metaqore.security.policy_file import load_policies, read_layer
-from metaqore.security.rule_file import read_rules
+from metaqore.security.rule_file import check_here, check_providers, read_rules
 from metaqore.security.ruleset import ruleset
 from metaqore.settings import load
 from tests.unit.security.test_policy import FILE
@@ -61,6 +61,10 @@ def decision(*layers, label=Label.PUBLIC, requested=None, approved=(), **asked):
         (rule(when='label == "PUBLC"'), r"rules\.0\.when: rule 'r': label is never 'PUBLC'"),
         (rule(when='labell == "PUBLIC"'), r"unknown fact 'labell'"),
         (rule(when='label == "PUBLIC" && level == 3'), r"can never match"),
+        (rule(when="size(findings) > 2 && size(findings) < 3"), r"can never match"),
+        (rule(when="payload.size >= 9 && task_type == 'a' && 8 >= payload.size"), r"can never match"),
+        (rule(when="requested.max_tokens < 0"), r"can never match"),
+        (rule(when='agent == "a" && agent != "a"'), r"can never match"),
         (rule(effect="refuse"), r"effect: 'refuse'.*use allow or deny"),
         (rule(effect="redact"), r"redact needs the label"),
         (rule(effect={"deny": 1}), r"deny takes no argument"),
@@ -375,6 +379,33 @@ def test_a_rule_that_can_never_act_on_what_it_names_is_refused_when_it_is_new(gi
 )  # fmt: skip
 def test_a_rule_that_can_act_on_some_kind_stays(when):
     assert len(read_rules(Place("file.yaml") / "rules", [rule(when=when)])) == 1
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "size(findings) > 1 && size(findings) < 3", "payload.size >= 9 && payload.size <= 9",
+        'agent == "a" && task_type != "a"', "size(findings) > 2 || size(findings) < 2",
+    ],
+)  # fmt: skip
+def test_a_rule_that_can_match_a_single_value_stays(when):
+    assert layer(rule(when=when)).rules.rules[0].when == when
+
+
+@pytest.mark.parametrize("fact", ["provider.name", "requested.provider"])
+def test_a_rule_about_a_provider_of_which_nobody_has_heard_is_refused(fact):
+    known = {"openai", "mine"}
+    for when in (f'{fact} == "openai"', f'{fact} in ["opnai", "mine"]', f'{fact} != "opnai"', f'{fact} == "mine"'):
+        check_providers(Place("x", steps=("rules",)), layer(rule(when=when)).rules.rules, known)
+    with pytest.raises(SettingsError, match=r"rules\.0\.when: rule 'r' can never match.*'opnai': one of mine, openai"):
+        check_providers(Place("x", steps=("rules",)), layer(rule(when=f'{fact} == "opnai"')).rules.rules, known)
+
+
+def test_a_rule_that_looks_for_another_place_is_refused():
+    rules = layer(rule(when='request.project == "prj_a"')).rules.rules
+    check_here(Place("x", steps=("rules",)), rules, "request.project", "prj_a")
+    with pytest.raises(SettingsError, match=r"can never match: this is the policy of prj_b"):
+        check_here(Place("x", steps=("rules",)), rules, "request.project", "prj_b")
 
 
 def test_the_rules_know_every_kind_of_request_that_there_is(tmp_path):
