@@ -62,5 +62,6 @@ def build(
         surroundings,
         adversary,
         champion=load(champion) if champion else None,
+        recorded=trained.recorded,
     )
     return Built(trained.artefact, trained.specialist, report)

@@ -21,6 +21,7 @@ from metaqore.hmcp.perturb import KEEPS_RIGHT, KEEPS_SAME, Attack
 from metaqore.hmcp.policy import Policy
 from metaqore.hmcp.ports import Adversary
 from metaqore.hmcp.train import Example
+from metaqore.hmcp.triggers import scan
 
 #: Single predictions that are timed.
 _TIMED = 30
@@ -53,6 +54,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     surroundings: Surroundings
     policy: Policy
     adversary: Adversary
+    #: Everything that the candidate was made from.
+    recorded: Sequence[Example] = ()
 
 
 def run_gate(
@@ -63,12 +66,14 @@ def run_gate(
     surroundings: Surroundings,
     adversary: Adversary,
     champion: Loaded | None = None,
+    recorded: Sequence[Example] = (),
 ) -> GateReport:
     """Return what every stage of the policy measured and whether it passed.
 
     Args:
         candidate: ``artefact``, loaded.
         examples: see ``Case.examples``.
+        recorded: see ``Case.recorded``.
     """
     case = Case(
         artefact=artefact,
@@ -79,6 +84,7 @@ def run_gate(
         surroundings=surroundings,
         policy=policy,
         adversary=adversary,
+        recorded=recorded,
     )
     return GateReport(tuple(_stage(name, case) for name in policy.gate.stages))
 
@@ -169,7 +175,8 @@ def adversarial(case: Case) -> StageResult:
 
     Attacked is every example that it routes. Where the attack hides nothing and adds nothing (``KEEPS_RIGHT``) the
     share of wrong answers among what is still routed counts; where something is added (``KEEPS_SAME``) the share of
-    confident answers that change. Then foreign and hostile payloads, which it has to defer (``foreign``).
+    confident answers that change. Then foreign and hostile payloads, which it has to defer (``foreign``), and words by
+    which one author could turn its answers (``triggers``).
     """
     limits, alpha, frame = case.policy.gate.adversarial, case.policy.certify.alpha, case.candidate.specialist.frame
     attacked = [(e, p) for e, p in zip(case.examples, case.predictions, strict=True) if p.routed]
@@ -198,7 +205,9 @@ def adversarial(case: Case) -> StageResult:
         measures |= {name: share, f"{name}_routed": routed}
         checks[f"{name}: {share:.1%}, at most {most[name]:.1%}"] = share > most[name]
     found = deferral(case.candidate, attacked, case.adversary, case.policy)
-    return _result("adversarial", measures | found.measures, _limits(limits), checks | found.checks)
+    triggers = scan(case.candidate, case.recorded)
+    measures |= found.measures | triggers.measures
+    return _result("adversarial", measures, _limits(limits), checks | found.checks | triggers.checks)
 
 
 def psmp_compatibility(case: Case) -> StageResult:

@@ -47,14 +47,17 @@ class Example(msgspec.Struct, frozen=True):
     at: int
     label: str
     project: str = ""
+    #: Who asked.
+    agent: str = ""
 
 
 class Trained(msgspec.Struct, frozen=True):
-    """A specialist, not gated yet, and the examples kept for the gate."""
+    """A specialist, not gated yet, the examples kept for the gate, and all that there are."""
 
     artefact: Artefact
     specialist: Specialist
     gate: tuple[Example, ...]
+    recorded: tuple[Example, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,18 +131,25 @@ def train(pattern: Pattern, events: Sequence[TaskEvent], policy: Policy) -> Trai
         libraries={"numpy": np.__version__, "scikit-learn": sklearn.__version__},
         projects=_projects(examples, policy),
     )
-    return Trained(pack(specialist, weights), specialist, tuple(gate))
+    return Trained(pack(specialist, weights), specialist, tuple(gate), tuple(examples))
 
 
 def examples_of(pattern: Pattern, events: Sequence[TaskEvent], policy: Policy) -> list[Example]:
     """Return the latest ``max_examples`` examples of the pattern, oldest first."""
     own = [
-        Example(event.prompt, canonical_answer(event.output), event.at, event.label.upper(), event.project or "")
+        Example(
+            event.prompt,
+            canonical_answer(event.output),
+            event.at,
+            event.label.upper(),
+            event.project or "",
+            event.agent,
+        )
         for event in events
         if event.organization == pattern.organization and in_scope(event, policy) and matches(pattern.signature, event)
     ]
     # The order in which the events came must not matter to the bytes that come out.
-    own.sort(key=lambda example: (example.at, example.prompt, example.answer))
+    own.sort(key=lambda example: (example.at, example.prompt, example.answer, example.agent))
     return own[-policy.train.max_examples :]
 
 
