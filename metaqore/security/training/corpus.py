@@ -13,7 +13,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,11 @@ from metaqore.security.training import grammar, software
 OWN = "own"
 DOCUMENT = "repository_document"
 SOFTWARE = "software"
+TOLD = "told by organizations"
 #: Sentences that are tried of each template of a grammar.
 _SAID = {"attacks": 32, "innocent": 40, "business": 25}
+#: How often pieces of each package are drawn.
+_DRAWS = 4
 _SEED = 20261122
 _DOCUMENTS = re.compile(r"\.(?:rst|md|txt)$|(?:^|/)(?:CHANGES|README|HISTORY)$")
 
@@ -87,20 +90,31 @@ def attacks(data: Path) -> list[Text]:
     found += documents(data)
     for name, positive in (("attacks", True), ("benign", False)):
         found += [_own(line, positive, f"{name}{i}") for i, line in enumerate(sentences(name))]
-    return [*found, *_said(), *_installed()]
+    return [*found, *_said(), *_told(data), *_installed()]
+
+
+def _told(data: Path) -> Iterator[Text]:
+    """Yield what organizations say, in public and among themselves: no attacks."""
+    for text in business(data):
+        if text.family != DOCUMENT:
+            yield replace(text, positive=False, group=f"told {text.group}", family=TOLD)
 
 
 def _said() -> Iterator[Text]:
     """Yield the sentences of the grammars; those of one template are a group."""
     for name in ("attacks", "innocent"):
         for family, sentence, number in grammar.said(f"{name}_grammar", _SAID[name], _SEED):
-            group = f"{name} grammar {number}"
-            yield Text(readings(sentence), name == "attacks", group, f"said: {family}", False, False, sentence)
+            group, positive = f"{name} grammar {number}", name == "attacks"
+            yield Text(
+                readings(sentence), positive, group, f"said: {family}", False, False, sentence,
+                weight=1.0 if positive else 2.0,
+            )  # fmt: skip
 
 
 def _installed() -> Iterator[Text]:
     """Yield pieces of the packages that are trained on; those of one package are a group."""
-    for piece in software.pieces(unseen=False, seed=_SEED):
+    drawn = (piece for turn in range(_DRAWS) for piece in software.pieces(unseen=False, seed=_SEED + turn))
+    for piece in dict.fromkeys(drawn):
         group = f"package {piece.package}"
         yield Text(readings(piece.text), False, group, SOFTWARE, False, False, piece.text, "artifact")
 

@@ -2,6 +2,7 @@
 
 A grammar is a text file. ``NAME = one|two`` names a choice; ``family: (Show|Print) <NAME>`` is a template, in which
 ``(a|b)`` chooses and ``<NAME>`` stands for a choice of that name. A backslash takes the meaning of the next character.
+The choices of ``words_grammar.txt`` are those of every grammar.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ def said(name: str, each: int, seed: int) -> Iterator[tuple[str, str, int]]:
         each: How many of each template are tried.
     """
     chance, seen = random.Random(seed), set()
-    names, templates = _read((files("metaqore.security.training") / f"{name}.txt").read_text("utf-8"))
+    shared, _ = _read("words_grammar")
+    own, templates = _read(name)
+    names = shared | own
     for number, (family, template) in enumerate(templates):
         for _ in range(each):
             sentence = re.sub(r"\s+", " ", _choose(template, names, chance)).strip()
@@ -33,7 +36,8 @@ def said(name: str, each: int, seed: int) -> Iterator[tuple[str, str, int]]:
                 yield family, sentence, number
 
 
-def _read(text: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
+def _read(name: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    text = (files("metaqore.security.training") / f"{name}.txt").read_text("utf-8")
     names, templates = {}, []
     for line in text.splitlines():
         if match := re.match(r"([A-Z]+) = (.*)", line):
