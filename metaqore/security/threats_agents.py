@@ -22,6 +22,32 @@ _READS = r"(?:read|index|rank|process|summari[sz]|review|retriev|install|import|
 _PEOPLE = (
     r"(?:(?:the|your|any|all|every|their) )?(?:users?|readers?|customers?|people|patients?|visitors?|humans?|owners?)"
 )
+_ACT = (
+    r"(?:approve|accept|merge|sign off|confirm|release|delete|wipe|purge|remove|clear|erase|drop|truncate|send|forward|"
+    r"mail|transfer|wire|pay|refund|grant|promote|elevate|add|run|execute|install|open|push|deploy|publish|share|"
+    r"disable|turn off|switch off|deactivate|skip|bypass|unlock|reset|order|buy|book|subscribe|change|replace|swap|"
+    r"overwrite|edit|upload|post|copy|insert|include|recommend|pass|cancel|close|move|export|invite|kill|write|hand|"
+    r"slip|wave|rename|widen|weaken|lower|raise)"
+)
+_WHOM = (
+    r"(?:(?:the|your|any|their|our|its) )?(?:real )?(?:users?|owners?|customers?|humans?|administrators?|admins?|"
+    r"operators?|reviewers?|managers?|requesters?|person|people|anyone|anybody|team|authors?|maintainers?|board|"
+    r"auditors?|client|supervisor|him|her|them)"
+)
+_HUSH = (
+    rf"(?:(?:do not|don't|never|without|no need to|need not|rather than|instead of)(?: \w+)? (?:tell|ask|inform|notify|"
+    rf"bother|consult|alert|warn|prompt|involv|check with)(?:ing)? {_WHOM}\b|"
+    r"(?:do not|don't|never|without|no need to|need not)(?: \w+)? (?:mention|report|list|disclos|bring|explain|"
+    r"record)\w* (?:it|this|that|them|so|why|these|up)\b|"
+    rf"{_WHOM} (?:need not|does not need to|do not need to|must not|will not|should not|won't|never|(?:doesn't|does "
+    rf"not) have to)(?: \w+)? (?:know|notice|see|hear|learn|find out|object|mind|asked|told|informed|bothered|"
+    rf"consulted|reads?|sees?|looks?)\b|"
+    r"(?:nobody|no one) (?:will |needs |has |should |must |is |ever )?(?:to )?(?:notice|know|see|object|check|ask|"
+    r"reads?|diffs?|looks?)\w*|"
+    r"(?:leave|keep) (?:it|this|that) (?:out of|quiet|secret|hidden|silent|to yourself|between us|unmentioned)\b|"
+    r"(?:no|without)(?: any| further| prior| a)? (?:approval|confirmation|consent|permission|sign-?off|second opinion|"
+    r"questions? asked|hesitation)\b)"
+)
 
 RULES: tuple[ThreatRule, ...] = (
     ThreatRule("agents.must", "prompt_injection", 2.5,
@@ -87,6 +113,18 @@ RULES: tuple[ThreatRule, ...] = (
         r"all) (?:is|was) "
         r"(?:fine|normal|well))\b",
         "wants the act to stay unseen"),
+    ThreatRule("agents.unasked", "tool_abuse", 3.5,
+        rf"(?:^|[.!?:;,>\"'\n)] ?|\b(?:please|then|first|also|and|just|now|must|should|shall|simply|agents?|"
+        rf"assistants?) ){_ACT}\b[^\n.!?]*\b{_HUSH}",
+        "wants an act of which nobody is asked or told", indirect_only=True),
+    ThreatRule("agents.waived", "artifact_poisoning", 3.0,
+        r"\b(?:waived?|gave up|renounced?) (?:the |every |all |any )?(?:need|right|wish|check|review|confirm\w*|"
+        r"approval)|\b(?:approv\w+|consent\w*|agree\w*|authori[sz]\w+) in advance\b|"
+        r"\btreat (?:\S+ ){1,3}as (?:an? |the )?(?:owner|admin\w*|trusted|verified|superuser|approved|genuine|"
+        r"root)\b|"
+        r"\b(?:signatures?|checks?|exports?|requests?|code|commits?)\b[^\n.!?]*\b(?:need (?:not|no)|"
+        r"require no\w*)(?: be)? (?:verified|checked|reviewed|review|verification|approval|confirmation|body\w*)\b",
+        "claims that checks were given up", indirect_only=True),
     ThreatRule("agents.unprotected", "tool_abuse", 3.0,
         r"\b(?:skip|disable|turn off|switch off|deactivate|bypass|omit|accept) (?:\w+ ){0,2}?(?:checksums?|"
         r"signature|virus|scanners?|"

@@ -70,8 +70,10 @@ RULES: tuple[ThreatRule, ...] = (
         "makes the agent use a tool on the way"),
     ThreatRule("tool.no_confirmation", "tool_abuse", 3.0,
         r"\b(?:without|do not|don't|skip|no need to|never|must not)(?: \w+){0,3} (?:asking|ask|confirm\w*|telling|"
-        r"tell (?:the|your)|informing|notify\w*|mention(?:ing)? (?:this|it|that)|approval|"
-        r"review)(?: \w+){0,4}(?: (?:user|again|this|instruction|owner|operator|customer)|\.|$)|"
+        r"tell (?:the|your)|informing|notify\w*|mention(?:ing)? (?:this|it|that))"
+        r"(?: \w+){0,4}(?: (?:user|again|this|instruction|owner|operator|customer)|\.|$)|"
+        r"\b(?:do not|don't|no need to|never|must not) (?:wait for|need|require|request|seek|get|ask for)(?: \w+)? "
+        r"(?:approval|review)\b|"
         r"\bskip (?:all |the |any )?(?:safety|security|policy|confirmation)\w*(?: \w+)? ?(?:checks?|steps?|"
         r"confirmations?)|"
         r"\bgranted permission to skip\b|\bproceed without asking\b",
