@@ -7,7 +7,7 @@ only raise it. Pure: no clock, no network; the packaged weights are read once.
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from typing import Any
 
@@ -39,8 +39,8 @@ def assess(payload: Any, context: Context | None = None) -> Assessment:
     document = read(payload)
     seen = views(document.original, document.text)
     findings = detect.find(document, seen)
-    chunks = threats.chunks_of_document(document)
-    if not findings and (internal := detect_internal.internal(document, chunks)):
+    chunks = cache(partial(threats.chunks_of_document, document))
+    if not findings and (internal := detect_internal.internal(document, chunks())):
         findings = [detect.finding(document, *internal)]
     found = threats.scan(document, seen, chunks, context.position)
     declared, why = declared_label(context)

@@ -13,6 +13,7 @@ from itertools import islice
 
 from metaqore.security import detect_contacts, detect_health, detect_identity, detect_records, detect_secrets
 from metaqore.security.assess_payload import Document
+from metaqore.security.detect_marks import unmarked
 from metaqore.security.detect_patterns import Patterns
 from metaqore.security.detect_rule import Hit, Judge
 from metaqore.security.detect_values import is_placeholder
@@ -33,16 +34,14 @@ MAX_FINDINGS = 500
 
 @cache
 def _compiled() -> tuple[Patterns, dict[str, Judge]]:
-    needs = {rule.id: rule.needs for rule in RULES if rule.needs}
-    patterns = {rule.id: rule.pattern for rule in RULES}
-    return Patterns(patterns, needs), {rule.id: rule.judge for rule in RULES}
+    return Patterns({rule.id: rule.pattern for rule in RULES}), {rule.id: rule.judge for rule in RULES}
 
 
 def find(document: Document, views: Sequence[View]) -> list[Finding]:
     """Return the findings of a document, most severe first, without one inside another."""
     joined = Joined((document.text, *(view.text for view in views)))
     found = [finding(document, rule, hit) for rule, hit in (*_fields(document), *detect_records.find(document))]
-    for rule, hit in scan(joined.text):
+    for rule, hit in scan(unmarked(joined.text)):
         index, start = joined.origin(hit.start)
         moved = hit._replace(start=hit.start - start, end=hit.end - start)
         found.append(finding(document, rule, moved, views[index - 1] if index else None))

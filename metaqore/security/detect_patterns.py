@@ -1,14 +1,16 @@
 """Many regular expressions over one text, in linear time.
 
-A text is searched for a few patterns at a time, by one automaton that says which of them occur (RE2's ``Set``); where
-the others do is asked of each alone. All in one automaton would multiply each other's states: a novel text then builds
-a state for nearly every byte. No pattern can backtrack (google-re2, RE2 syntax), so no text can make a search slow.
+A text is searched for a few patterns at a time, by one automaton that says which of them may occur (RE2's ``Set``);
+where they do is asked of each alone. Counted repetitions are not counted there: each count is a state, and those of
+several patterns multiply, so that a novel text builds one for nearly every byte. For the same reason not all patterns
+are in one automaton. No pattern can backtrack (google-re2, RE2 syntax), so no text can make a search slow.
 
 Texts are ASCII bytes from :func:`metaqore.security.normalise.fold`, so that an offset in bytes is one in characters.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -16,14 +18,19 @@ import re2
 from re2 import _re2
 
 _ANYWHERE = _re2.RE2.Anchor.UNANCHORED
-#: Patterns in one automaton. Of twice as many, the words of the rules in any order take twice as long.
-_TOGETHER = 4
+#: Patterns in one automaton. With twice as many, the words of the rules in any order take several times as long.
+_TOGETHER = 6
+#: The same of those whose repetitions are counted.
+_COUNTED_TOGETHER = 4
 #: Each automaton is built lazily, and anew when it outgrows this; ordinary texts need a tenth of it.
 _MAX_AUTOMATON_BYTES = 8 << 20
 _OPTIONS = re2.Options()
 _OPTIONS.max_mem = _MAX_AUTOMATON_BYTES
 _OPTIONS.log_errors = False
 _OPTIONS.encoding = re2.Options.Encoding.LATIN1
+_COUNTED = re.compile(r"(?<!\\)\{(\d+)(,?)(\d*)\}\??")
+#: Up to so many are cheap to count.
+_FEW = 3
 
 
 class Match(NamedTuple):
@@ -46,6 +53,26 @@ def occurs(*patterns: str) -> Callable[[bytes], Any]:
     return match
 
 
+def uncounted(pattern: str) -> str:
+    """Return a pattern that occurs wherever an RE2 pattern does, with fewer states: ``a{2,60}`` becomes ``a+``."""
+
+    def loose(count: re.Match[str]) -> str:
+        least, most = int(count[1]), int(count[3] or (0 if count[2] else count[1]))
+        if 0 < most <= _FEW:
+            return count[0]
+        return "+" if least else "*"
+
+    return _COUNTED.sub(loose, pattern)
+
+
+def _groups(names: dict[str, list[str]], size: int) -> Iterator[tuple[Callable[[bytes], Any], list[list[str]]]]:
+    """Yield automata for so many questions each, and of each question the names that it is asked for."""
+    questions = list(names)
+    for start in range(0, len(questions), size):
+        group = questions[start : start + size]
+        yield occurs(*group), [names[question] for question in group]
+
+
 class Patterns:
     """A fixed set of named patterns."""
 
@@ -53,8 +80,8 @@ class Patterns:
         """Compile ``patterns``: mapping of name → RE2 pattern (``(?i)`` for any case).
 
         Args:
-            needs: Of some patterns with many states a small one that occurs wherever they match: it is looked for
-                first. Equal ones are looked for once.
+            needs: Of some patterns another one that occurs wherever they match, looked for in place of them. Equal
+                ones are looked for once.
 
         Raises:
             ValueError: a pattern is not valid RE2; says which.
@@ -62,7 +89,7 @@ class Patterns:
         #: As they were given.
         self.patterns = dict(patterns)
         self._searches: dict[str, tuple[Callable[..., list[tuple[int, int]]], tuple[tuple[str, int], ...]]] = {}
-        asked: dict[str, list[str]] = {}
+        asked: tuple[dict[str, list[str]], dict[str, list[str]]] = {}, {}
         for name, pattern in patterns.items():
             try:
                 compiled = re2.compile(pattern.encode("ascii"), _OPTIONS)
@@ -71,25 +98,23 @@ class Patterns:
             # The library's own iterator costs several times what a search in a short text does.
             named = tuple((group.decode(), number - 1) for group, number in compiled.groupindex.items())
             self._searches[name] = (compiled._regexp.Match, named)
-            asked.setdefault((needs or {}).get(name, pattern), []).append(name)
-        questions = list(asked)
-        together = [questions[n : n + _TOGETHER] for n in range(0, len(questions), _TOGETHER)]
-        self._groups = [(occurs(*group), [asked[question] for question in group]) for group in together]
-        self._unsure = {name: occurs(patterns[name]) for name in needs or ()}
+            need = (needs or {}).get(name)
+            asked[bool(need)].setdefault(need or uncounted(pattern), []).append(name)
+        self._groups = [*_groups(asked[False], _TOGETHER), *_groups(asked[True], _COUNTED_TOGETHER)]
 
     def suspected(self, data: bytes) -> list[str]:
-        """Return the names of the patterns that occur in ``data``, and of those of which the need does."""
+        """Return the names of the patterns that may occur in ``data``: of all that do, and of few others."""
         return [name for which, names in self._groups for number in which(data) or () for name in names[number]]
 
-    def present(self, data: bytes) -> set[str]:
-        """Return the names of the patterns that occur in ``data``."""
-        unsure = self._unsure
-        return {name for name in self.suspected(data) if name not in unsure or unsure[name](data)}
+    def present(self, data: bytes) -> dict[str, Match]:
+        """Return the patterns that occur in ``data``: name → the first match."""
+        firsts = ((name, next(self.find(name, data), None)) for name in self.suspected(data))
+        return {name: match for name, match in firsts if match}
 
-    def find(self, name: str, data: bytes) -> Iterator[Match]:
-        """Yield the non-overlapping matches of one pattern, leftmost first."""
+    def find(self, name: str, data: bytes, start: int = 0) -> Iterator[Match]:
+        """Yield the non-overlapping matches of one pattern from ``start`` on, leftmost first."""
         search, named = self._searches[name]
-        start, last = 0, len(data)
+        last = len(data)
         while start <= last:
             (begin, end), *spans = search(_ANYWHERE, data, start, last)
             if begin < 0:

@@ -63,7 +63,8 @@ def _fold_character(char: str) -> str:
 
 #: What a text may hold that is folded to itself.
 _PLAIN = bytes((9, 10, 13, *range(32, 127)))
-#: Most texts are ASCII but for a few runs.
+#: Characters that are replaced one by one: most texts are ASCII but for a few.
+_FEW = 32
 _UNUSUAL = re.compile(r"[^\t\n\r -~]+")
 _FOLD = _Fold({code: chr(code) for code in range(128)} | {code: " " for code in range(32) if code not in (9, 10, 13)})
 
@@ -115,5 +116,12 @@ def fold(text: str) -> Folded:
     """Return the ASCII form of ``text``. Linear; never fails, lone surrogates included."""
     if text.isascii():
         return Folded(text.translate(_FOLD) if text.encode().translate(None, _PLAIN) else text, text, False)
-    folded = _UNUSUAL.sub(lambda run: run[0].translate(_FOLD), text)
-    return Folded(folded, text, any(len(_FOLD[ord(char)]) != 1 for char in set(text)))
+    unusual = set(text.encode("utf-8", "surrogatepass").translate(None, _PLAIN).decode("utf-8", "surrogatepass"))
+    if len(unusual) > _FEW:
+        folded = text.translate(_FOLD)
+    else:
+        folded = text
+        # What a letter becomes may be a control character: these are replaced first, and so not again.
+        for char in sorted(unusual):
+            folded = folded.replace(char, _FOLD[ord(char)])
+    return Folded(folded, text, any(len(_FOLD[ord(char)]) != 1 for char in unusual))

@@ -49,7 +49,7 @@ _LEET_WORD_SIGN = rf"\w{{0,9}}{_LEET_PAIR}\w{{0,9}}"
 _NEEDS = {
     "base64": r"[A-Za-z0-9+/_-]{20}", "hex": r"(?:[0-9A-Fa-f]{2}[ :,]?){9}|(?:\\x|0x)[0-9A-Fa-f]{2}",
     "url": "%[0-9A-Fa-f]{2}", "html": "&#?[A-Za-z0-9]{2,8};", "escapes": r"\\(?:u00|x)[0-9A-Fa-f]{2}",
-    "leet": _LEET_PAIR,
+    "binary": "[01]{8}", "leet": _LEET_PAIR,
 }  # fmt: skip
 #: The signs of each disguise. A view is made only where its sign is there.
 _SIGNS = Patterns(
@@ -71,25 +71,23 @@ _SIGNS = Patterns(
     _NEEDS,
 )
 #: What a line of a whole text in that disguise has at least.
-_LINE_SIGNS = {
-    "rot13": re.compile(_ROT13_SIGN),
-    "leet": re.compile(_LEET_PAIR),
-    "reversed": re.compile(_REVERSED_SIGN),
-}
+_LINE_SIGNS = Patterns({"rot13": _ROT13_SIGN, "leet": _LEET_PAIR, "reversed": _REVERSED_SIGN})
 _GAP = 2
 #: Encoded pieces that get a view of their own; the rest share one, so that many small ones stay cheap.
 _MAX_PIECES = 16
 #: Words that any English text has, and some of its neighbours.
-PLAIN_WORDS = re.compile(
-    r"\b(?:the|and|you|your|to|is|of|in|for|with|this|that|not|please|my|me|how|what|"
-    r"und|nicht|die|der|deine|que|los|las|les|des|vous|tes|todas|todo|che|tutte|por|para|con|una|une|sans|ohne)\b",
-    re.IGNORECASE,
+_PLAIN_WORDS = frozenset(
+    "the and you your to is of in for with this that not please my me how what "
+    "und nicht die der deine que los las les des vous tes todas todo che tutte por para con una une sans ohne".split()
 )
+_WORD = re.compile(r"\w+")
 _LEET_WORD = re.compile(r"[\w@$]+")
 _LEET_SIGN = re.compile(_LEET_PAIR)
 _LEET = str.maketrans("013457@$", "oieastas")
 _ESCAPE = re.compile(r"\\u00([0-9A-Fa-f]{2})|\\x([0-9A-Fa-f]{2})")
 _TAGS = re.compile("[\U000e0020-\U000e007e]+")
+#: How each of them begins in UTF-8.
+_TAG_OCTETS = b"\xf3\xa0"
 _ROT13 = str.maketrans(
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", "NOPQRSTUVWXYZABCDEFGHIJKLMnopqrstuvwxyzabcdefghijklm"
 )
@@ -110,21 +108,22 @@ def views(original: str, folded: str) -> list[View]:
         original: The text as it came; only Unicode tags are read from it.
         folded: ``fold(original).text``; the spans of the views count in it.
     """
-    signs = _SIGNS.present(folded.encode("ascii"))
+    data = folded.encode("ascii")
+    signs = set(_SIGNS.suspected(data))
     found: list[View] = []
     for name in (name for name in _BLOBS if name in signs):
-        decoded = ((match, _BLOBS[name](match.text)) for match in _SIGNS.find(name, folded.encode("ascii")))
+        decoded = ((match, _BLOBS[name](match.text)) for match in _SIGNS.find(name, data))
         found += [
             View(name, fold(text).text, match.start, match.end, unfolded="" if text.isascii() else text)
             for match, text in decoded
             if text
         ]
-    for name in (name for name in _WHOLE if name in signs):
+    for name in (name for name in _WHOLE if name in signs and next(_SIGNS.find(name, data), None)):
         for start, end in _regions(name, folded):
             piece = folded[start:end]
             if (text := _WHOLE[name](piece)) != piece:
                 found.append(View(name, fold(text).text, start, end, _reads_better(text, piece)))
-    if not original.isascii() and len(hidden := "".join(_TAGS.findall(original))) > 3:
+    if _TAG_OCTETS in original.encode("utf-8", "surrogatepass") and len(hidden := "".join(_TAGS.findall(original))) > 3:
         found.append(View("tags", "".join(chr(ord(c) - 0xE0000) for c in hidden), 0, len(folded)))
     return [
         view for name in dict.fromkeys(v.name for v in found) for view in _few([v for v in found if v.name == name])
@@ -138,20 +137,21 @@ def is_hidden_in_base64(folded: str) -> bool:
 
 def _regions(name: str, text: str) -> Iterator[tuple[int, int]]:
     """Yield the stretches of lines that show a sign, with up to two lines that do not between them."""
-    begin = end = start = 0
-    quiet = _GAP + 1
-    for line in text.split("\n"):
-        if _LINE_SIGNS[name].search(line):
-            if quiet > _GAP:
-                if end > begin:
-                    yield begin, end
-                begin = start
-            quiet, end = 0, start + len(line)
-        else:
-            quiet += 1
-        start += len(line) + 1
-    if end > begin:
-        yield begin, end
+    data = text.encode("ascii")
+    stretch: tuple[int, int] | None = None
+    looked = 0
+    while sign := next(_LINE_SIGNS.find(name, data, looked), None):
+        # The rest of the line says nothing new.
+        start, looked = text.rfind("\n", 0, sign.start) + 1, text.find("\n", sign.end)
+        looked = len(text) if looked < 0 else looked
+        if name == "leet" and not _is_leet(text[start:looked]):
+            continue
+        if stretch and text.count("\n", stretch[1], start) > _GAP + 1:
+            yield stretch
+            stretch = None
+        stretch = (stretch[0] if stretch else start, looked)
+    if stretch:
+        yield stretch
 
 
 def _few(found: list[View]) -> list[View]:
@@ -164,8 +164,13 @@ def _few(found: list[View]) -> list[View]:
     return [*found[:_MAX_PIECES], View(rest[0].name, text, rest[0].start, rest[-1].end, unfolded=unfolded)]
 
 
+def plain_words(text: str) -> int:
+    """Return how many words of a text are ones that any English text has, or a text in a neighbouring language."""
+    return sum(map(_PLAIN_WORDS.__contains__, _WORD.findall(text.lower())))
+
+
 def _reads_better(decoded: str, text: str) -> bool:
-    return len(PLAIN_WORDS.findall(decoded)) > 2 * len(PLAIN_WORDS.findall(text))
+    return plain_words(decoded) > 2 * plain_words(text)
 
 
 def _from_base64(blob: str) -> str:
@@ -228,7 +233,13 @@ def _from_rot13(text: str) -> str:
     rotated = text.translate(_ROT13)
     if "rot13" in text.lower():
         return rotated
-    return rotated if len(PLAIN_WORDS.findall(rotated)) > len(PLAIN_WORDS.findall(text)) else text
+    return rotated if plain_words(rotated) > plain_words(text) else text
+
+
+def _is_leet(text: str) -> bool:
+    """Return whether a text has a word with digits for letters: keys and hashes only look so."""
+    words = [word.translate(_LEET) for word in _LEET_WORD.findall(text) if _LEET_SIGN.search(word)]
+    return any(word.isalpha() and (word.islower() or word.isupper() or word.istitle()) for word in words)
 
 
 def _from_leet(text: str) -> str:

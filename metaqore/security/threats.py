@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import NamedTuple
 
 from metaqore.security import threats_agents, threats_indirect, threats_rules, threats_scripts
 from metaqore.security.assess_linear import Chunk, LinearModel, Stretch, chunks_of, load, token_span, tokens_of
 from metaqore.security.assess_payload import Document, Place, read
-from metaqore.security.detect_patterns import Patterns
+from metaqore.security.detect_patterns import Match, Patterns
 from metaqore.security.joined import Joined
 from metaqore.security.model import Position, Threat
-from metaqore.security.normalise_views import PLAIN_WORDS, View, views
+from metaqore.security.normalise_views import View, plain_words, views
 from metaqore.security.threats_rules import STRONG, ThreatRule
 
 RULES = (*threats_rules.RULES, *threats_indirect.RULES, *threats_agents.RULES)
@@ -66,8 +66,8 @@ class _Fired(NamedTuple):
     names: set[str]
     readings: list[_Reading]
     joined: Joined
-    #: Of ``joined``, as the patterns read it.
-    data: bytes
+    #: In ``joined``, of each rule that is a pattern.
+    matches: dict[str, Match]
     #: What speaks in another script; None for the text as it came.
     foreign: _Reading | None
 
@@ -91,12 +91,14 @@ def _rules() -> dict[str, ThreatRule]:
     return {rule.id: rule for rule in (*RULES, _FOREIGN)}
 
 
-def scan(document: Document, seen: Sequence[View], chunks: Sequence[Chunk], position: Position) -> list[Threat]:
+def scan(
+    document: Document, seen: Sequence[View], chunks: Callable[[], Sequence[Chunk]], position: Position
+) -> list[Threat]:
     """Return the threats in a document, strongest rule first; none below the threshold.
 
     Args:
         seen: Its views, see :func:`metaqore.security.normalise.views`.
-        chunks: Of the running text of the document, see :func:`chunks_of_document`.
+        chunks: Gives the running text of the document, see :func:`chunks_of_document`; asked where it is legible.
     """
     model = load("threats")
     readings = _readings(document, seen, chunks)
@@ -124,14 +126,14 @@ def total_of(original: str, position: Position, model: LinearModel) -> float:
     """Return what a model and the rules together say of a text; for training."""
     document = read(original)
     seen = views(document.original, document.text)
-    readings = _readings(document, seen, chunks_of_document(document))
+    readings = _readings(document, seen, partial(chunks_of_document, document))
     weight = _weight(_fired(document.original, readings, position).names)
     return max(_strongest(readings, model).score, FLOOR) + weight
 
 
 def rule_weight(document: Document, seen: Sequence[View], position: Position) -> float:
     """Return what the rules alone add."""
-    return _weight(_fired(document.original, _readings(document, seen, ()), position).names)
+    return _weight(_fired(document.original, _readings(document, seen, list), position).names)
 
 
 def _weight(fired: set[str]) -> float:
@@ -142,15 +144,17 @@ def token_readings(original: str) -> list[list[str]]:
     """Return the tokens of every reading of a text, as :func:`scan` reads it; for training."""
     document = read(original)
     seen = views(document.original, document.text)
-    readings = _readings(document, seen, chunks_of_document(document))
+    readings = _readings(document, seen, partial(chunks_of_document, document))
     return [tokens_of(chunk) for reading in readings for chunk in reading.chunks]
 
 
-def _readings(document: Document, seen: Sequence[View], chunks: Sequence[Chunk]) -> list[_Reading]:
-    plain, text = list(chunks), document.text.lower()
+def _readings(document: Document, seen: Sequence[View], chunks: Callable[[], Sequence[Chunk]]) -> list[_Reading]:
+    text = document.text.lower()
     if disguised := sorted((view for view in seen if view.replaces), key=lambda view: view.start):
         # What is disguised reads like nothing as it stands; what is not must still be read.
         plain = chunks_of(text, _legible(text, document.prose(), disguised))
+    else:
+        plain = list(chunks())
     # A sentence that goes on in the next line, or in the next message, is one to its reader.
     readings = [_Reading("plain", _WRAPPED.sub(" ", text), plain, None)]
     for view in seen:
@@ -168,7 +172,7 @@ def _legible(text: str, prose: list[tuple[int, int]], disguised: list[View]) -> 
             if start < view.end and view.start < end:
                 pieces.append((start, max(start, view.start)))
                 inside = _SENTENCE.finditer(text, max(start, view.start), min(end, view.end))
-                pieces += [m.span() for m in inside if len(PLAIN_WORDS.findall(m[0])) > 1]
+                pieces += [m.span() for m in inside if plain_words(m[0]) > 1]
                 start = min(end, view.end)
         pieces.append((start, end))
     return [(start, end) for start, end in pieces if end > start]
@@ -179,10 +183,11 @@ def _fired(original: str, readings: list[_Reading], position: Position) -> _Fire
     asked = [_patterns(False), _patterns(True)] if position.is_indirect else [_patterns(False)]
     joined = Joined(reading.text for reading in readings)
     data = joined.text.encode("ascii")
-    names = {name for patterns in asked for name in patterns.present(data)}
+    matches = {name: match for patterns in asked for name, match in patterns.present(data).items()}
     foreign: list[_Reading | None] = [None] if threats_scripts.speaks(original) else []
     foreign += [reading for reading in readings if threats_scripts.speaks(reading.unfolded)]
-    return _Fired({*names, _FOREIGN.id} if foreign else names, readings, joined, data, foreign[0] if foreign else None)
+    names = {*matches, _FOREIGN.id} if foreign else set(matches)
+    return _Fired(names, readings, joined, matches, foreign[0] if foreign else None)
 
 
 def by_chance(tokens: int) -> float:
@@ -207,14 +212,13 @@ def _strongest(readings: list[_Reading], model: LinearModel) -> _Strongest:
 def _sign(document: Document, name: str, fired: _Fired) -> _Sign:
     rule = _rules()[name]
     if rule is not _FOREIGN:
-        match = next(_patterns(rule.indirect_only).find(name, fired.data))
+        match = fired.matches[name]
         index, start = fired.joined.origin(match.start)
         reading = fired.readings[index]
         return _Sign(rule, reading.view, document.place(*(reading.span or (match.start - start, match.end - start))))
     if fired.foreign and fired.foreign.span:
         return _Sign(rule, fired.foreign.view, document.place(*fired.foreign.span))
-    found = threats_scripts.PATTERN.search(document.original)
-    return _Sign(rule, "plain", document.place_raw(*(found.span() if found else (0, 0))))
+    return _Sign(rule, "plain", document.place_raw(*(threats_scripts.place(document.original) or (0, 0))))
 
 
 def _model_sign(document: Document, family: str, found: _Strongest) -> _Sign:

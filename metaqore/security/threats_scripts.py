@@ -7,8 +7,6 @@ stretch within one sentence.
 
 from __future__ import annotations
 
-import re
-
 import re2
 
 _SYSTEM = {
@@ -101,13 +99,19 @@ PATTERN = re2.compile(
     f"|{_ACTS}",
     _OPTIONS,
 )  # fmt: skip
-#: The letters of these scripts; most texts have none.
-LETTERS = re.compile("[\u0400-\u04ff\u0590-\u06ff\u0900-\u097f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
+#: Octets with which no letter of these scripts begins in UTF-8: most texts have no others.
+_NOT_THEIRS = bytes(octet for octet in range(256) if not (0xD0 <= octet <= 0xE0 or 0xE3 <= octet <= 0xED))
 _INVISIBLE = dict.fromkeys((0x00AD, 0x200B, 0x200C, 0x200D, 0x200E, 0x200F, 0x2060, 0xFEFF))
+
+
+def place(text: str) -> tuple[int, int] | None:
+    """Return the characters with which a text says one of these. Half a surrogate pair is read as ``?``. Linear."""
+    found = PATTERN.search(text.encode("utf-8", "replace").decode())
+    return found.span() if found else None
 
 
 def speaks(text: str) -> bool:
     """Return whether a text says one of these, invisible characters left aside. Linear."""
-    if text.isascii() or not LETTERS.search(text):
+    if text.isascii() or not text.encode("utf-8", "surrogatepass").translate(None, _NOT_THEIRS):
         return False
-    return bool(PATTERN.search(text.translate(_INVISIBLE)))
+    return place(text.translate(_INVISIBLE)) is not None

@@ -6,8 +6,10 @@ import time
 from itertools import pairwise
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from metaqore.security import assess
+from metaqore.security import assess, assess_linear
 from metaqore.security.assess_linear import (
     BUCKETS,
     PAIR_WEIGHT,
@@ -43,6 +45,12 @@ def test_numbers_links_hashes_and_hosts_are_read_by_their_kind():
 
     kinds = "in <year> see <url> on internalhost or internalhost id <id> <n> times q0 sha0"
     assert tokens_of(chunk(text)) == kinds.split()
+
+
+@given(st.text(alphabet="ab1' .,-\n\x01\x03[]{}<>|#*`", max_size=60))
+@example("```py [x]|{y}## *a*`")
+def test_a_text_is_split_into_the_tokens_that_the_expression_finds(text: str) -> None:
+    assert assess_linear._split(text) == assess_linear._TOKEN.findall(text)
 
 
 def test_the_strongest_stretch_is_the_one_that_an_exhaustive_search_finds():
