@@ -75,6 +75,8 @@ class Call(msgspec.Struct, kw_only=True):
     names: Names | None = None
     #: Its answer may be in no cache.
     no_cache: bool = False
+    #: What rules that only warn say to the call.
+    warnings: Sequence[str] = ()
     #: What specialists say to it, to be compared with the answer.
     sights: Sequence[Sight] = ()
 
@@ -110,13 +112,18 @@ def settled(call: Call, answer: Completion | ProviderError, batch_id: str, share
 def _delivered(call: Call, answer: Completion, found: Answered, shared: dict[str, Any]) -> Outcome:
     no_cache = call.no_cache or found.no_cache
     outcome = answered(answer, call.decision["id"], found.label, call.names, no_cache=no_cache)
-    outcome.result = {**outcome.result, "batch": shared}
+    outcome.result = {**outcome.result, "batch": shared, **warned(call.warnings)}
     data = {"provider": answer.provider, "model": answer.model}
     outcome.events = [EventNote("llm.completed", call.id, data)]
     if found.judged is not None:
         outcome.result = {**outcome.result, "answer": found.judged.shown}
         outcome.writes, outcome.audit = [found.judged.write], [found.judged.audit]
     return outcome
+
+
+def warned(warnings: Sequence[str]) -> dict[str, Any]:
+    """Return what a caller is told of the rules that only warn; nothing where there is nothing to tell."""
+    return {"policy_warnings": list(warnings)} if warnings else {}
 
 
 def instructions_and_said(messages: Sequence[Message]) -> tuple[list[str], list[str]]:

@@ -62,6 +62,7 @@ class Judgement(Protocol):
     provider: str | None
     duties: Mapping[str, Any]
     obligations: list[str]
+    warnings: list[str]
     write: Any
     audit: AuditNote
 
@@ -257,6 +258,7 @@ class Handlers:
         decision = {"id": judged.decision_id, "label": judged.label}
         work = self._call(request, call_id, decision, command, studied, names, exit_)
         work.no_cache = work.no_cache or "no_cache" in judged.obligations
+        work.warnings = judged.warnings
         return Prepared(work=work, writes=[judged.write, new], audit=[judged.audit, noted])
 
     def _again(

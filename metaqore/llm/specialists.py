@@ -15,7 +15,7 @@ import structlog
 
 from metaqore.audit.tags import Tag
 from metaqore.ids import new_id
-from metaqore.llm.answers import NEVER_CACHED, Call
+from metaqore.llm.answers import NEVER_CACHED, Call, warned
 from metaqore.llm.assemble import Assembled, made_from
 from metaqore.llm.config import RESERVED
 from metaqore.llm.effects import SpecialistCall
@@ -56,6 +56,7 @@ class Decided(Protocol):
     label: str
     duties: Mapping[str, Any]
     obligations: list[str]
+    warnings: list[str]
     write: Any
     audit: AuditNote
 
@@ -131,7 +132,7 @@ def served(request: Request, studied: Studied, sight: Sight, decided: Decided, n
     return Outcome(
         verdict=Verdict.APPROVED,
         result={**completion.to_json(), "decision": {"id": decided.decision_id, "label": decided.label},
-                "specialist": told},
+                "specialist": told, **warned(decided.warnings)},
         writes=[decided.write, _written(request, sight, decided.decision_id, "served", None, saved, now, call)],
         audit=[decided.audit, AuditNote(tag=Tag.SPECIALIST_ROUTED, subject=call, outcome="served", details=details)],
         events=[EventNote("llm.completed", call, {"provider": PROVIDER, "model": sight.specialist})],

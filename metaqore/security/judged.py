@@ -26,6 +26,7 @@ class Judged(msgspec.Struct, kw_only=True):
     providers_allowed: list[str]
     provider: str | None
     obligations: list[str]
+    warnings: list[str]
     #: What has to be done for an allowed provider; who is left out needs nothing.
     duties: Mapping[str, Duties]
     write: NewDecision
@@ -89,7 +90,7 @@ def judged(
     return Judged(
         approved=approved, decision_id=decision_id, label=label, reasons=list(decision.reasons),
         providers_allowed=list(decision.providers_allowed), provider=decision.provider_recommended,
-        obligations=list(decision.obligations), duties=decision.duties,
+        obligations=list(decision.obligations), warnings=list(decision.warnings), duties=decision.duties,
         write=NewDecision(
             decision_id, request.organization, request.project, request.id, request.principal,
             decision.verdict.value, label, decision.policy, decision.policy_digest, decision.provider_recommended,
@@ -109,6 +110,8 @@ def _details(label: str, decision: Decision) -> dict[str, str]:
     details = {"label": label, "policy": decision.policy, "rules": " ".join(decision.rules)}
     if decision.shadow:
         details["shadow"] = " ".join(decision.shadow)
+    if decision.warnings:
+        details["warnings"] = " ".join(text.partition(":")[0] for text in decision.warnings)
     return details
 
 

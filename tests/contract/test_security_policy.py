@@ -13,6 +13,7 @@ import pytest
 from metaqore import bootstrap
 from metaqore.adapters.mock_provider import MockProvider
 from metaqore.errors import Conflict, InvalidInput, NotFound, PreconditionFailed
+from metaqore.llm.model import stopped
 from metaqore.messages import Submission
 from metaqore.queues import STOPS
 from metaqore.requests import long_work
@@ -570,6 +571,38 @@ def test_the_log_names_the_policies_that_let_a_declaration_through_and_what_they
     assert (watched["shadow"], watched["warnings"]) == ("eyes@1", "soon@1")
     assert result["policy_warnings"] == ["soon@1: Two people look."]
     assert "shadow" not in plain
+
+
+@on_one_database
+def test_who_calls_a_model_is_told_of_the_rules_that_only_warn(governed: Governed) -> None:
+    about = {"when": 'request.kind == "llm.generate" && provider.class == "local"', "effect": "deny"}
+    governed.save(_eyes(id="seen", mode="shadow", **about), _eyes(id="soon", mode="warn", **about))
+
+    row = governed.do("llm.generate", "ann", governed.project, prompt="Which maintenance type is this? fix a bug")
+
+    assert (row["verdict"], row["result"]["policy_warnings"]) == ("approved", ["soon@1: Two people look."])
+    [(body,)] = governed.sql("SELECT body FROM audit_entries WHERE request_id = ? AND tag = "
+                             "'security:decision:approved'", row["id"])  # fmt: skip
+    details = json.loads(bytes(body))["about"]["details"]
+    assert (details["shadow"], details["warnings"]) == ("seen@1", "soon@1")
+
+
+@on_one_database
+def test_a_call_that_was_cut_off_is_counted_in_full(governed: Governed, monkeypatch: pytest.MonkeyPatch) -> None:
+    def out_when_stopped(provider: Any, batch: Any, go_on: Any) -> Any:
+        governed.stop("provider", "mock", "it leaks")
+        return [stopped("mock", may_have_run=True) for _ in batch]
+
+    wanted = {"scope": "organization", "subject": "", "unit": "calls", "period": "total", "amount": 5}
+    governed.run("budget.set", **wanted)
+    monkeypatch.setattr(MockProvider, "complete", out_when_stopped)
+
+    row = governed.do("llm.generate", "bob", prompt="Which maintenance type is this? fix a bug")
+
+    assert (row["verdict"], row["result"]["decision"]["rules"]) == ("vetoed", ["provider.stopped"])
+    assert governed.sql("SELECT spent, reserved FROM budgets") == [(1, 0)]
+    [(error,)] = governed.sql("SELECT error FROM llm_calls")
+    assert "while it was out" in error
 
 
 @on_one_database
