@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from metaqore.security.detect_marks import BLANK
 from metaqore.security.detect_patterns import Match
 from metaqore.security.detect_people import Tie, person_in
 from metaqore.security.detect_rule import Hit, Rule, Words, one_line
@@ -126,6 +127,10 @@ _TREATED = Words(
 _REACH = 150
 
 
+#: A name of a field whose value was taken out.
+_TAKEN_OUT = re.compile(rf"['\":=\s]*{BLANK}{{6}}")
+
+
 def _is_name(text: str, match: Match) -> bool:
     """True for Lisa Parkinson's number, and for Frederic Krebs: a name, not what is called so."""
     given = re.search(r"[A-Z][a-z]+ $", text[max(0, match.start - 20) : match.start])
@@ -138,7 +143,7 @@ def _is_name(text: str, match: Match) -> bool:
 
 def _term(kind: str, weight: float) -> Rule:
     def judge(text: str, match: Match) -> Hit | None:
-        if _is_name(text, match):
+        if _is_name(text, match) or _TAKEN_OUT.match(text, match.end):
             return None
         start, end = max(0, match.start - _REACH), match.end + _REACH
         near = text[start:end]

@@ -167,7 +167,15 @@ def _document(text: str, match: Match) -> Hit | None:
 
 RULES: tuple[Rule, ...] = (
     Rule("identity.payment_card", r"\d(?:[ -]?\d){12,18}", _card, DIGITS),
-    Rule("identity.iban", r"(?i)\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11,40}", _iban, r"\d{2}(?:[ -]?[A-Za-z0-9]){11}"),
+    # Groups of four, or none: what follows may be the next one.
+    Rule(
+        "identity.iban",
+        r"\b[A-Z]{2}\d{2}(?:(?:[ -][A-Z0-9]{4}){2}[ -][A-Z0-9]{3,4}(?:[ -][A-Z0-9]{1,4}){0,5}\b|"
+        r"(?:[ -]?[A-Z0-9]){11,40})|"
+        r"(?i)\b[A-Z]{2}\d{2}[A-Z0-9]{11,40}",
+        _iban,
+        r"\d{2}(?:[ -]?[A-Za-z0-9]){11}",
+    ),
     Rule("identity.us_ssn", r"\d{3}-\d{2}-\d{4}", _ssn, DIGITS),
     Rule("identity.national", r"\d(?:[ .+-]?\d){8,14}", _national, DIGITS),
     Rule(

@@ -108,6 +108,7 @@ _IN_LINES = rf"(?i)(?:{_LONG}|(?:^|[^a-z])(?:{_SHORT}))(?::|\n|$)"
 _has_table, _has_names = occurs(IN_TABLE), occurs(_IN_LINES)
 _MOST_ROWS = 500
 _FICTION = re.compile(r"(?:1?\d{3}|1)?55501\d{2}")
+_ICD = re.compile(r"[A-Z]\d\d(?:\.\w{1,4})?")
 _DAY = re.compile(r"\d{4}-\d{1,2}-\d{1,2}(?:T.*)?|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}")
 _PERSONAL_NAME = re.compile(r"[A-Z][a-z'-]+(?: [A-Z]\.?)?(?: [a-z]{2,3})? [A-Z][A-Za-z'-]+(?: [A-Z][a-z'-]+)?")
 
@@ -185,7 +186,8 @@ def _critical(kind: str, value: str, beside: Iterable[str], about: dict[str, boo
     if kind == "pin" and "card" in beside:
         return "pin" if value.isdigit() and 3 <= len(value) <= 8 and len(set(value)) > 1 else None
     if kind == "diagnosis" and about["patient"]:
-        return "health" if sum(map(str.isalpha, value)) > 2 and not is_placeholder(value) else None
+        told = sum(map(str.isalpha, value)) > 2 or _ICD.fullmatch(value)
+        return "health" if told and not is_placeholder(value) else None
     return None
 
 

@@ -198,7 +198,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "secret.pin",
         r"(?i)\b(?:pin|cvv2?|cvc2?|security code|otp|one-time (?:code|password))(?: code| number)?"
-        r"(?: is|:|=)+ ?(?P<value>\d{3,8})\b",
+        r"(?: (?:for|of|to)(?: [a-z]+){1,3}?)?(?: is|:|=)+ ?(?P<value>\d{3,8})\b",
         _pin,
+        r"(?i)\b(?:pin|cv[vc]2?|security code|otp|one-time)\b",
     ),
 )
