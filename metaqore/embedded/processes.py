@@ -63,7 +63,7 @@ PROCESSES: Final = (
     _worker("hmcp", "-P prefork -c 1 --prefetch-multiplier 1 -E"),
     _worker("system", "-P threads -c 4 --prefetch-multiplier 1 -E"),
     ProcessLine(
-        "beat", "beat", Stage.CLOCK, _STOP_CLOCK, "marked", "celery -A workers.app beat -S redbeat.RedBeatScheduler"
+        "beat", "beat", Stage.CLOCK, _STOP_CLOCK, "marked", "celery -A workers.app beat -S workers.timetable.Timetable"
     ),
     ProcessLine(
         "flower",

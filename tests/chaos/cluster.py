@@ -31,7 +31,7 @@ PROCESSES = {
     "psmp-solo": [*_WORKER, "-Q", "psmp", "-P", "solo", "-n", "psmp-solo@%h", "--prefetch-multiplier", "64"],
     "psmp-pool": [*_WORKER, "-Q", "psmp", "-P", "prefork", "-c", "1", "-n", "psmp-pool@%h"],
     "others": [*_WORKER, "-Q", "system,llm", "-P", "threads", "-c", "4", "-n", "others@%h"],
-    "beat": ["-m", "celery", "-A", "workers.app", "beat", "-S", "redbeat.RedBeatScheduler"],
+    "beat": ["-m", "celery", "-A", "workers.app", "beat", "-S", "workers.timetable.Timetable"],
 }
 
 
