@@ -139,6 +139,10 @@ class _Sent:
             fate: Fate = answer.fate
             if fate == "failed":
                 return "broken", at, f"step {at}: the engine failed: {answer.reason}"
+            if answer.status == 403 and fate == "refused" and step.by == "admin" and step.key is None:
+                raise NoSuchPerson(
+                    f"the key that was given may not {step.method} {step.path}: give one with every scope"
+                )
             if fate == "vetoed" and not step.unknown and _NOT_THERE.issuperset(answer.reason.split(", ")):
                 provider = filled((step.body or {}).get("provider", "any"), self._variables)
                 raise NoSuchPerson(f"the provider {provider} is not there ({answer.reason}): name one that is")

@@ -38,7 +38,7 @@ def test_every_case_says_something(results: list[Result]) -> None:
 
 
 def test_attacks_on_the_engine_are_stopped_and_nearly_the_same_calls_are_not(results: list[Result]) -> None:
-    own = [each for each in results if not each.scenario.texts]
+    own = [each for each in results if not each.scenario.texts and not each.scenario.known_limit]
     assert len({each.scenario.id for each in own}) >= 20
     wrong = [(each.case.scenario, each.verdict, each.why) for each in own if each.stopped is each.case.is_control]
     assert wrong == []

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from metaqore.attack.model import Case, Family, Scenario, Step, Suite, Wanted
 from metaqore.cli.attack.command import NOT_MADE
 from metaqore.cli.attack.drive import Drive, Result, filled
 from metaqore.cli.attack.people import Answer, NoAnswer, NoSuchPerson, People
+from metaqore.cli.attack.proof import shown
 from metaqore.cli.attack.report import report_of
+from metaqore.cli.attack.table import show
 from metaqore.cli.attack.told import Told
 from metaqore.cli.main import main
 
@@ -154,6 +159,89 @@ def test_who_is_not_there_makes_a_case_skipped_and_not_stopped() -> None:
     assert not result.stopped
 
 
+def test_a_key_with_too_little_scope_to_prepare_a_case_is_no_finding() -> None:
+    forbidden = by_path(setup=Answer(403, {"code": "forbidden"}), act=Answer(403, {"code": "forbidden"}))
+    setup = Step(role="setup", path="/setup", by="admin")
+    twin = Step(role="act", path="/act", by="admin")
+
+    assert send(forbidden, setup, ACT).verdict == send(forbidden, twin, control=True).verdict == "skipped"
+    assert "may not POST /setup" in send(forbidden, setup, ACT).why
+    assert send(forbidden, Step(role="act", path="/act")).verdict == "refused"
+
+
+def test_a_step_may_have_to_be_stopped_for_the_attack_to_go_on() -> None:
+    conflict = Answer(409, {"code": "blocked", "blocking_report": {"proposal": "prop_1"}})
+    setup = Step(role="setup", path="/setup", ends="blocked", save={"proposal": "/blocking_report/proposal"})
+    act = Step(role="act", path="/act", body="$proposal")
+
+    assert send(by_path(setup=conflict, act=Answer(200, {})), setup, act).verdict == "missed"
+    assert send(by_path(setup=Answer(200, {}), act=Answer(200, {})), setup, act).verdict == "broken"
+
+
+def test_without_guards_what_puts_them_up_is_left_out() -> None:
+    one = scenario(Step(role="setup", path="/stop", guard=True), Step(role="act", path="/act"))
+    played = Played(by_path(act=Answer(200, {})))
+    [result] = Drive(played, 1, {"project": "p"}, unguarded=True).run([(one, case(one))])
+
+    assert (result.verdict, [path for path, _ in played.sent]) == ("missed", ["/act"])
+    assert [(each.missed, each.ok) for each in shown([result])] == [(1, True)]
+
+
+@pytest.mark.parametrize(("built_in", "ok"), [("", False), ("nobody may", True)])
+def test_what_is_stopped_without_guards_has_to_be_built_in(built_in: str, ok: bool) -> None:
+    one = scenario(Step(role="act", path="/act"), built_in=built_in)
+    [result] = Drive(Played(by_path(act=vetoed(["x"]))), 1, {"project": "p"}, unguarded=True).run([(one, case(one))])
+    [found] = shown([result])
+
+    assert (found.missed, found.ok, found.whys) == (0, ok, ("vetoed: x",))
+
+
+@pytest.mark.parametrize(("recorded", "verdict"), [("vetoed", "vetoed"), ("approved", "broken"), ("", "broken")])
+def test_an_answer_that_is_not_on_record_says_nothing_of_the_engine(recorded: str, verdict: str) -> None:
+    answers = {"/act": Answer(403, {"code": "vetoed", "request": "req_1", "decision": {"rules": ["r"]}}),
+               "/requests/req_1": Answer(200, {"verdict": recorded or None})}  # fmt: skip
+    result = send(lambda path, body: answers[path], Step(role="act", path="/act"))
+
+    assert (result.verdict, result.request, result.recorded) == (verdict, "req_1", recorded)
+
+
+def test_a_miss_says_what_the_engine_saw_and_how_to_repeat_it() -> None:
+    answers = {
+        "/act": Answer(200, {"id": "req_1", "result": {"decision": {"id": "dec_1"}}}),
+        "/requests/req_1": Answer(200, {"verdict": "approved"}),
+        "/decisions/dec_1": Answer(200, {"body": {"label": "PUBLIC", "policy": "mild", "threats": [{"rule": "a.b"}]}}),
+    }
+    found = send(lambda path, body: answers[path], Step(role="act", path="/act"))
+    report = report_of(suite(1, 1), [found], 1, 1.0, again="metaqore attack --seed 1")
+
+    [missed] = report.to_dict()["missed"]
+    assert missed["why"] == "approved as PUBLIC by mild; only flagged: a.b"
+    assert missed["repeat"] == "metaqore attack --seed 1 --scenario one --case 0"
+    assert missed["advice"] == ["stop it"]
+
+
+def test_a_known_limit_is_shown_and_keeps_no_bound() -> None:
+    one = msgspec.structs.replace(scenario(ACT, known_limit="it cannot be seen"), id="limit")
+    missed = Result(case(one), one, "missed", 0, 1, "", 1.0)
+    report = report_of(suite(1, 1), [missed, *results("vetoed")], 1, 1.0)
+
+    assert report.ok and report.misses == []
+    assert [(each.attacks, each.missed, each.why) for each in report.limits] == [(1, 1, "it cannot be seen")]
+
+
+def test_the_report_reads_in_a_narrow_terminal() -> None:
+    found = [*results("vetoed", "missed"), *results("passed", "vetoed", control=True)]
+    with io.StringIO() as out:
+        show(report_of(suite(1, 0.4), found, 1, 1.0), Console(file=out, width=80, highlight=False))
+        text = out.getvalue()
+
+    table = text[: text.index("wanted:")].splitlines()
+    assert max(map(len, table)) <= 80
+    assert re.search(r"^LLM01 +2 +1 +0 +0 +1 +!50\.0% +2 +!50\.0%", text, re.MULTILINE)
+    for line in ("LLM01 x: stop it", "LLM01 x: what is not seen", "repeat  metaqore attack --scenario one --case 0"):
+        assert line in text
+
+
 def test_a_variable_that_nobody_saved_is_an_error() -> None:
     assert filled({"a": ["$x", "${x}-1", "$$x"]}, {"x": 7}) == {"a": [7, "7-1", "$x"]}
     with pytest.raises(NoAnswer, match="nobody"):
@@ -168,7 +256,8 @@ def results(*verdicts: str, control: bool = False) -> list[Result]:
 def suite(stopped: float, false_positives: float) -> Suite:
     wanted = Wanted(stopped=stopped, false_positives=false_positives)
     return Suite(
-        families={"LLM01": Family(title="x", wanted=wanted), "prompt_leakage": Family(title="y"),
+        families={"LLM01": Family(title="x", wanted=wanted, advice="stop it", not_governed="what is not seen"),
+                  "prompt_leakage": Family(title="y"),
                   "ASI01": Family(title="z")},
         surfaces={}, words={}, hosts={}, scenarios=(), foreign=(),
     )  # fmt: skip
@@ -257,6 +346,8 @@ def test_the_scenarios_can_be_listed_by_family() -> None:
     ("options", "said"),
     [
         (["--family", "LLM99"], "LLM99 is not known"),
+        (["--disguise", "rot13+base65"], "base65 is not known"),
+        (["--unguarded", "--url", "http://127.0.0.1:1", "--key", "k"], "drop --url"),
         (["--url", "http://127.0.0.1:1"], "--url needs --key"),
         (["--url", "http://127.0.0.1:1", "--key", "k", "--listen", "here"], "--listen here: give a port"),
     ],
