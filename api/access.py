@@ -41,13 +41,13 @@ def register(app: Flask) -> None:
         except Unauthenticated:
             here.rates.failed(asked.environ)
             raise
-        here.stops.check(who)
         if "\0" in asked.environ["PATH_INFO"] or "%00" in asked.environ.get("QUERY_STRING", ""):
             # No name holds one, and PostgreSQL's text cannot.
             raise Malformed("the URL holds a NUL (%00): leave it out")
         asked.environ[CALLER] = who
         act_for(who.organization)
         here.rates.spend(who, asked.environ)
+        here.stops.check(who)
         if asked.url_rule is None:
             return  # 404 or 405, but only for those who may ask
         scope = scopes.get((endpoint or "", asked.method))

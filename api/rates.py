@@ -113,10 +113,22 @@ def client_address(environ: Mapping[str, Any], proxies: tuple[_Network, ...]) ->
     found = peer
     for hop in reversed(hops):
         try:
-            address = ipaddress.ip_address(hop.strip())
+            address = _address(hop.strip())
         except ValueError:
             break
         found = str(ipaddress.ip_network((address, 64), strict=False)) if address.version == 6 else str(address)
         if not any(address in network for network in proxies if network.version == address.version):
             break
     return found
+
+
+def _address(hop: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return the address of a hop; proxies may add a port, and sockets for both protocols write IPv4 as IPv6.
+
+    Raises:
+        ValueError: it is none.
+    """
+    bare = hop[1:].partition("]")[0] if hop.startswith("[") else hop.partition(":")[0] if hop.count(":") == 1 else hop
+    address = ipaddress.ip_address(bare)
+    # All of IPv4 is one /64 in that form: whoever is locked out would lock out everybody.
+    return address if address.version == 4 else address.ipv4_mapped or address

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from api.door import EXTENSION
 from api.labels import RATE
 from api.limits import Limit, RateLimit
 from api.quotas import QuotaExceeded, Quotas
@@ -17,6 +18,7 @@ from metaqore.errors import RateLimited, SettingsError, Unavailable
 from metaqore.security.keys import Principal
 from metaqore.settings import load
 from tests.contract.pipeline import together
+from tests.in_process import InProcess
 
 
 class Clock:
@@ -207,6 +209,13 @@ def test_an_address_with_too_many_failed_logins_is_refused_unheard() -> None:
         ("10.0.0.1", "203.0.113.9, nonsense", "10.0.0.0/8", "10.0.0.1"),
         ("10.0.0.1", "", "10.0.0.0/8", "10.0.0.1"),
         ("2001:db8:1:2:3::4", "", "", "2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.1", "", "", "192.0.2.1"),
+        ("::ffff:10.0.0.1", "::ffff:198.51.100.7", "10.0.0.0/8", "198.51.100.7"),
+        ("10.0.0.1", "203.0.113.9, 198.51.100.7:4711", "10.0.0.0/8", "198.51.100.7"),
+        ("10.0.0.1", "[2001:db8:1:2:3::4]:4711", "10.0.0.0/8", "2001:db8:1:2::/64"),
+        ("10.0.0.1", "198.51.100.7, [", "10.0.0.0/8", "10.0.0.1"),
+        ("fe80::1%eth0", "", "", "fe80::/64"),
+        ("", "198.51.100.7", "", ""),
     ],
 )
 def test_an_address_is_what_trusted_proxies_say_and_nobody_else(
@@ -284,3 +293,13 @@ def test_one_counts_what_waits_and_the_others_go_on_meanwhile() -> None:
     slow.join(60)
 
     assert looked == ["psmp", "psmp"]
+
+
+def test_who_is_stopped_may_not_ask_any_oftener_than_others(mq: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = mq.post("/keys", {"name": "n", "principal": "loops", "role": "agent"}).json
+    assert mq.post("/stops", {"kind": "principal", "subject": "loops", "reason": "it loops"}).status == 201
+    spent: list[str] = []
+    monkeypatch.setattr(mq.app.extensions[EXTENSION].rates, "spend", lambda who, _environ: spent.append(who.name))
+
+    assert mq.get("/projects", key=made["secret"]).json["code"] == "stopped"
+    assert spent == ["loops"]
