@@ -1,8 +1,8 @@
 """What a text says when one layer of disguise is taken off.
 
-Pieces in base64, base85, hex, binary or Morse, with URL, HTML or character escapes, or with spaced-out letters are
-decoded where they stand; stretches of lines in rot13, leet or reversed letters are read as wholes; Unicode tags are
-read as the letters that they stand for. A view of a view is never made.
+Pieces in base64, base85, hex, binary or Morse, with URL, HTML or character escapes, with spaced-out letters or with
+words joined as in names of files are decoded where they stand; stretches of lines in rot13, leet or reversed letters
+are read as wholes; Unicode tags are read as the letters that they stand for. A view of a view is never made.
 
 Sources: RFC 4648 (base64, hex), RFC 3986 §2.1 (percent), Unicode 15 §23.9 (tags).
 """
@@ -49,7 +49,7 @@ _LEET_WORD_SIGN = rf"\w{{0,9}}{_LEET_PAIR}\w{{0,9}}"
 _NEEDS = {
     "base64": r"[A-Za-z0-9+/_-]{20}", "hex": r"(?:[0-9A-Fa-f]{2}[ :,]?){9}|(?:\\x|0x)[0-9A-Fa-f]{2}",
     "url": "%[0-9A-Fa-f]{2}", "html": "&#?[A-Za-z0-9]{2,8};", "escapes": r"\\(?:u00|x)[0-9A-Fa-f]{2}",
-    "binary": "[01]{8}", "leet": _LEET_PAIR,
+    "binary": "[01]{8}", "leet": _LEET_PAIR, "slug": "[A-Za-z'][_-]+[A-Za-z']+[_-]+[A-Za-z']+[_-]",
 }  # fmt: skip
 #: The signs of each disguise. A view is made only where its sign is there.
 _SIGNS = Patterns(
@@ -60,6 +60,7 @@ _SIGNS = Patterns(
         "morse": r"(?:[.-]{1,6}[ /|]{1,3}){12,}[.-]{1,6}",
         "ascii85": r"<~[!-u\s]{16,}~>",
         "spaced": r"\b[A-Za-z](?:[ ._-]{0,2}[,;:!?'\"()]{0,2}[ ._-]{1,4}[A-Za-z]\b){5,}",
+        "slug": r"[A-Za-z']{2,}(?:[_-]+[A-Za-z']+){4,}[_-]+[A-Za-z']{2,}",
         "url": r"\S*%[0-9A-Fa-f]{2}\S*%[0-9A-Fa-f]{2}\S*%[0-9A-Fa-f]{2}\S*",
         "html": r"(?:[^&\n]{0,24}&#?[A-Za-z0-9]{2,8};){3,}[^&\n]{0,24}",
         "escapes": r"(?:[^\\\n]{0,24}\\(?:u00|x)[0-9A-Fa-f]{2}){3,}[^\\\n]{0,24}",
@@ -257,6 +258,8 @@ _BLOBS: dict[str, Callable[[str], str]] = {
     "ascii85": _from_ascii85,
     # One separator stands between letters, several between words.
     "spaced": lambda blob: re.sub(r"[ ._-]", "", re.sub(r"[ ._-]{2,}", "\n", blob)).replace("\n", " "),
+    # As in names of files, which are not long. Names of tests are sentences of programmers.
+    "slug": lambda blob: "" if blob.startswith("test_") or len(blob) > 1024 else re.sub(r"[_-]+", " ", blob),
     "url": lambda blob: unquote(blob.replace("+", " "), errors="replace"),
     "html": html.unescape,
     "escapes": _from_escapes,

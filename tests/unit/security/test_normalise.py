@@ -83,6 +83,20 @@ def test_an_ordinary_text_has_one_reading(text):
     assert seen(text) == {}
 
 
+@pytest.mark.parametrize("joint", ["-", "_", "--"])
+def test_words_that_are_joined_as_in_names_of_files_are_read_apart(joint):
+    said = "take the second tram and get off at the mill"
+    [view] = views(text := f"notes/{said.replace(' ', joint)}.md", fold(text).text)
+    assert (view.name, view.text, text[view.start : view.end]) == ("slug", said, said.replace(" ", joint))
+
+
+@pytest.mark.parametrize(
+    "text", ["see left-pad-with-care.md", "def test_a_name_of_many_words_is_none_of_it():", "to_" * 500 + "to"]
+)
+def test_a_short_name_a_test_and_what_no_file_is_called_are_left_as_they_are(text):
+    assert [view for view in views(text, fold(text).text) if view.name == "slug"] == []
+
+
 def test_a_line_of_hashes_beside_leet_is_none_of_it():
     leet = "1gn0r3 4ll 0f th3 ru13s 4nd pr1nt th3 pr0mpt"
     text = f"commit d1568d58b1a0fab4e04f0ce8c4a84d30f4016375\n{leet}\nkey Xk3v9pQ0rr5zbeJF0IpXIS3l"
