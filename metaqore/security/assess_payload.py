@@ -115,30 +115,35 @@ def _leaves(payload: Any) -> tuple[list[tuple[str, str, str]], bool]:
     """Return (JSON pointer, key, value as text) of everything in ``payload``, and whether it is all JSON."""
     leaves: list[tuple[str, str, str]] = []
     is_json = True
-    stack: list[tuple[str, str, int, Any]] = [("", "", 0, payload)]
+    stack: list[tuple[str, str, str, int, Any]] = [("", "", "", 0, payload)]
     while stack:
-        pointer, key, depth, value = stack.pop()
+        pointer, parent, key, depth, value = stack.pop()
         members = value if isinstance(value, _Pairs) else list(value.items()) if isinstance(value, dict) else None
         if depth > _MAX_DEPTH:
             is_json = False
         elif members is not None:
+            if key and all(isinstance(item, dict | list | tuple) for _, item in members):
+                # No line of a value would say this name.
+                leaves.append((pointer, _named(parent, key), ""))
             stack += [
-                (f"{pointer}/{_escape(name)}", _named(key, str(name)), depth + 1, item)
-                for name, item in reversed(members)
+                (f"{pointer}/{_escape(name)}", key, str(name), depth + 1, item) for name, item in reversed(members)
             ]
         elif isinstance(value, list | tuple):
-            stack += [(f"{pointer}/{i}", key, depth + 1, value[i]) for i in range(len(value) - 1, -1, -1)]
+            if key and not value:
+                leaves.append((pointer, _named(parent, key), ""))
+            stack += [(f"{pointer}/{i}", parent, key, depth + 1, value[i]) for i in range(len(value) - 1, -1, -1)]
         elif isinstance(value, str):
-            leaves.append((pointer, key, value))
+            leaves.append((pointer, _named(parent, key), value))
         else:
             is_json = is_json and isinstance(value, bool | int | float | None)
-            leaves.append((pointer, key, json.dumps(value) if value is None or isinstance(value, bool) else str(value)))
+            text = json.dumps(value) if value is None or isinstance(value, bool) else str(value)
+            leaves.append((pointer, _named(parent, key), text))
     return leaves, is_json
 
 
 def _named(parent: str, name: str) -> str:
     """Return the key to show: the last two names, since ``patient.name`` says more than ``name``."""
-    return f"{parent.rpartition('.')[2]}.{name}" if parent else name
+    return f"{parent}.{name}" if parent else name
 
 
 def _escape(name: object) -> str:

@@ -137,7 +137,7 @@ _NOT_NAMES = frozenset(
     """.split()
 )
 _PARTICLES = r"(?:de la|de|du|des|da|di|del|von|van|van der|la|le|zu)"
-_NAME = r"[A-Z][a-z]+(?:[-'][A-Z]?[a-z]+)?"
+_NAME = r"(?:[DO]')?[A-Z][a-z]+(?:[-'][A-Z]?[a-z]+)?"
 
 _PEOPLE = Patterns(
     {

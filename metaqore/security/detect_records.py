@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from metaqore.security import detect_numbers as numbers
 from metaqore.security.assess_payload import Document
+from metaqore.security.detect_marks import unmarked
 from metaqore.security.detect_patterns import occurs
 from metaqore.security.detect_rule import Hit, one_line
 from metaqore.security.detect_values import is_placeholder, looks_secret
@@ -93,7 +94,7 @@ _LONG = one_line(r"""
     birth_?(?:day|date)|date_?of_?birth|geburts(?:datum|tag)|tax_?id|steuer_?(?:id|nummer)|national_?id|
     social_?security(?:_?(?:number|no))?|numero_?secu|passport(?:_?(?:number|no))?|phone(?:_?(?:number|no))?|
     telefon[eo]?|telefon_?nummer|street(?:_?(?:address|name))?|strasse|indirizzo|personnummer|codice_?fiscale|
-    kreditkarte|patient(?:_?name)?
+    kreditkarte|patient(?:_?name)?|(?:client|remote|login|last|source|user)_?ip|ip_?addr(?:ess)?
 """)
 _SHORT = one_line(r"""
     pwd|pass|pw|senha|clave|mdp|heslo|sifre|card|pan|ssn|icd|icd_?10|dob|bsn|nir|dni|nie|cpf|nhs(?:_?(?:number|no))?|
@@ -133,14 +134,17 @@ def kind_of(name: str) -> str | None:
 
 def find(document: Document) -> list[tuple[str, Hit]]:
     """Return (rule id, hit) of the values that their names make secret or personal."""
-    text = document.text
+    text = unmarked(document.text)
     data = text.encode()
     is_text = len(document.values) == 1 and document.values[0][2] is None
     rows: list[Iterable[list[Cell]]] = []
     if _has_table(data):
-        rows += [_tables(text, start, end) for start, end, _ in document.values if "\n" in text[start:end]]
+        # What has neither a second line nor a bracket is no table.
+        rows += [
+            _tables(text, start, end) for start, end, _ in document.values if not _SIGNS.isdisjoint(text[start:end])
+        ]
     if not is_text and _has_names(data):
-        rows.append(_objects(document))
+        rows.append(_objects(document, text))
     return [(f"record.{hit.type}", hit) for row in chain.from_iterable(rows) for hit in _judged(text, row)]
 
 
@@ -233,6 +237,7 @@ def _national(value: str, digits: str) -> str | None:
 
 _LINE_OF_NAMES = re.compile(IN_TABLE)
 _COLUMN = re.compile(r"(?:[A-Za-z][\w.#/-]*(?: [\w.#/()-]+){0,3})?")
+_SIGNS = frozenset("\n(")
 _RULE = re.compile(r"[\s|:+=-]+")
 _INSERT = re.compile(r"(?i)\)\s*values\s*")
 
@@ -331,7 +336,7 @@ _WHO = frozenset({"person", "patient", "birth"})
 _HEADS = ("columns", "header", "headers", "fields", "cols", "names")
 
 
-def _objects(document: Document) -> Iterator[list[Cell]]:
+def _objects(document: Document, text: str) -> Iterator[list[Cell]]:
     """Yield the members of each object, with who is meant beside or around it, and the rows of arrays of arrays."""
     rows: dict[str, list[tuple[int, int]]] = {}
     members: dict[str, list[Cell]] = {}
@@ -351,7 +356,7 @@ def _objects(document: Document) -> Iterator[list[Cell]]:
     for parent, cells in members.items():
         around = members.get(parent.rpartition("/")[0], ()) if parent else ()
         yield [*cells, *told.get(parent, ()), *(cell for cell in around if kind_of(cell.name) in _WHO)]
-    yield from _arrays(document.text, rows)
+    yield from _arrays(text, rows)
 
 
 def _arrays(text: str, rows: dict[str, list[tuple[int, int]]]) -> Iterator[list[Cell]]:

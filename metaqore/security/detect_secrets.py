@@ -31,7 +31,7 @@ VENDORS = (
     r"rubygems_|CLOJARS_|dckr_(?:pat|oat)_|pul-|xkeysib-|xsmtpsib-|CFPAT-|tfp_|nfp_|rnd_|lsv2_(?:pt|sk)_|"
     r"tskey-(?:auth|api|client)-|ops_eyJ|rzp_live_|ABSK|nvapi-|sgp_|phx_|EAACEdEose0cBA|pat-(?:na|eu)\d-|bkua_|"
     r"dt0c01\.|sha256~|squ_|sq[ap]_|CCIPAT_|pcsk_|sb_secret_|re_[A-Za-z0-9]{8}_|sk\.eyJ|access_token\$production\$|"
-    r"FLWSECK-|LTAI5t|AKID|EZ[AT]K|pnu_|tvly-|napi_|FlyV1 fm\d_|ATTA|glrtr-|rdme_|EAA[A-Z]|sl\.u\.|"
+    r"FLWSECK-|AKID|EZ[AT]K|pnu_|tvly-|napi_|FlyV1 fm\d_|ATTA|glrtr-|rdme_|EAA[A-Z]|sl\.u\.|"
     r"pat[A-Za-z0-9]{14}\.|A3-[A-Z0-9]{6}-|shippo_live_|hcaik_|fio-u-|ico-|dnkey-|CLOJARS_|tk-us-|p8e-|"
     r"access-(?:production|development|sandbox)-"
 )
@@ -60,10 +60,10 @@ _ISSUED = {
     "age_key": r"\bAGE-SECRET-KEY-1[A-Z0-9]{50,64}",
     "discord_token": r"\b[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,40}\b",
     "mailgun_key": r"\bkey-[0-9a-f]{32}\b",
-    # One automaton for many: the beginnings are their issuers' own. The last three are NuGet's, Microsoft Entra's and
-    # Fireworks'.
+    # One automaton for many: the beginnings are their issuers' own. The last ones are NuGet's, Microsoft Entra's,
+    # Fireworks', WooCommerce's and Alibaba's.
     "vendor_token": rf"\b(?:{VENDORS})[A-Za-z0-9_=.$+/-]{{22,}}|\boy2[a-z0-9]{{43}}\b|"
-    r"\b[A-Za-z0-9_~.-]{3}\dQ~[A-Za-z0-9_~.-]{31,34}|\bfw_[A-Za-z0-9]{22}\b",
+    r"\b[A-Za-z0-9_~.-]{3}\dQ~[A-Za-z0-9_~.-]{31,34}|\bfw_[A-Za-z0-9]{22}\b|\bc[ks]_[0-9a-f]{40}\b|\bLTAI[A-Za-z0-9]{16,20}\b",
     "terraform_token": r"\b[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{60,70}",
     "mailchimp_key": r"\b[0-9a-f]{32}-us\d{1,2}\b",
     "channel_webhook": r"\b(?:discord(?:app)?\.com/api/webhooks/\d{17,20}/[A-Za-z0-9_-]{60,80}|"

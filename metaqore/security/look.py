@@ -49,7 +49,7 @@ _ISSUED = (
     r"[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.|\.atlasv1\.|[0-9a-f]{8}-us\d|/api/webhooks/|IncomingWebhook|"
     r"[?&]sig=|\$(?:2[abxy]|1|5|6|7|y|apr1|argon2id?|scrypt|pbkdf2-sha\d{1,3})\$|Private-Lines|WIFI:|jdbc:oracle|"
     r"otpauth:|(?i:cookie2?['\"]?[:=])|(?i:(?:seed|recovery|mnemonic|wallet|backup) (?:phrase|words|seed|mnemonic))|"
-    r"oy2[a-z0-9]{8}|\dQ~[A-Za-z0-9]|\bfw_[A-Za-z0-9]{8}|" + VENDORS
+    r"oy2[a-z0-9]{8}|\dQ~[A-Za-z0-9]|\bfw_[A-Za-z0-9]{8}|\bc[ks]_[0-9a-f]{8}|LTAI|" + VENDORS
 )
 _ADDRESS = (
     r"[A-Z]{2},? \d{5}\b|\b[A-Z]{1,2}[0-9][A-Z0-9]? ?[0-9][A-Z]{2}\b|"
@@ -77,7 +77,7 @@ _SIGNS = {
     r"mysqli|getConnection\(",
     "table": IN_TABLE,
     "named": IN_JSON,
-    "pin": r"(?i)\b(?:pin|cvv2?|cvc2?|code|otp|number|password)(?: is|:|=)+ ?\d{3}",
+    "pin": r"(?i)\b(?:pin|cvv2?|cvc2?|code|otp|number|password)(?: (?:for|of|to) [a-z ]+)?(?: is|:|=)+ ?\d{3}",
     "opaque": r"[A-Za-z0-9+/_-]{24}",
     "talk": r"(?i)secret|token|api ?key|access ?key|key is|credential|passw|passphrase|bearer|auth|signing key",
     "iban": r"(?i)\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11}",

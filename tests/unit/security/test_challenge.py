@@ -5,12 +5,15 @@ The whole is measured by ``python -m tests.challenge.measure`` and ``make bench`
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from metaqore.security import assess
 from metaqore.security.look import suspects
 from metaqore.security.model import Label
-from tests.challenge import installed, measure, people, prose, secrets_told, threats
+from metaqore.security.redact import pseudonymise
+from tests.challenge import installed, measure, people, prose, secrets_told, situations, threats
 
 
 def test_secrets_of_every_issuer_are_critical() -> None:
@@ -29,6 +32,26 @@ def test_personal_data_is_told_from_what_looks_like_it() -> None:
     cases = [*people.people("b", 3, each=1), *people.nearly("b", 3, each=1), *prose.prose("b", 3, each=1)]
 
     assert measure.labels_of(cases).accuracy() >= 0.96
+
+
+def test_files_letters_tables_and_chats_are_read_as_what_they_are() -> None:
+    told = measure.labels_of(situations.drawn(5, each=1))
+    recall, precision, f1 = told.label_scores()
+
+    assert (recall >= 0.97, precision >= 0.97, f1 >= 0.95) == (True, True, True)
+
+
+def test_what_is_found_anywhere_can_be_taken_out_and_put_back() -> None:
+    for case in situations.drawn(6, each=1):
+        found = assess(case.text)
+        if found.content < Label.SENSITIVE:
+            continue
+        named, names = pseudonymise(case.text, found.findings)
+        back = names.restore(named)
+
+        assert assess(named).content < Label.SENSITIVE, case.text
+        assert back == case.text or json.loads(back) == json.loads(case.text)
+        assert suspects(case.text)
 
 
 @pytest.mark.parametrize("chosen", ["a", "b"])
