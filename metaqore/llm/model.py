@@ -19,6 +19,10 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Slot = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}\Z")]
 
 
+#: What a caller declares of a call; it is stored with its decision.
+Declared = Annotated[str, msgspec.Meta(max_length=200)]
+
+
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One message of a conversation."""
 
@@ -56,8 +60,8 @@ class GenerateCommand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     seed: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] | None = None
     stop: Annotated[tuple[Annotated[str, msgspec.Meta(min_length=1)], ...], msgspec.Meta(max_length=4)] = ()
     #: What SecureGateway judges besides the text. Flags raise the sensitivity, never lower it.
-    task_type: str | None = None
-    agent_name: str | None = None
+    task_type: Declared | None = None
+    agent_name: Declared | None = None
     has_private_data: bool = False
     has_sensitive_data: bool = False
     is_security_task: bool = False

@@ -54,7 +54,7 @@ def route(command: GenerateCommand, offers: Sequence[Offer], allowed: Collection
     known = {offer.name: offer for offer in offers}
     if command.provider is not None:
         if command.provider not in known:
-            raise _refused("/provider", f"unknown provider {command.provider!r}; known: {_names(known)}")
+            raise _refused("/provider", f"unknown provider; known: {_names(known)}")
         if command.provider not in allowed:
             raise _refused(
                 "/provider",
@@ -71,7 +71,8 @@ def route(command: GenerateCommand, offers: Sequence[Offer], allowed: Collection
         if command.model in offer.models:
             return Route(offer.name, command.model)
     offered = sorted({model for offer in candidates for model in offer.models})
-    raise _refused("/model", f"no allowed provider has model {command.model!r}; offered: {_names(offered)}")
+    # Not what was asked for: whatever stands there may be anything, and errors are stored and cached.
+    raise _refused("/model", f"no allowed provider has this model; offered: {_names(offered)}")
 
 
 def routed(command: GenerateCommand, to: Route) -> GenerateCommand:

@@ -5,6 +5,7 @@ Every fact is always there, so no condition can fail for want of one; what does 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -59,8 +60,18 @@ VOCABULARY: Mapping[str, Fact] = {
 #: A list fact has no more items than this; the cost of a macro is counted with it.
 MAX_ITEMS = 64
 
+#: Stands for what is asked for where that cannot be the name of a provider or a model: it may be anything, and facts
+#: are stored, exported and cached.
+NO_NAME = "?"
+_NAME = re.compile(r"[\w.:/@+-]{0,128}", re.ASCII)
+
 _EMPTY: Mapping[str, Any] = {TEXT: "", NUMBER: 0, TEXTS: ()}
 NOTHING: Facts = {name: _EMPTY[fact.type] for name, fact in VOCABULARY.items()}
+
+
+def as_name(text: str) -> str:
+    """Return the name of a provider or a model as it may be stored."""
+    return text if _NAME.fullmatch(text) else NO_NAME
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):

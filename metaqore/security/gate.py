@@ -21,7 +21,7 @@ from metaqore.security.answers import Exit, examine
 from metaqore.security.approved import approved_by, questions
 from metaqore.security.assessment import assess
 from metaqore.security.early import GATE, held_up, remark
-from metaqore.security.facts import Asked
+from metaqore.security.facts import Asked, as_name
 from metaqore.security.judged import Judged, denied, judged
 from metaqore.security.layers import Layer, Stack, stack
 from metaqore.security.model import Assessment, Context, Decision, Finding, Label, Position, ProviderStatus
@@ -251,7 +251,7 @@ def asked_of(request: Request, requested: str | None) -> Asked:
         kind=request.kind, principal=request.principal, project=stops.project_of(request) or "",
         organization=request.organization, task_type=str(payload.get("task_type") or ""),
         agent=str(payload.get("agent_name") or ""), position=str(payload.get("position") or Position.USER.value),
-        provider=requested or "", model=str(payload.get("model") or ""),
+        provider=as_name(requested or ""), model=as_name(str(payload.get("model") or "")),
         max_tokens=tokens if isinstance(tokens, int) and tokens > 0 else 0,
     )  # fmt: skip
 

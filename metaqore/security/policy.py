@@ -6,14 +6,13 @@ provider for what may not leave, rules that take too long.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import msgspec
 
-from metaqore.security.facts import Asked, Facts, facts_of
+from metaqore.security.facts import NO_NAME, Asked, Facts, as_name, facts_of
 from metaqore.security.layers import NO_LAYERS, Layer, Policy, Stack
 from metaqore.security.model import Assessment, Decision, Duties, Label, ProviderStatus, Threat, Verdict
 from metaqore.security.routes import Route, routes
@@ -24,7 +23,6 @@ CLASSES = ("local", "cloud")
 #: Longest time for the rules of one decision, in seconds.
 DEADLINE_S = 0.05
 _NO_DUTIES = Duties()
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 class Found:
@@ -204,8 +202,7 @@ class _Case:
         allowed: dict[str, Duties] = {}
         if self.requested is not None and self.requested not in self.providers:
             known = ", ".join(sorted(self.providers)) or "none"
-            # What cannot be a name may be anything, and reasons are stored and cached.
-            what = f" {self.requested!r}" if _NAME.fullmatch(self.requested) else ""
+            what = f" {self.requested!r}" if as_name(self.requested) != NO_NAME else ""
             self.found.against.append(("provider.unknown", f"Provider{what} is unknown. Known: {known}"))
         asks_about, here = self.layers.asks_about, None
         for route in routes(self.policy, self.layers, self.providers, label):

@@ -645,3 +645,21 @@ def test_what_was_made_with_a_stopped_provider_can_be_put_into_quarantine(govern
 
     states = dict(governed.sql("SELECT name, state FROM artifacts"))
     assert states == {"a": "quarantined", "b": "quarantined", "c": "proposed", "d": "proposed"}
+
+
+@on_one_database
+@pytest.mark.parametrize("field", ["provider", "model"])
+def test_what_cannot_be_a_name_is_quoted_in_no_decision_and_no_error(governed: Governed, field: str) -> None:
+    planted = {field: "Mr. Egon Quarkbeutel, IBAN DE89370400440532013000"}
+
+    asked = governed.do("llm.generate", "bob", prompt="Which maintenance type is this? fix a bug", **planted)
+
+    assert asked["verdict"] == "vetoed" if field == "provider" else asked["state"] == "failed"
+    kept = [
+        *governed.sql("SELECT body FROM decisions"), *governed.sql("SELECT result, error FROM requests"),
+        *governed.sql("SELECT body FROM audit_entries"),
+    ]  # fmt: skip
+    assert "Quarkbeutel" not in str(kept)
+    [(body,)] = governed.sql("SELECT body FROM decisions")
+    assert json.loads(body)["asked"][field] == "?"
+    assert b"Quarkbeutel" not in b"".join(f.document for f in governed.executor.results.published)  # type: ignore[attr-defined]
