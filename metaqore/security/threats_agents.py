@@ -44,7 +44,8 @@ _HUSH = (
     rf"consulted|reads?|sees?|looks?)\b|"
     r"(?:nobody|no one) (?:will |needs |has |should |must |is |ever )?(?:to )?(?:notice|know|see|object|check|ask|"
     r"reads?|diffs?|looks?)\w*|"
-    r"(?:leave|keep) (?:it|this|that) (?:out of|quiet|secret|hidden|silent|to yourself|between us|unmentioned)\b|"
+    r"(?:leave|keep) (?:it|this|that) (?:out of (?:the|your|any) (?:\w+ )?(?:reports?|summary|logs?|docs?|notes?|"
+    r"minutes|answers?|records?|reply)|quiet|secret|hidden|silent|to yourself|between us|unmentioned)\b|"
     r"(?:no|without)(?: any| further| prior| a)? (?:approval|confirmation|consent|permission|sign-?off|second opinion|"
     r"questions? asked|hesitation)\b)"
 )
@@ -105,7 +106,8 @@ RULES: tuple[ThreatRule, ...] = (
         r"without (?:a word|telling|"
         r"asking|mention\w*))\b|\bno (?:confirmation|approval|permission|review|check) (?:is |will be )?(?:needed|"
         r"required|"
-        r"necessary)\b|\b(?:keep quiet about|say nothing (?:to|about|of)|(?:hide|conceal) (?:it|this) from (?:the|"
+        r"necessary)\b|\b(?:keep quiet about|say nothing (?:to|(?:about|of) (?:it|"
+        r"this|that)\b)|(?:hide|conceal) (?:it|this) from (?:the|"
         r"your|them)|"
         r"do(?: not|n't) (?:mention|tell|report) (?:this|it|anyone|anybody))\b|\bnobody has to (?:confirm|know|"
         r"approve)\b|"
@@ -122,7 +124,7 @@ RULES: tuple[ThreatRule, ...] = (
         r"approval)|\b(?:approv\w+|consent\w*|agree\w*|authori[sz]\w+) in advance\b|"
         r"\btreat (?:\S+ ){1,3}as (?:an? |the )?(?:owner|admin\w*|trusted|verified|superuser|approved|genuine|"
         r"root)\b|"
-        r"\b(?:signatures?|checks?|exports?|requests?|code|commits?)\b[^\n.!?]*\b(?:need (?:not|no)|"
+        r"\b(?:signatures?|exports?|requests?|code|commits?|orders?) (?:by|from|of) [^\n.!?]*\b(?:need (?:not|no)|"
         r"require no\w*)(?: be)? (?:verified|checked|reviewed|review|verification|approval|confirmation|body\w*)\b",
         "claims that checks were given up", indirect_only=True),
     ThreatRule("agents.unprotected", "tool_abuse", 3.0,
@@ -161,7 +163,7 @@ RULES: tuple[ThreatRule, ...] = (
         "asks for a stranger's code to be executed", indirect_only=True),
     ThreatRule("code.shell", "tool_abuse", 2.0,
         r"\b(?:pipe|piped)\b[^\n.!?]*\binto (?:ba|z)?sh\b|"
-        r"__import__\(|\bos\.system\(|\bsubprocess\.\w+\(|\beval\(requests|\bpickle\.loads?\(|"
+        r"__import__\(|\bos\.system\(|\beval\(requests|\bpickle\.loads?\(|"
         r"~/\.(?:bashrc|profile|zshrc|ssh)|\bauthorized_keys\b|\bcrontab\b",
         "has code that reaches into the machine", indirect_only=True),
     ThreatRule("verdict.fixed", "artifact_poisoning", 4.0,
