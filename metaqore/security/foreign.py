@@ -113,7 +113,15 @@ def _principal(claims: Mapping[str, Any], issuer: Issuer) -> Verified:
     kind = claims.get(issuer.kind_claim)
     until = int(claims["exp"]) * 1000
     who = Principal(
-        organization=organization, name=issuer.prefix + name, key_id="", scopes=scopes, until=until,
+        organization=organization, name=issuer.prefix + _one_name(name), key_id="", scopes=scopes, until=until,
         kind=PrincipalKind(kind) if kind in tuple(PrincipalKind) else PrincipalKind.PERSON,
     )  # fmt: skip
     return Verified(who, until)
+
+
+def _one_name(name: str) -> str:
+    """Return a name without slashes (as a URL would write them): ``owner/agent`` is what an owner has delegated to.
+
+    Somebody whom their provider calls ``ann/x`` would spend ann's budgets.
+    """
+    return name.replace("%", "%25").replace("/", "%2F")
