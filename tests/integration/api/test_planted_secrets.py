@@ -7,11 +7,12 @@ import json
 import logging
 import secrets
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import structlog
 from click.testing import CliRunner
 
@@ -105,6 +106,18 @@ def exported(mq: Running) -> dict[str, str]:
     return {name: answer.body.decode() for name, answer in answers.items()}
 
 
+def everything_in_redis(mq: Running) -> str:
+    """Return every key and value of the broker: queues, results, limits, schedules."""
+    client: Any = redis.Redis.from_url(mq.broker.url, socket_timeout=30)
+    read: dict[bytes, Callable[[bytes], Any]] = {
+        b"string": client.get, b"hash": client.hgetall, b"set": client.smembers,
+        b"list": lambda key: client.lrange(key, 0, -1), b"zset": lambda key: client.zrange(key, 0, -1),
+    }  # fmt: skip
+    kinds = [(key, client.type(key)) for key in client.scan_iter("*", count=1000)]
+    # One that has expired since is of the type "none".
+    return repr([(key, read[kind](key)) for key, kind in kinds if kind in read])
+
+
 def columns(path: Path) -> Iterator[tuple[str, str]]:
     """Yield (table.column, text) of everything in a SQLite file."""
     connection = sqlite3.connect(path)
@@ -130,11 +143,16 @@ def test_no_secret_turns_up_where_it_does_not_belong(tmp_path: Path) -> None:
             "/requests?page_size=200&kind=key.create", "/audit/entries?page_size=200", "/stops",
             "//readyz")}  # fmt: skip
         carried = exported(mq)
+        in_redis = everything_in_redis(mq)
     logs = {path.name: path.read_text(errors="replace") for path in (tmp_path / "logs").rglob("*.log*")}
 
     assert logs["api.log"] and logs["worker.log"]
     assert {name: plants.found_in(text) for name, text in logs.items()} == {name: set() for name in logs}
     assert {path: plants.found_in(text) for path, text in shown.items()} == {path: set() for path in shown}
+    assert "celery-task-meta-req_" in in_redis, "there was something to look through"
+    assert plants.found_in(in_redis) <= OWN, (
+        "the cache of results holds what results hold, and nothing that opens a door"
+    )
     carried["log"] = log_export(tmp_path)
     assert {name: plants.found_in(text) for name, text in carried.items() if name != "subject"} == {
         name: set() for name in carried if name != "subject"
