@@ -155,7 +155,7 @@ class Running:
             assert ended is None, f"{name} ended with {ended}:\n{child.log.read_text()[-4000:]}"
             return child.ready()
 
-        wait_until(ready, f"{name} is ready; see {child.log}", 60.0)
+        wait_until(ready, f"{name} is ready; see {child.log}", 180.0)
         return child
 
     def kill(self, name: str) -> None:

@@ -16,12 +16,12 @@ from tests.running import Answer, Running, another_api, best_of, wait_until
 def other(mq: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A second API process over the same database and broker: its URL."""
     settings, spec = another_api(mq, tmp_path_factory.mktemp("other"))
-    child = Child(spec)
-    child.start()
+    child = mq.children["other"] = Child(spec)
     try:
-        wait_until(child.ready, "the other API answers", 60.0)
+        mq.start("other")
         yield f"http://127.0.0.1:{settings.port}"
     finally:
+        del mq.children["other"]
         child.kill()
         wait_until(child.ended, "the other API ended")
 
