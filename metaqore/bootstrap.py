@@ -29,11 +29,11 @@ from metaqore.kinds import (
     compliance_kinds,
     control_kinds,
     egress,
+    governing_kinds,
     policy_source,
     psmp_kinds,
     psmp_policy,
     queue_kinds,
-    reload_kind,
     replays,
     secure_gate,
 )
@@ -236,7 +236,7 @@ def one_off(settings: Settings) -> Iterator[tuple[SqlStore, Intake, Executor]]:
         store = SqlStore(database)
         policies, psmp = policy_source(settings), psmp_policy(settings)
         catalogue = Catalogue(
-            [*control_kinds(settings), *psmp_kinds(psmp), *compliance_kinds(settings, store), reload_kind()]
+            [*control_kinds(settings), *psmp_kinds(psmp), *compliance_kinds(settings, store), *governing_kinds()]
         )
         executor = Executor(store, catalogue, _NoResults(), _NoBell(), guard=secure_gate(settings, policies))
         executor.before = PolicyFiles(executor, partial(_policy_files, policies, psmp)).ahead

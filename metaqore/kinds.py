@@ -141,12 +141,20 @@ def secure_gate(settings: Settings, policies: PolicySource) -> SecureGate:
     Raises:
         SettingsError: the providers' file cannot be used.
     """
-    # What is configured is known, what is enabled counts as available; every other provider is vetoed.
-    statuses = {
+    statuses = configured_providers(settings)
+    return SecureGate(policies.current, settings.secure_gateway_policy, lambda: statuses)
+
+
+def configured_providers(settings: Settings) -> dict[str, ProviderStatus]:
+    """Return what is configured: it is known, and what is enabled counts as available; any other provider is vetoed.
+
+    Raises:
+        SettingsError: the providers' file cannot be used.
+    """
+    return {
         name: ProviderStatus(local=spec.reach == "local", available=spec.enabled, region=spec.region)
         for name, spec in llm_config.load(settings.config_path / "providers.yaml").providers.items()
     }
-    return SecureGate(policies.current, settings.secure_gateway_policy, lambda: statuses)
 
 
 def policy_source(settings: Settings) -> PolicySource:
@@ -156,7 +164,7 @@ def policy_source(settings: Settings) -> PolicySource:
         SettingsError: it cannot be used.
     """
     file = settings.config_path / "policies" / "security.yaml"
-    providers = llm_config.load(settings.config_path / "providers.yaml").providers
+    providers = configured_providers(settings)
 
     def accept(policies: Policies) -> None:
         policies.check(providers)
@@ -297,18 +305,20 @@ def _security(gate: SecureGate, policies: PolicySource, providers: Collection[st
              decide=security.assess, study=security.study, together=True),
         Kind(name="policy.save", queue="control", feature="security", scope="policies:manage",
              decide=custom.save, study=custom.study),
-        reload_kind(),
+        *governing_kinds(),
+    ]  # fmt: skip
+
+
+def governing_kinds() -> list[Kind]:
+    """Return the kinds that tell a log which policy file holds, and that stop and let go on."""
+    return [
+        Kind(name=policy_files.KIND, queue="control", feature="security", scope="policies:manage",
+             decide=policy_files.reload, study=policy_files.study_reload),
         Kind(name="stop.set", queue="control", feature="security", scope="security:stop",
              decide=policy_handlers.set_stop, study=policy_handlers.study_stop),
         Kind(name="stop.lift", queue="control", feature="security", scope="security:stop",
              decide=policy_handlers.lift_stop, study=policy_handlers.study_stop),
     ]  # fmt: skip
-
-
-def reload_kind() -> Kind:
-    """Return the kind that tells a log which policy file holds."""
-    return Kind(name=policy_files.KIND, queue="control", feature="security", scope="policies:manage",
-                decide=policy_files.reload, study=policy_files.study_reload)  # fmt: skip
 
 
 def _llm(settings: Settings, store: SqlStore, gate: SecureGate, providers: llm_config.ProvidersFile) -> list[Kind]:

@@ -25,6 +25,7 @@ COMMANDS = {
     "keys": ("metaqore.cli.keys", "group"),
     "specialists": ("metaqore.cli.specialists", "command"),
     "approvals": ("metaqore.cli.approvals", "group"),
+    "stops": ("metaqore.cli.stops", "group"),
 }
 
 

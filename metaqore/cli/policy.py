@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 import click
 
-from metaqore.llm import config as llm_config
+from metaqore.kinds import configured_providers
 from metaqore.security import policy_cases as cases
 from metaqore.security import policy_diff
 from metaqore.security.facts import VOCABULARY, early_facts, facts_of
@@ -33,7 +33,7 @@ def _shipped() -> Path:
 
 def _configured() -> Collection[str]:
     """Return the names of the providers of this installation."""
-    return llm_config.load(load().config_path / "providers.yaml").providers
+    return configured_providers(load())
 
 
 @click.group()
@@ -61,7 +61,8 @@ def lint_command(files: tuple[Path, ...]) -> None:
         if _is_document(file):
             policies = load_policies(_shipped())
             rules = _document(file, policies).layers[-1].rules.rules
-            check_providers(Place(str(file), steps=("rules",)), rules, {*policies.providers, *_configured()})
+            at = Place(str(file), parse_yaml(str(file), file.read_text("utf-8"))[1], ("rules",))
+            check_providers(at, rules, {*policies.providers, *_configured()})
             click.echo(f"{file}: {len(rules)} rules")
         else:
             policies = load_policies(file)
@@ -109,7 +110,7 @@ def explain_command(
     if answer is not None:
         given["answer"] = answer.read()
     documents = {"organization": parse_yaml(str(document), document.read_text("utf-8"))[0]} if document else {}
-    case = cases.Case("", "", given, {}, policy or _installed(policies), cases.PROVIDERS, documents)
+    case = cases.Case("", "", given, {}, policy or _installed(policies), configured_providers(load()), documents)
     decision = cases.decide_case(case, policies)
     if as_json:
         click.echo(json.dumps(decision.to_dict(), indent=2, sort_keys=True))

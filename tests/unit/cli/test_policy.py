@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -68,8 +70,41 @@ def test_test_runs_cases_and_says_what_does_not_hold(changed: Path) -> None:
     assert "verdict is 'vetoed', expected 'approved'" in found.output
 
 
-def test_explain_names_each_rule_with_the_part_that_does_not_hold() -> None:
-    found = policy("explain", "-", "--provider", "openai", given="Paris is the capital of France.")
+@pytest.fixture
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a provider of this installation that is not local, and enabled."""
+    config = tmp_path / "config"
+    shutil.copytree(FILE.parents[1], config)
+    providers = config / "providers.yaml"
+    providers.write_text(providers.read_text().replace("enabled: false", "enabled: true"))
+    monkeypatch.setenv("METAQORE_CONFIG_DIR", str(config))
+    return "openrouter"
+
+
+def test_explain_asks_about_the_providers_of_this_installation() -> None:
+    def rules(provider: str) -> Any:
+        return json.loads(policy("explain", "-", "--provider", provider, "--json", given="Paris.").output)["rules"]
+
+    assert rules("mock") == ["routing.allowed"]
+    assert rules("openrouter") == ["provider.unavailable"], "it is configured, and not enabled"
+    assert rules("azure") == ["provider.unknown"]
+
+
+def test_a_rule_about_an_unknown_provider_is_named_with_its_line(tmp_path: Path) -> None:
+    rule = {"id": "r", "version": 1, "mode": "enforce", "when": 'provider.name == "opnai"', "effect": "deny",
+            "message": "m"}  # fmt: skip
+    document = tmp_path / "own.yaml"
+    document.write_text(f"otherwise: allow\nrules:\n  - {json.dumps(rule)}\n")
+
+    found = policy("lint", document)
+
+    assert found.exit_code == 1
+    assert "own.yaml:3: rules.0.when" in found.output
+    assert "never 'opnai'" in found.output
+
+
+def test_explain_names_each_rule_with_the_part_that_does_not_hold(cloud: str) -> None:
+    found = policy("explain", "-", "--provider", cloud, given="Paris is the capital of France.")
 
     assert "APPROVED  PUBLIC" in found.output
     assert 'redact-secrets@1 (enforce) no: label == "CRITICAL"' in found.output
@@ -77,8 +112,8 @@ def test_explain_names_each_rule_with_the_part_that_does_not_hold() -> None:
     assert "findings.size() > 0" in found.output
 
 
-def test_explain_as_json_is_the_decision() -> None:
-    found = policy("explain", "-", "--provider", "openai", "--json", given="card 4111 1111 1111 1111")
+def test_explain_as_json_is_the_decision(cloud: str) -> None:
+    found = policy("explain", "-", "--provider", cloud, "--json", given="card 4111 1111 1111 1111")
 
     assert json.loads(found.output)["rules"] == ["routing.critical.cloud"]
 
