@@ -62,7 +62,7 @@ def test_a_cheap_look_suspects_what_the_rules_find(chosen: str) -> None:
     assert [text for text in held if not suspects(text)] == []
 
 
-@pytest.mark.parametrize(("chosen", "recall"), [("a", 0.88), ("b", 0.70)])
+@pytest.mark.parametrize(("chosen", "recall"), [("a", 0.88), ("b", 0.70), ("e", 0.40)])
 def test_attacks_in_other_words_are_found(chosen: str, recall: float) -> None:
     asked = measure.threats_of(threats.attacks(chosen, 3, planted=1, disguised=1))
 
@@ -74,6 +74,13 @@ def test_look_alikes_and_what_tools_return_are_left_alone() -> None:
 
     assert asked.share(truth="innocent") >= 0.93
     assert all(asked.share(family=f"{name} of tools") == 1 for name in ("prose", "log", "code", "rows"))
+
+
+def test_what_people_and_documents_say_with_the_words_of_attacks_is_left_alone() -> None:
+    alone = [case for case in threats.innocent("e", 3, hosts_of_each=0) if case.family == "look-alike"]
+
+    assert len(alone) > 300
+    assert measure.threats_of(alone).share(truth="innocent") >= 0.95
 
 
 def test_software_is_neither_an_attack_nor_a_secret() -> None:
