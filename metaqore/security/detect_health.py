@@ -60,7 +60,7 @@ _CONDITIONS = r"""
     zapaleni\w+ \w+|nadcisnieni\w+|astm[ay]|depresj\w+|rak (?:piersi|pluca|jelita|prostaty)|udar\w*|ciaz[ay]|
     miazdzyc\w+|choroba (?:wiencowa|parkinsona|alzheimera|afektywna)|
     zuckerkrankheit|hypertonie|herzinsuffizienz|krebs|brustkrebs|lungenkrebs|darmkrebs|epilepsie|rheuma|
-    bandscheibenvorfall|nierenversagen|demenz|angststorung|essstorung|
+    bandscheibenvorfall(?:s|es)?|schlaganfall(?:s|es)|herzinfarkt(?:s|es)|nierenversagen|demenz|angststorung|essstorung|
     longontsteking|suikerziekte|hartinfarct|hartfalen|beroerte|borstkanker|longkanker|kanker|zwanger(?:schap)?|
     pneumonia bilateral|pressao alta|gravidez|grav(?:ida)?|diabetes mellitus|lunginflammation|hjartinfarkt|brostcancer
 """
@@ -69,7 +69,8 @@ _MEDICINES = r"""
     gliflozin|formin|parin|mab|tinib|ciclib|prost|caine|triptan|setron|vudine|vir|tadine|codone|morphone|barbital|
     oxacin|conazole|profen|dronate|lukast|tidine|triptyline|ipramine|thiazide|semide|xaban|gatran|grel|taxel|
     rubicin|platin|trexate|zumab|ximab|tamab|phylline|terol|sonide|metasone|olone|pril|predniso\w*|afil|stigmine|
-    racetam|giline|pram|faxine|peridol|apine|idone|piprazole)|tamoxifen|lamotrigine|warfarin|aspirin|paracetamol|
+    racetam|giline|traline|azosin|fibrate|glitazone|vaptan|mustine|nidazole|bactam|penem|kinra|parib|lisib|rafenib|
+    fenac|coxib|oxicam|curium|zolamide|lactone|zepine|gestrel|pram|faxine|peridol|apine|idone|piprazole)|tamoxifen|lamotrigine|warfarin|aspirin|paracetamol|
     acetaminophen|ibuprofen|tramadol|morphine|fentanyl|methadone|lithium carbonate|(?:takes?|with|started|taking|
     prescribed|on) lithium|valproate|valproic|levothyroxine|salbutamol|ventolin|albuterol|prozac|zoloft|xanax|
     valium|ritalin|adderall|methylphenidate|gabapentin|pregabalin|phenytoin|carbamazepine|topiramate|sulfasalazine|
@@ -84,6 +85,7 @@ _EVENTS = r"""
     admitted to (?:the )?(?:hospital|icu|ward|clinic)|discharge (?:note|summary|letter)|surgery|operated on|
     prescri(?:bed|ption)|(?:psycho|physio)?therap(?:y|ist)|rehab|oncolog\w+|psychiatr\w+|cardiolog\w+|
     medical (?:history|records?|leave|condition|certificate)|sick (?:leave|note)|icd-?10|health condition|
+    krankgeschrieben|krankschreibung|arbeitsunfahig|arret maladie|baja medica|zwolnienie lekarskie|
     disabilit(?:y|ies)|disabled|wheelchair|symptoms?|allergic reaction|relapse
 """
 #: What says that something happened to somebody, near a term and a weak tie.
@@ -96,6 +98,7 @@ _HAPPENED = Words(
     mentioned|informed|reported|underwent|scans?|shows?|showed|test|suspect\w*|collapsed|started|notes?|being|
     put|came back|off work|lives? with|cope[sd]?|
     struggl\w+|account of|since|called|visit\w*|booked|having|undergo\w*|gets?|getting|consistent with|finding|
+    krankgeschrieben|arbeitsunfahig|arret maladie|baja medica|zwolnieni\w+|seen today|review|
     diagnose\w*|diagnostico|diagnostic|diagnosi|rozpoznanie|zalecenia|behandlung|medikation|traite\w*|tratamiento|
     affett[ao]|in cura|leidet|erkrankt|souffre|atteinte?|sufre|padece|soffre|choruje|cierpi|lijdt|lider av|
     exam\w*|surgeon|x-?ray|allergic|allerg\w+|cannot|can't|stay|paramedics?

@@ -150,7 +150,7 @@ _PEOPLE = Patterns(
         r"caller|user|candidate|applicant|colleague|visitor|"
         r"guest|tenant|student|pupil|member|worker|driver|contact|signed by|login of|"
         r"name|nurse for|son|daughter|wife|"
-        rf"husband|mother|father))\b[:=]?[ \n]+(?:{_NAME}|[A-Z]\.)",
+        rf"husband|mother|father))\b(?:\.[a-z_]+)?[:=]?[ \n]+(?:{_NAME}|[A-Z]\.)",
         "pair": rf"\b{_NAME}(?: [A-Z]\.?)?(?: {_PARTICLES})? {_NAME}(?: {_PARTICLES}? ?{_NAME})?",
         "acts": rf"\b{_NAME} {_NAME},? (?:is|was|has|had|takes|took|told|suffers|collapsed|disclosed|wrote|lives|"
         rf"lived|called|"

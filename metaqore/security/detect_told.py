@@ -104,11 +104,12 @@ def _beside(text: str, match: Match) -> Hit | None:
 
 def _pair(_text: str, match: Match) -> Hit | None:
     """``login app / Xk3…``: what stands after the slash is a password only where no path or version looks like it."""
-    value = match.groups["value"].rstrip(".,;:!?)")
+    name = "value" if "value" in match.groups else "other"
+    value = match.groups[name].rstrip(".,;:!?)")
     strong = character_classes(value) >= 3 or (len(value) >= 12 and entropy(value) > 3.2)
     if not strong or not letters_and_digits(value) or re.search(r"[/.:]|^v\d", value) or is_placeholder(value):
         return None
-    return critical("password", match, 0.8, "value")
+    return critical("password", match, 0.8, name)
 
 
 def _short_name(text: str, match: Match) -> Hit | None:
@@ -161,12 +162,13 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "secret.pair",
         r"(?i)\b(?:log ?in|credentials?|creds|user(?:name)?|account|zugangsdaten|acceso|identifiants?)['\"]?[:= ]{1,3}"
-        r"[a-z0-9_.@-]{2,40} ?/ ?(?P<value>[^\s'\"]{8,64})",
+        r"[a-z0-9_.@-]{2,40} ?/ ?(?P<value>[^\s'\"]{8,64})|"
+        r"\b(?:admin|administrator|root) / (?P<other>[^\s'\"]{8,64})",
         _pair,
     ),
     Rule(
         "secret.told",
-        rf"(?i)\b(?:{PASSWORDS}|{BRIEF}|login)(?: [a-z]+){{0,4}}? (?:is|was|ist|lautet|war|"
+        rf"(?i)(?:{PASSWORDS}|\b(?:{BRIEF}|login))(?: [a-z]+){{0,4}}? (?:is|was|ist|lautet|war|"
         r"to|est|es|e|je|jest|ar|on|er|it's|as)"
         r":? ['\"]?(?P<value>[^\s'\"]{6,80})",
         _told,
@@ -174,7 +176,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "secret.beside",
-        rf"(?i)\b(?:{PASSWORDS}|pw|psw|mdp|clave)[ ,]{{1,2}}['\"]?(?P<value>[^\s'\"]{{8,80}})",
+        rf"(?i)(?:{PASSWORDS}|\b(?:pw|psw|mdp|clave))[ ,]{{1,2}}['\"]?(?P<value>[^\s'\"]{{8,80}})",
         _beside,
         _SAID,
     ),
@@ -187,11 +189,12 @@ RULES: tuple[Rule, ...] = (
         _option,
         r"(?i)--?(?:pass|pw|secret|token)|sshpass|mysql|curl |login |redis-cli|ldap|sqlcmd|identified |_key ",
     ),
-    # The third argument of what connects to a database.
+    # An argument of what connects to a database, or logs in.
     Rule(
         "secret.argument",
-        r"(?:PDO|mysqli(?:_connect)?|getConnection)\( ?(?:['\"][^'\"\n]*['\"] ?, ?){2}"
-        r"['\"](?P<value>[^'\"\n]{6,80})['\"]",
+        r"(?:(?:PDO|mysqli(?:_connect)?|getConnection)\( ?(?:['\"][^'\"\n]*['\"] ?, ?){2}|"
+        r"(?:auth ?= ?|[Bb]asic_?[Aa]uth|NetworkCredential|UsernamePassword\w*)\( ?['\"][^'\"\n]*['\"] ?, ?|"
+        r"ConvertTo-SecureString (?:-String )?)['\"](?P<value>[^'\"\n]{6,80})['\"]",
         _option,
         r"PDO\(|mysqli|getConnection",
     ),

@@ -14,7 +14,7 @@ from metaqore.security.detect_rule import Hit
 from metaqore.security.model import Label
 
 _PLACEHOLDER = re.compile(
-    r"^\$[A-Za-z_]{2,}$|\$[({]|^%[A-Z_]+%$|%\(\w+\)|#\{|\{\{|^\{[^}]*\}$|^<|>$|^\[|\.\.\.|\*{3}|x{4}|your[-_a-z]|"
+    r"^\$[A-Za-z_]{2,}$|\$[({]|^%[A-Z_]+%$|%\(\w+\)|#\{|\{\{|^\{[A-Za-z_][^}]*\}|^<|>$|^\[|\.\.\.|\*{3}|x{4}|your[-_a-z]|"
     r"example|"
     r"change.?me|placeholder|dummy|redacted|sample|secret_?here|my[-_]?(?:secret|pass|token|key|api)|environ|"
     r"getenv|^env[.\[]|"

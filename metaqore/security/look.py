@@ -67,14 +67,14 @@ _SIGNS = {
     "assigned": rf"(?i)(?:{_NAMES})[A-Za-z0-9_.-]*['\"\]]*(?:\s?\s?\s?(?::=|=|[=:>])|[ ,(]*['\"])|"
     rf"\b(?:[a-z0-9_.-]+[_.-])?(?:{BRIEF})['\"\]]*\s?\s?[=:]|"
     r"\b(?:log ?in|credentials?|creds|user(?:name)?|account|zugangsdaten|acceso|identifiants?)['\"]?[:= ]+"
-    r"[a-z0-9_.@-]+ ?/",
+    r"[a-z0-9_.@-]+ ?/|\b(?:admin|administrator|root) / ",
     "told": rf"(?i)\b(?:{BRIEF}|login)\b[a-z ]*\b(?:is|was|ist|to|es|est|e|jest|ar|on|er|it's|as|lautet|war)\b|passw|"
     rf"{PASSWORDS}|\b(?:{BRIEF})[ ,]",
     "apart": r"(?i)(?:name|key|variable|property|setting|parameter|option|field|id)['\"]?[ :=]+['\"]?[a-z0-9_.-]*"
     rf"(?:{_NAMES}|pass)",
     "option": r"(?i)--?(?:pass|pw|secret|token)[ =]|sshpass|curl [^\n]*-u |mysql[^\n]*-p| login [^\n]*-p|"
     r"redis-cli [^\n]*-a|\bldap[^\n]* -w |sqlcmd [^\n]*-p|-pass(?:in|out) pass:|identified [^\n]*by |access_key |PDO\(|"
-    r"mysqli|getConnection\(",
+    r"mysqli|getConnection\(|auth ?= ?\(|basic_?auth\(|NetworkCredential|UsernamePassword|ConvertTo-Secure",
     "table": IN_TABLE,
     "named": IN_JSON,
     "pin": r"(?i)\b(?:pin|cvv2?|cvc2?|code|otp|number|password)(?: (?:for|of|to) [a-z ]+)?(?: is|:|=)+ ?\d{3}",

@@ -90,8 +90,8 @@ def attack_cases(chosen: str, seed: int) -> list[Case]:
 
 def label_cases(chosen: str, seed: int) -> list[Case]:
     """Return all payloads of a set that have a label."""
-    if chosen == "d":
-        return list(situations.drawn(seed))
+    if chosen in situations.FILES:
+        return list(situations.drawn(seed, chosen=chosen))
     return [*secrets_told.secrets(chosen, seed), *secrets_told.no_secrets(chosen, seed), *people.people(chosen, seed),
             *people.nearly(chosen, seed), *prose.prose(chosen, seed)]  # fmt: skip
 
@@ -123,8 +123,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--misses", action="store_true")
     options = parser.parse_args(arguments)
     tallies = []
-    # Set d is of labels alone.
-    if options.only in (None, "attacks") and options.set != "d":
+    # Some sets are of labels alone.
+    if options.only in (None, "attacks") and options.set not in situations.FILES:
         tallies.append(threats_of(attack_cases(options.set, options.seed)))
         found, worst = tallies[-1].share(truth="attack"), tallies[-1].worst("attack")
         hidden, left = tallies[-1].share(truth="attack", disguised=True), tallies[-1].share(truth="innocent")
