@@ -21,6 +21,7 @@ from metaqore.requests.model import Idempotency, Ran, Vetoed
 from metaqore.settings import load
 from metaqore.store.engine import Database
 from tests.contract.pipeline import ORGANIZATION, Bell, Results
+from tests.running import wait_until
 
 #: For what no database can make a difference to.
 on_one_database = pytest.mark.parametrize("dsn", ["sqlite"], indirect=True)
@@ -585,6 +586,28 @@ def test_who_calls_a_model_is_told_of_the_rules_that_only_warn(governed: Governe
                              "'security:decision:approved'", row["id"])  # fmt: skip
     details = json.loads(bytes(body))["about"]["details"]
     assert (details["shadow"], details["warnings"]) == ("seen@1", "soon@1")
+
+
+@on_one_database
+@pytest.mark.parametrize("what", ["provider", "principal"])
+def test_a_provider_hears_of_a_stop_while_its_calls_are_out(
+    governed: Governed, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    heard: list[bool] = []
+
+    def out_when_stopped(provider: Any, batch: Any, go_on: Any) -> Any:
+        heard.append(go_on(0))
+        governed.stop(what, "mock" if what == "provider" else "bob", "it leaks")
+        wait_until(lambda: not go_on(0), "the provider hears of the stop", 60.0)
+        return [stopped("mock") for _ in batch]
+
+    monkeypatch.setattr(MockProvider, "complete", out_when_stopped)
+
+    row = governed.do("llm.generate", "bob", prompt="Which maintenance type is this? fix a bug")
+
+    assert heard == [True]
+    rule = "provider.stopped" if what == "provider" else "stop.principal"
+    assert (row["verdict"], row["result"]["decision"]["rules"]) == ("vetoed", [rule])
 
 
 @on_one_database
