@@ -15,4 +15,4 @@ ENV PATH=/opt/metaqore/bin:$PATH PYTHONUNBUFFERED=1 METAQORE_DATA_DIR=/var/lib/m
 USER 10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", "--workers", "2", "--blocking-threads", "2048", "--blocking-threads-idle-timeout", "30", "--backlog", "2048", "--backpressure", "2048", "--no-ws", "--respawn-failed-workers", "--workers-kill-timeout", "10", "--log-level", "warning", "api.wsgi:app"]
+CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", "--workers", "2", "--blocking-threads", "2048", "--blocking-threads-idle-timeout", "30", "--backlog", "2048", "--backpressure", "16384", "--no-ws", "--respawn-failed-workers", "--workers-kill-timeout", "10", "--log-level", "warning", "api.wsgi:app"]

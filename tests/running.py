@@ -233,7 +233,7 @@ def _worker(settings: Settings, folder: Path, queues: Sequence[str]) -> ProcessS
 def _api(settings: Settings, folder: Path, web_workers: int) -> ProcessSpec:
     argv = (sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port",
             str(settings.port), "--workers", str(web_workers), "--blocking-threads", "2048",
-            "--blocking-threads-idle-timeout", "30", "--backlog", "2048", "--backpressure", "2048", "--no-ws",
+            "--blocking-threads-idle-timeout", "30", "--backlog", "2048", "--backpressure", "16384", "--no-ws",
             "--log-level", "warning", "api.wsgi:app")  # fmt: skip
     return ProcessSpec(
         name="api", argv=argv, stage=Stage.WEB, env=_environ(settings), log=folder / "logs" / "api.log",

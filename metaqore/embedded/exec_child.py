@@ -1,4 +1,6 @@
-"""Become another program, and ask the kernel to be told when the parent dies. Run as a script, never imported.
+"""Become another program, which may open many files and is told by the kernel when its parent dies.
+
+Run as a script, never imported:
 
 ``python -I -S exec_child.py PARENT_PID SIGNAL COMMAND…``
 
@@ -9,9 +11,13 @@ Linux have no such call: there, leftovers are ended by the next ``metaqore up``.
 
 import ctypes
 import os
+import resource
 import sys
 
 PR_SET_PDEATHSIG = 1
+#: Files and connections that a process may have open, where the system allows it: 1024 of them, which is what most
+#: begin with, are used up by a thousand connections to the API that ask nothing.
+OPEN_FILES = 32_768
 
 
 def main(arguments: list[str]) -> None:
@@ -24,6 +30,10 @@ def main(arguments: list[str]) -> None:
         # The parent may have died before the call above; then nobody would ever send the signal.
         if os.getppid() != int(parent):
             sys.exit("exec_child: the parent is gone")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
     try:
         os.execvp(command[0], command)
     except OSError as error:

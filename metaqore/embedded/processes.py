@@ -79,11 +79,11 @@ PROCESSES: Final = (
         Stage.WEB,
         _STOP_WEB,
         "/readyz",
-        # A long-poll or an event stream holds a thread, hence so many; backlog and backpressure refuse rather than
-        # stall beyond that.
+        # A long-poll or an event stream holds a thread, hence so many. Backpressure counts connections, idle ones
+        # too: were it as small as the threads, some thousand connections that ask nothing would shut out everybody.
         "granian --interface wsgi --host {host} --port {port} --workers {web_workers} --blocking-threads 2048 "
-        "--blocking-threads-idle-timeout 30 --backlog 2048 --backpressure 2048 --no-ws --respawn-failed-workers "
-        "--workers-kill-timeout 10 --log-level warning api.wsgi:app",
+        "--blocking-threads-idle-timeout 30 --backlog 2048 --backpressure 16384 --no-ws "
+        "--respawn-failed-workers --workers-kill-timeout 10 --log-level warning api.wsgi:app",
     ),
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -374,3 +375,21 @@ def test_a_second_ctrl_c_reaches_the_supervisor_alone(run: Run) -> None:
     os.killpg(stack.process.pid, signal.SIGINT)
     assert stack.end() == 0
     assert stack.journal("psmp")[1:] == ["psmp SIGTERM", "psmp end"]
+
+
+def test_a_process_may_open_many_files_where_the_system_allows_it(tmp_path: Path) -> None:
+    wrapper = Path(leftovers.__file__).with_name("exec_child.py")
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = 256 if hard == resource.RLIM_INFINITY else min(hard, 256)
+    show = "import resource; print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+    begin = (
+        "import os, resource, sys; "
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, ({few}, {hard})); "
+        f"os.execv(sys.executable, [sys.executable, '-I', '-S', {str(wrapper)!r}, {str(os.getpid())!r}, '15', "
+        f"sys.executable, '-S', '-c', {show!r}])"
+    )
+
+    ran = subprocess.run([sys.executable, "-I", "-S", "-c", begin], capture_output=True, text=True, check=False)
+
+    most = 32_768 if hard == resource.RLIM_INFINITY else min(hard, 32_768)
+    assert (ran.stdout.strip(), ran.stderr) == (str(most), "")
