@@ -38,6 +38,8 @@ class Document:
     #: False where there is nothing that could be judged: no letters or digits, or a value that is no JSON.
     judgeable: bool
     _folded: Folded
+    #: Where the values stand in ``original``: what is dropped by folding belongs to them, too.
+    _raw: tuple[tuple[int, int], ...]
     _starts: tuple[int, ...]
 
     def prose(self) -> list[tuple[int, int]]:
@@ -63,8 +65,7 @@ class Document:
         return Place(pointer, min(clipped, value_end) - value_start, max(clipped, min(end, value_end)) - value_start)
 
     def _origin(self, index: int) -> tuple[int, int, str | None]:
-        start, end, pointer = self.values[index]
-        return *self._folded.span(start, end), pointer
+        return *self._raw[index], self.values[index][2]
 
 
 def read(payload: Any) -> Document:
@@ -91,11 +92,12 @@ def read(payload: Any) -> Document:
 
 def _document(original: str, values: list[tuple[int, int, str | None]], *, is_json: bool = True) -> Document:
     folded = fold(original)
+    raw = tuple((start, end) for start, end, _ in values)
+    starts = tuple(start for start, _ in raw)
     if folded.moved:
         values = [(folded.folded(start), folded.folded(end), pointer) for start, end, pointer in values]
-    starts = tuple(folded.span(start, end)[0] for start, end, _ in values)
     judgeable = is_json and any(char.isalnum() for char in folded.text)
-    return Document(folded.text, original, tuple(values), judgeable, folded, starts)
+    return Document(folded.text, original, tuple(values), judgeable, folded, raw, starts)
 
 
 class _Pairs(list[tuple[str, Any]]):

@@ -200,7 +200,8 @@ def _pay(text: str, match: Match) -> Hit | None:
 def _born(text: str, match: Match) -> Hit | None:
     if person_in(around(text, match.start, match.start, 60)) is Tie.NONE and not re.match(r"(?i)born|geb", match.text):
         return None
-    return Hit("date_of_birth", Label.SENSITIVE, 0.8, match.start, match.end)
+    start = match.end - len(match.groups["date"])
+    return Hit("date_of_birth", Label.SENSITIVE, 0.8, start, match.end)
 
 
 _WORD = r"[A-Z][A-Za-z'.-]*"
@@ -269,6 +270,6 @@ RULES: tuple[Rule, ...] = (
     Rule("contact.postcode", rf"(?i:\b(?:address|addresse|anschrift|adres)\b)(?:\S* ){{1,10}}?(?:{_UK_POSTCODE}|"
         rf"\d{{5}} {_CITY}|\d{{2}}-\d{{3}} {_CITY})", _address),
     Rule("contact.born", r"(?i)\b(?:born(?: on)?|date of birth|d\.?o\.?b\.?|birth ?date|geboren am|geb\.|nee? le|"
-        r"urodzon[ya])[ :]{1,3}(?:\d{4}-\d{2}-\d{2}|\d{1,2}[./ -](?:\d{1,2}|[A-Za-z]{3,9})[./ -]\d{2,4}|"
+        r"urodzon[ya])[ :]{1,3}(?P<date>\d{4}-\d{2}-\d{2}|\d{1,2}[./ -](?:\d{1,2}|[A-Za-z]{3,9})[./ -]\d{2,4}|"
         r"[A-Za-z]{3,9} \d{1,2},? \d{4})", _born),
 )  # fmt: skip
