@@ -15,7 +15,7 @@ SLOT = re.compile(r"\$(?:(\$)|([a-z][a-z0-9_]*)|\{([a-z][a-z0-9_]*)\})")
 MAX_DEPTH = 8
 #: Characters of a file name that says what the text says.
 MAX_NAME = 300
-_PARTS = 4
+_PARTS, _SYLLABLES = 4, 6
 
 
 def cases(
@@ -42,7 +42,7 @@ def case(
     plain = _fill(texts[number % len(texts)], _words(suite, scenario), rng, 0) if texts else ""
     disguised = disguise(mutation, plain, rng)
     text = _planted(suite, scenario, disguised, rng)
-    variables = {"name": file_name(disguised)[:MAX_NAME], **_parts(text)}
+    variables = {"name": file_name(disguised)[:MAX_NAME], "word": _made_up(rng), **_parts(text)}
     return Case(
         scenario=scenario.id, number=number, is_control=control, mutation=mutation, plain=plain, text=text,
         steps=suite.steps_of(scenario, control=control), variables=variables,
@@ -99,6 +99,11 @@ def _planted(suite: Suite, scenario: Scenario, payload: str, rng: random.Random)
         return payload
     host = rng.choice(suite.hosts[rng.choice(scenario.hosts)])
     return SLOT.sub(lambda found: "$" if found[1] else payload, host)
+
+
+def _made_up(rng: random.Random) -> str:
+    """Return a word that means nothing and that no other case has: a prompt can be told by it."""
+    return "".join(rng.choice("bdfgklmnprstv") + rng.choice("aeiou") for _ in range(_SYLLABLES))
 
 
 def _parts(text: str) -> dict[str, str]:

@@ -190,7 +190,7 @@ class _Sent:
 
     def _step(self, step: Step) -> Answer:
         if step.says is not None:
-            self._people.told(self._variables["case"], str(filled(step.says, self._variables)))
+            self._people.told(self._variables["word"], str(filled(step.says, self._variables)))
         key = str(filled(step.key, self._variables)) if step.key is not None else self._people.key(step.by)
         began = time.monotonic()
         # Where nothing was put up, nothing takes effect in a while.

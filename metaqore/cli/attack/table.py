@@ -75,7 +75,7 @@ def _bounds(report: Report) -> str:
         + (f" ({', '.join(names)})" if len(kinds) > 1 else "")
         for (stopped, false), names in kinds.items()
     ]
-    return f"wanted: {'; '.join(said)}; ! marks what is not kept" if said else ""
+    return f"wanted: {'; '.join(said)}; ! marks what is not kept (everyday texts: make bench)" if said else ""
 
 
 def _list(name: str, results: Sequence[Result], report: Report, console: Console) -> None:

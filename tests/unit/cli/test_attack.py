@@ -50,7 +50,7 @@ def scenario(*steps: Step, **more: Any) -> Scenario:
 def case(of: Scenario, *, control: bool = False) -> Case:
     return Case(
         scenario=of.id, number=0, is_control=control, mutation="plain", plain="do it", text="do it", steps=of.steps,
-        variables={"text": "do it"},
+        variables={"text": "do it", "word": "bafutiko"},
     )  # fmt: skip
 
 
