@@ -122,9 +122,10 @@ def test_what_goes_out_is_read_and_listed(client: Client) -> None:
     assert client.get(f"/webhooks/{endpoint}")["events"] == ["project.*"]
     assert len(client.all(f"/webhooks/{endpoint}/deliveries?state=pending")) == 3
     events = client.all("/events?format=json")
-    assert [e["seq"] for e in events] == [1, 2, 3, 4]
+    # The first two say which policy files hold.
+    assert [e["seq"] for e in events] == [1, 2, 3, 4, 5, 6]
     assert [e["type"] for e in client.all("/events?format=json&types=task.*")] == ["task.created"]
-    assert [e["seq"] for e in client.all("/events?format=json&after=2")] == [3, 4]
+    assert [e["seq"] for e in client.all("/events?format=json&after=4")] == [5, 6]
     assert len(client.all("/keys")) == 1
     assert client.all("/patterns?state=proposed") == client.all("/specialists?state=active") == []
 
@@ -136,7 +137,8 @@ def test_the_metrics_count_what_is_open(client: Client) -> None:
     answer = client._client.get("/metrics", headers=client._headers)
 
     assert 'metaqore_queue_depth{queue="psmp",state="accepted"} 1.0' in answer.text
-    assert "metaqore_requests_accepted_total 3.0" in answer.text
+    # Its key, the two policy files that hold, the project and the artifact.
+    assert "metaqore_requests_accepted_total 5.0" in answer.text
 
 
 def test_readiness_names_the_database_and_misses_the_broker(client: Client, database: Database) -> None:
