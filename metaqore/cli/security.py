@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import json
-from typing import TextIO
+from contextlib import suppress
+from typing import BinaryIO
 
 import click
 
@@ -17,7 +19,7 @@ def group() -> None:
 
 
 @group.command("assess")
-@click.argument("file", type=click.File("r", encoding="utf-8", errors="surrogateescape"))
+@click.argument("file", type=click.File("rb"))
 @click.option("--json", "as_json", is_flag=True, help="Print the assessment as JSON.")
 @click.option(
     "--position",
@@ -28,12 +30,13 @@ def group() -> None:
 )
 @click.option("--task-type", default="", help="The task that it is for, as declared.")
 @click.option("--fail-at", type=click.Choice([label.name for label in Label]), help="Exit with 1 from this label on.")
-def assess_command(file: TextIO, as_json: bool, position: str, task_type: str, fail_at: str | None) -> None:
+def assess_command(file: BinaryIO, as_json: bool, position: str, task_type: str, fail_at: str | None) -> None:
     """Assess FILE (- reads standard input): its label and why.
 
-    Exits with 2 where the payload reads like an attack, with 1 where its label is at least --fail-at.
+    Exits with 2 where the payload reads like an attack, with 1 where its label is at least --fail-at. What is neither
+    UTF-8 nor UTF-16 with its mark is read byte by byte. Offsets count characters, after such a mark.
     """
-    assessment = assess(file.read(), Context(task_type=task_type, position=Position(position)))
+    assessment = assess(_text(file.read()), Context(task_type=task_type, position=Position(position)))
     if as_json:
         click.echo(json.dumps(assessment.to_dict(), indent=2, sort_keys=True))
     else:
@@ -42,6 +45,14 @@ def assess_command(file: TextIO, as_json: bool, position: str, task_type: str, f
         raise click.exceptions.Exit(2)
     if fail_at and assessment.label >= Label[fail_at]:
         raise click.exceptions.Exit(1)
+
+
+def _text(octets: bytes) -> str:
+    """Return the text of a file, without a byte order mark; a byte that is no UTF-8 stays one (a lone surrogate)."""
+    if octets[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) and 4 * octets.count(0) > len(octets):
+        with suppress(UnicodeDecodeError):
+            return octets.decode("utf-16")
+    return octets.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
 
 
 def _show(assessment: Assessment) -> None:

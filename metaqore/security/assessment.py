@@ -106,6 +106,7 @@ def _reasons(
 
 _UNJUDGED = {
     "unjudged.empty": "there is nothing in it",
+    "unjudged.binary": "it is no text",
     "unjudged.no_text": "there is too little text in it",
     "unjudged.script": "its script is not known",
     "unjudged.opaque": "it is mostly an opaque string",

@@ -28,6 +28,9 @@ _LINK = re.compile(r"https?://[^\s)>\]]+")
 _OPAQUE = re.compile(r"[A-Za-z0-9+/=_-]{40,}")
 _SIGNS = Patterns({"opaque": r"[A-Za-z0-9+/=_-]{40}"})
 _LETTERS = ascii_letters.encode()
+#: Escape, with which terminals colour their output, is none of them.
+_CONTROLS = bytes(code for code in (*range(32), 127) if code not in (9, 10, 12, 13, 27))
+_NO_TEXT = re.compile("[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f-\x9f\ufffd\ud800-\udfff]+")
 _PUBLIC_MATERIAL = re.compile(r"BEGIN (?:\w+ )?(?:PUBLIC KEY|CERTIFICATE)|ssh-(?:rsa|ed25519) AAAA")
 
 
@@ -60,11 +63,21 @@ def internal(document: Document, chunks: Sequence[Chunk]) -> tuple[str, Hit] | N
     return "internal.text", hit
 
 
+def _is_binary(original: str) -> bool:
+    """True where a twentieth are control characters, bytes that are no text (surrogates), or what stands for those."""
+    if original.isascii():
+        octets = original.encode()
+        return 20 * (len(octets) - len(octets.translate(None, _CONTROLS))) > len(octets)
+    return 20 * sum(len(run) for run in _NO_TEXT.findall(original)) > len(original)
+
+
 def unjudgeable(document: Document) -> str | None:
     """Return the id of the rule by which a document cannot be judged, or None."""
     text = document.text
     if not document.judgeable:
         return "unjudged.empty"
+    if _is_binary(document.original):
+        return "unjudged.binary"
     letters = len(text) - len(text.encode().translate(None, _LETTERS))
     # A disguise uses look-alikes only; a script that is not Latin has other letters too.
     if 8 * text.count(OTHER_LETTER) > letters:

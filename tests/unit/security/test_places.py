@@ -15,9 +15,10 @@ TOLD = (
     ("password: {}", PASSWORD), ("pw is {}, ok", PASSWORD), ("mdp: {}", PASSWORD), ("token={}", KEY),
     ("Bearer {}", "abcDEF123456ghiJKL789_x"), ("mail {} now", "maria.keller@posteo.net"), ("wachtwoord: {}", PASSWORD),
     ("card {} please", "4539 1488 0343 6467"), ("call me on {}", "+49 170 4422110"), ("пароль: {}", PASSWORD),
-    ("IBAN {} is mine", "DE89 3704 0044 0532 0130 00"), ("DNI {} de Ana Diaz", "12345678Z"), ("PESEL {}", "70052294575"),
+    ("IBAN {} is mine", "DE89 3704 0044 0532 0130 00"), ("DNI {} de Ana Diaz", "12345678Z"),
+    ("PESEL {}", "70052294575"), ("CPF {}", "529.982.247-25"),
     ("user Ana Diaz logged in from {}", "84.12.33.7"), ("Maria Keller lives at {}.", "48 Elm Grove, Reading RG2 7DJ"),
-    ("{}", "AKIAQ7RT5WX2LK9MPZ3D"), ("x {} y", "ghp_a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"), ("CPF {}", "529.982.247-25"),
+    ("{}", "AKIAQ7RT5WX2LK9MPZ3D"), ("x {} y", "ghp_a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"),
     ("curl -u deploy:{} https://x.dev", "kQ9vv2Lz81xx"), ("Maria Keller has {}", "epilepsy"), ("SSN {}", "536-90-4399"),
     ("passport number {}", "C03219874"), ("my card pin is {}", "4711"), ("\nservice,password\nwiki,{}\n", PASSWORD),
     ("- name: DB_PASSWORD\n  value: {}\n", PASSWORD), ("define('DB_PASSWORD', '{}');", PASSWORD),
@@ -25,7 +26,8 @@ TOLD = (
     ("Ana Diaz, geb. {}", "03.11.1979"), ("lösenord {}", PASSWORD), ("şifre: {}", PASSWORD),
 )  # fmt: skip
 BEFORE = {
-    "nothing": "", "umlauts": "äöü ", "ligatures and emoji": "😀😀 ﬁ ½ … ", "dropped at the beginning": "\u200b\u200bзд\u0301 ",
+    "nothing": "", "umlauts": "äöü ", "ligatures and emoji": "😀😀 ﬁ ½ … ",
+    "dropped at the beginning": "\u200b\u200bзд\u0301 ",
     "full width": "ＡＢ\n\n漢字 ", "combining": "e\u0301\u0301 ŉ ﷺ ",
 }  # fmt: skip
 
