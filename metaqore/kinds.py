@@ -324,9 +324,11 @@ def governing_kinds() -> list[Kind]:
 def _llm(settings: Settings, store: SqlStore, gate: SecureGate, providers: llm_config.ProvidersFile) -> list[Kind]:
     policy = hmcp_policy.load(settings.config_path / "hmcp.yaml")
     router = Router(Recorded(store), policy, settings.specialist_routing, now_ms)
+    states = psmp_policy(settings).artifact.states
     calls = LlmHandlers(
-        gate, _providers(providers), providers.offers(), providers.batch, now_ms, partial(_stops, store), router
-    )
+        gate, _providers(providers), providers.offers(), providers.batch, now_ms, partial(_stops, store), router,
+        [name for name, state in states.items() if state.as_dependency == "blocked"],
+    )  # fmt: skip
     gateway = Budgeted(calls, providers.price_list())
     return [
         Kind(name="llm.generate", queue="llm", feature="llm", scope="llm:generate", long=gateway,

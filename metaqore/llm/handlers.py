@@ -138,7 +138,7 @@ class Handlers:
         clock: Callable[[], int],
         stopped: Callable[[str], Sequence[Any]] = lambda organization: (),
         specialists: Specialists | None = None,
-        set_aside: Collection[str] = ("quarantined",),
+        set_aside: Collection[str] = (),
     ) -> None:
         self._gate = gate
         self._providers = providers
