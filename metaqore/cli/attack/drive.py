@@ -57,13 +57,17 @@ class Drive:
         at_once: cases that are under way at the same time.
         given: variables of all cases; a ``project`` is made where none is among them.
         unguarded: leave out the steps that put up what is to stop an attack, and let everything be in playground mode.
+        patience_s: how long what takes effect in a while may take at least, on a machine that has other things to do.
     """
 
-    def __init__(self, people: People, at_once: int, given: Mapping[str, str], *, unguarded: bool = False) -> None:
+    def __init__(
+        self, people: People, at_once: int, given: Mapping[str, str], *, unguarded: bool = False, patience_s: float = 0
+    ) -> None:
         self._people = people
         self._at_once = at_once
         self._given = dict(given)
         self._unguarded = unguarded
+        self._patience_s = patience_s
 
     def run(
         self, work: Sequence[tuple[Scenario, Case]], told: Callable[[Result], None] = lambda result: None
@@ -107,7 +111,8 @@ class Drive:
 
     def _send(self, scenario: Scenario, case: Case) -> Result:
         began = time.monotonic()
-        sent = _Sent(self._people, {**case.variables, **self._given, "case": uuid.uuid4().hex}, self._unguarded)
+        variables = {**case.variables, **self._given, "case": uuid.uuid4().hex}
+        sent = _Sent(self._people, variables, self._unguarded, self._patience_s)
         verdict: Verdict
         try:
             verdict, at, why = sent.run(case)
@@ -123,10 +128,11 @@ class Drive:
 class _Sent:
     """One case on its way."""
 
-    def __init__(self, people: People, variables: dict[str, Any], unguarded: bool) -> None:
+    def __init__(self, people: People, variables: dict[str, Any], unguarded: bool, patience_s: float) -> None:
         self._people = people
         self._variables = variables
         self._unguarded = unguarded
+        self._patience_s = patience_s
         self.calls = 0
         self.last, self.recorded = Answer(0, None), ""
 
@@ -194,7 +200,8 @@ class _Sent:
         key = str(filled(step.key, self._variables)) if step.key is not None else self._people.key(step.by)
         began = time.monotonic()
         # Where nothing was put up, nothing takes effect in a while.
-        within_s = 0.0 if self._unguarded else step.within_s
+        waits = step.within_s > 0 and not self._unguarded
+        within_s = max(step.within_s, self._patience_s) if waits else 0.0
         for turn in count():
             self.calls += 1
             variables = {**self._variables, "turn": str(turn + 1)}
