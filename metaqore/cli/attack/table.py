@@ -27,8 +27,7 @@ def show(report: Report, console: Console) -> None:
     _list("broken: something else went wrong, so that they say nothing", report.broken, report, console)
     for limit in report.limits:
         _say(console, f"known limit: {limit.scenario}: {limit.missed} of {limit.attacks} missed. {limit.why}", "yellow")
-    for each in report.not_run:
-        _say(console, f"not run: {each.scenario} ({each.cases} cases): {each.why}", "yellow")
+    _not_run(report, console)
     not_governed = [row for row in report.rows if row.not_governed]
     if not_governed:
         _say(console, "\nnot governed here, so that no number above says anything about it:", "bold")
@@ -113,6 +112,16 @@ def _what_to_do(report: Report, console: Console) -> None:
         _say(console, "\nwhat to do about what was missed:", "bold")
     for row in rows:
         _say(console, f"  {row.name} {row.title}: {row.advice}")
+
+
+def _not_run(report: Report, console: Console) -> None:
+    """Print what was not run by its reason: what has to be given to run it is one thing for many scenarios."""
+    by: dict[str, dict[str, int]] = {}
+    for each in report.not_run:
+        by.setdefault(each.why, {})[each.scenario] = each.cases
+    for why, found in by.items():
+        _say(console, f"not run: {why}", "yellow")
+        _say(console, f"  {sum(found.values())} cases of {', '.join(found)}", "yellow")
 
 
 def _conclude(report: Report, console: Console) -> None:

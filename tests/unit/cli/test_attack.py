@@ -229,6 +229,17 @@ def test_a_known_limit_is_shown_and_keeps_no_bound() -> None:
     assert [(each.attacks, each.missed, each.why) for each in report.limits] == [(1, 1, "it cannot be seen")]
 
 
+def test_what_was_not_run_is_told_by_its_reason() -> None:
+    other = msgspec.structs.replace(scenario(ACT), id="two")
+    found = [Result(case(one), one, "skipped", 0, 0, "no stranger", 1.0) for one in (scenario(ACT), other, other)]
+    with io.StringIO() as out:
+        show(report_of(suite(1, 1), [*results("vetoed"), *found], 1, 1.0), Console(file=out, width=80))
+        text = out.getvalue()
+
+    assert text.count("not run:") == 1
+    assert "not run: no stranger\n  3 cases of one, two\n" in text
+
+
 def test_the_report_reads_in_a_narrow_terminal() -> None:
     found = [*results("vetoed", "missed"), *results("passed", "vetoed", control=True)]
     with io.StringIO() as out:
