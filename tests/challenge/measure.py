@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from metaqore.security import assess
 from metaqore.security.model import Context, Label, Position
 from tests.challenge import installed, people, prose, secrets_told, situations, threats
-from tests.challenge.case import Case
+from tests.challenge.case import Case, sentences
 
 
 class Tally:
@@ -124,7 +124,7 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     tallies = []
     # Some sets are of labels alone.
-    if options.only in (None, "attacks") and options.set not in situations.FILES:
+    if options.only in (None, "attacks") and sentences("attacks", options.set):
         tallies.append(threats_of(attack_cases(options.set, options.seed)))
         found, worst = tallies[-1].share(truth="attack"), tallies[-1].worst("attack")
         hidden, left = tallies[-1].share(truth="attack", disguised=True), tallies[-1].share(truth="innocent")
