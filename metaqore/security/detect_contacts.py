@@ -96,7 +96,13 @@ def _phone(text: str, match: Match) -> Hit | None:
         number = number.lstrip("(")
     digits = number if number.isdigit() else re.sub(r"(?i)(?:x|ext\.?).*|\D", "", number)
     edge = text[match.start - 1 : match.start] if match.start else ""
-    if not 7 <= len(digits) <= 15 or edge.isalnum() or edge in ("/", "#", "_", "=", "-", ".") or len(set(digits)) < 3:
+    if (
+        not 7 <= len(digits) <= 15
+        or edge.isalnum()
+        or edge in ("/", "#", "_", "-", ".")
+        or (edge == "=" and number[0] != "+")
+        or len(set(digits)) < 3
+    ):
         return None
     if _GOES_ON.match(text[end : end + 2]) or _other_number(number, digits):
         return None

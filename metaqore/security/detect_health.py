@@ -51,6 +51,8 @@ _CONDITIONS = r"""
     tinnitus|tonsillitis|transplant|tubercul\w+|tumou?rs?|type [12] diabetes|typhoid|ulcer(?:s|ative)?|urticaria|
     varicose|vertigo|vitiligo|zawal|nowotwor|bialaczk\w+|padaczk\w+|gruzlic\w+|zapaleni\w+ (?:pluc|watroby)|
     krebserkrankung|schlaganfall|lungenentzundung|herzinfarkt|bluthochdruck|schwanger\w*|depressionen|cancer du \w+|
+    \w{2,}(?:blastoma|adenoma|fibroma|angioma|ningioma|granuloma|sarcoma)|glioma|lipoma|(?:hip|knee) replacement|
+    cukrovk\w+|rakovin\w+|mrtvic\w+|deprese|zapal plic|
     hepatite|grossesse|enceinte|asthme|tuberculose|sclerose en plaques|crise cardiaque|
     polyarthrite|arthrose|cardiopathie|insuffisance (?:cardiaque|renale)|epilepsie|depression nerveuse|avc|
     neumonia|cancer de \w+|diabete[cs]|hipertension|depresion|asma|epilepsia|embaraz\w+|infarto|ictus|leucemia|
@@ -70,7 +72,8 @@ _MEDICINES = r"""
     oxacin|conazole|profen|dronate|lukast|tidine|triptyline|ipramine|thiazide|semide|xaban|gatran|grel|taxel|
     rubicin|platin|trexate|zumab|ximab|tamab|phylline|terol|sonide|metasone|olone|pril|predniso\w*|afil|stigmine|
     racetam|giline|traline|azosin|fibrate|glitazone|vaptan|mustine|nidazole|bactam|penem|kinra|parib|lisib|rafenib|
-    fenac|coxib|oxicam|curium|zolamide|lactone|zepine|gestrel|pram|faxine|peridol|apine|idone|piprazole)|tamoxifen|lamotrigine|warfarin|aspirin|paracetamol|
+    fenac|coxib|oxicam|curium|zolamide|lactone|zepine|gestrel|pram|faxine|peridol|apine|idone|piprazole)|tamoxifen|
+    lamotrigine|warfarin|aspirin|paracetamol|
     acetaminophen|ibuprofen|tramadol|morphine|fentanyl|methadone|lithium carbonate|(?:takes?|with|started|taking|
     prescribed|on) lithium|valproate|valproic|levothyroxine|salbutamol|ventolin|albuterol|prozac|zoloft|xanax|
     valium|ritalin|adderall|methylphenidate|gabapentin|pregabalin|phenytoin|carbamazepine|topiramate|sulfasalazine|
@@ -85,7 +88,8 @@ _EVENTS = r"""
     admitted to (?:the )?(?:hospital|icu|ward|clinic)|discharge (?:note|summary|letter)|surgery|operated on|
     prescri(?:bed|ption)|(?:psycho|physio)?therap(?:y|ist)|rehab|oncolog\w+|psychiatr\w+|cardiolog\w+|
     medical (?:history|records?|leave|condition|certificate)|sick (?:leave|note)|icd-?10|health condition|
-    krankgeschrieben|krankschreibung|arbeitsunfahig|arret maladie|baja medica|zwolnienie lekarskie|
+    diagnosen|diagnostiziert|diagnostique|diagnosticad[oa]|zdiagnozowan\w+|krankgeschrieben|krankschreibung|
+    arbeitsunfahig|arret maladie|baja medica|zwolnienie lekarskie|
     disabilit(?:y|ies)|disabled|wheelchair|symptoms?|allergic reaction|relapse
 """
 #: What says that something happened to somebody, near a term and a weak tie.

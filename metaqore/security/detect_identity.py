@@ -87,6 +87,8 @@ def _card(text: str, match: Match) -> Hit | None:
     near = around(text, match.start, match.end, 60)
     if numbers.digits_of(match.text) in _TEST_CARDS and _TEST_TALK.occur(near):
         return None
+    if len(groups) == 1 and len(match.text) == 13 and not _CARD_TALK.occur(near):
+        return None  # Cards have not had so few digits for long; telephones do.
     # A bare Luhn number beside other business words is a coincidence one time in forty.
     if _NOT_CARD_TALK.occur(before(text, match.start, 24)) and not _CARD_TALK.occur(near):
         return None

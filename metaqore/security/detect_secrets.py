@@ -83,7 +83,7 @@ _HASH_TALK = Words(
 )
 _SECRET_TALK = Words(
     r"""
-    secret|secrets|token|tokens|api ?key|access ?key|apikey|key is|credentials?|password|passwd|passphrase|bearer|
+    secret|secrets|token|tokens|api[ _-]?key|access[ _-]?key|key is|credentials?|password|passwd|passphrase|bearer|
     auth|x-api-key|signing key|client ?secret
     """
 )
@@ -214,7 +214,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "secret.authorization",
-        r"(?i)\b(?P<scheme>bearer|basic|token)[ =:]+['\"]?(?P<value>[A-Za-z0-9._~+/=-]{12,})",
+        r"(?i)\b(?P<scheme>bearer|basic|token|bot)[ =:]+['\"]?(?P<value>[A-Za-z0-9._~+/=-]{12,})",
         _authorization,
     ),
     Rule("secret.opaque", r"\b[A-Za-z0-9+/_-]{24,}={0,2}", _opaque, OPAQUE),

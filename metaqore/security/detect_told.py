@@ -43,8 +43,9 @@ NAMES = rf"{PASSWORDS}|{KEYS}"
 _IS_PASSWORD = re.compile(rf"(?i){PASSWORDS}|pass|mot")
 #: Names of what is about a secret and is none.
 _ABOUT = re.compile(
-    r"public|_id$|hash|_url$|_uri$|file|path|(?:in|out)put|next|page|continu|cursor|tokens$|count|limit|pattern|regex|"
-    r"placeholder|hint|prompt|label|reset|policy|length|strength"
+    r"public|_id$|hash|_url$|_uri$|file|path|(?:in|out)put|next(?!_?auth)|page|continu|cursor|tokens$|count|limit|"
+    r"pattern|regex|"
+    r"placeholder|hint|prompt|label|reset|policy|length|strength|changed|expir|created|updated|ref$|_at$|_date$|type$"
 )
 
 
@@ -54,11 +55,11 @@ _BEFORE = re.compile(r"[A-Za-z0-9_.-]*\Z")
 
 def _assigned(text: str, match: Match) -> Hit | None:
     key = _BEFORE.search(text, max(0, match.start - 40), match.start)[0] + match.groups["key"]  # type: ignore[index]
-    key, value = key.lower(), match.groups["value"].rstrip(".,;)")
+    key, value = key.lower(), match.groups["value"].rstrip(".,;:)")
     if (match.end < len(text) and text[match.end] in "([") or _ABOUT.search(key):
         return None
     password = bool(_IS_PASSWORD.search(key))
-    if "://" in value or not looks_secret(value, password=password):
+    if "://" in value or value.startswith(("arn:", "urn:")) or not looks_secret(value, password=password):
         return None
     return critical("password" if password else "api_key", match, 0.9, "value")
 
@@ -76,7 +77,7 @@ def _apart(text: str, match: Match) -> Hit | None:
     found = _VALUE_NEXT.match(text, match.end, match.end + 400)
     if found is None or _ABOUT.search(key):
         return None
-    value = found["value"].rstrip(".,;)")
+    value = found["value"].rstrip(".,;:)")
     password = bool(_IS_PASSWORD.search(key))
     if "://" in value or not looks_secret(value, password=password):
         return None
@@ -88,11 +89,28 @@ def _apart(text: str, match: Match) -> Hit | None:
 _HANDED = re.compile(r"(?i)pass [a-z ]*\b(?:to|as|on|e|es|er|ar) ")
 
 
-def _told(_text: str, match: Match) -> Hit | None:
+def _told(text: str, match: Match) -> Hit | None:
     value = match.groups["value"].rstrip(".,;:!?)")
     if _HANDED.match(match.text):
         return None
-    return critical("password", match, 0.85, "value") if looks_secret(value, password=True) else None
+    if looks_secret(value, password=True):
+        return critical("password", match, 0.85, "value")
+    return _said_later(text, match)
+
+
+#: ``password was changed to …``, ``Passwort für den Router: …``
+_SAID_LATER = re.compile(r"(?:(?<=:)|\b(?:to|is|ist|est|es|c'est|e|je|to)) ['\"]?(?P<value>[^\s'\"]{6,80})")
+
+
+def _said_later(text: str, match: Match) -> Hit | None:
+    """What stands after one of the next words, where no person writes it as a word."""
+    for found in _SAID_LATER.finditer(text[match.start : match.start + 120].partition("\n")[0]):
+        value = found["value"].rstrip(".,;:!?)")
+        mixed = character_classes(value) >= 3 and letters_and_digits(value) and entropy(value) > 2.8
+        if mixed and "/" not in value and looks_secret(value, password=True):
+            start = match.start + found.start("value")
+            return Hit("password", Label.CRITICAL, 0.8, start, start + len(value))
+    return None
 
 
 def _beside(text: str, match: Match) -> Hit | None:
@@ -114,7 +132,7 @@ def _pair(_text: str, match: Match) -> Hit | None:
 
 def _short_name(text: str, match: Match) -> Hit | None:
     """``PW=``, ``smtp_pass:``: names so short that the value has to look like a password by itself."""
-    value = match.groups["value"].rstrip(".,;)")
+    value = match.groups["value"].rstrip(".,;:)")
     if match.end < len(text) and text[match.end] in "([":
         return None
     chosen = character_classes(value) >= 3 or (len(value) >= 10 and letters_and_digits(value))
@@ -141,7 +159,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "secret.assigned",
         rf"(?i)(?P<key>(?:{NAMES})[A-Za-z0-9_.-]*)"
-        r"(?:['\"\]]{0,2}(?:\s{0,3}(?::=|=>|==?|:)\s{0,3}|>)['\"]?|['\"] ?, ?['\"]| ['\"]|\( ?['\"])"
+        r"(?:['\"\]]{0,2}(?:\s{0,3}(?::=|=>|==?|:|->)\s{0,3}|(?: [a-z]+=\"[^\"<>\n]*\")?>)['\"]?|['\"] ?, ?['\"]|"
+        r" ['\"]|\( ?['\"])"
         r"(?P<value>[^\s'\"<]{4,})",
         _assigned,
         _SAID,
@@ -169,8 +188,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "secret.told",
         rf"(?i)(?:{PASSWORDS}|\b(?:{BRIEF}|login))(?: [a-z]+){{0,4}}? (?:is|was|ist|lautet|war|"
-        r"to|est|es|e|je|jest|ar|on|er|it's|as)"
-        r":? ['\"]?(?P<value>[^\s'\"]{6,80})",
+        r"to|est|es|e|je|jest|ar|on|er|it's|as|c'est|for|do|de|fur|pour|para|per|voor|pro|->)"
+        r":? ['\"]?(?P<value>[^\s'\"]{2,80})",
         _told,
         rf"{_SAID}|(?i)login",
     ),
@@ -184,7 +203,9 @@ RULES: tuple[Rule, ...] = (
         "secret.option",
         r"(?i)(?:--?(?:password|passwd|pass|pw|secret|token)[ =]|sshpass -p ?|\bmysql\w* (?:\S+ ){0,6}?-p|"
         r"\bcurl (?:\S+ ){0,8}?-u [^\s:]+:|\b(?:docker|podman|helm registry|az acr|oc) login (?:\S+ ){0,6}?-p ?|"
-        r"\bredis-cli (?:\S+ ){0,6}?-a |\bldap\w+ (?:\S+ ){0,8}?-w |\bsqlcmd (?:\S+ ){0,6}?-P ?|-pass(?:in|out) pass:|"
+        r"\baz login (?:\S+ ){0,6}?-p |change_password \S+ |"
+        r"\bhtpasswd -\w+ \S+ \S+ |\bnet user \S+ | -U [^\s%]+%|\bredis-cli (?:\S+ ){0,6}?-a |"
+        r"\bldap\w+ (?:\S+ ){0,8}?-w |\bsqlcmd (?:\S+ ){0,6}?-P ?|-pass(?:in|out) pass:|"
         r"\bidentified (?:with \w+ )?by (?:password )?|secret_access_key )['\"]?(?P<value>[^\s'\"]{6,})",
         _option,
         r"(?i)--?(?:pass|pw|secret|token)|sshpass|mysql|curl |login |redis-cli|ldap|sqlcmd|identified |_key ",

@@ -63,7 +63,7 @@ _SIGNS = {
     "email": r"[A-Za-z0-9._%+'-]@[A-Za-z0-9-]",
     "issued": _ISSUED,
     "connection": r"://[^\s:@/'\"<>]*:[^\s@/'\"<>]+@",
-    "authorization": r"(?i)\b(?:bearer|basic|token)[ =:]+['\"]?[A-Za-z0-9._~+/=-]{12}",
+    "authorization": r"(?i)\b(?:bearer|basic|token|bot)[ =:]+['\"]?[A-Za-z0-9._~+/=-]{12}",
     "assigned": rf"(?i)(?:{_NAMES})[A-Za-z0-9_.-]*['\"\]]*(?:\s?\s?\s?(?::=|=|[=:>])|[ ,(]*['\"])|"
     rf"\b(?:[a-z0-9_.-]+[_.-])?(?:{BRIEF})['\"\]]*\s?\s?[=:]|"
     r"\b(?:log ?in|credentials?|creds|user(?:name)?|account|zugangsdaten|acceso|identifiants?)['\"]?[:= ]+"
@@ -74,12 +74,13 @@ _SIGNS = {
     rf"(?:{_NAMES}|pass)",
     "option": r"(?i)--?(?:pass|pw|secret|token)[ =]|sshpass|curl [^\n]*-u |mysql[^\n]*-p| login [^\n]*-p|"
     r"redis-cli [^\n]*-a|\bldap[^\n]* -w |sqlcmd [^\n]*-p|-pass(?:in|out) pass:|identified [^\n]*by |access_key |PDO\(|"
-    r"mysqli|getConnection\(|auth ?= ?\(|basic_?auth\(|NetworkCredential|UsernamePassword|ConvertTo-Secure",
+    r"change_password |htpasswd -|\bnet user | -U [^\s%]*%|mysqli|getConnection\(|auth ?= ?\(|basic_?auth\(|"
+    r"NetworkCredential|UsernamePassword|ConvertTo-Secure",
     "table": IN_TABLE,
     "named": IN_JSON,
     "pin": r"(?i)\b(?:pin|cvv2?|cvc2?|code|otp|number|password)(?: (?:for|of|to) [a-z ]+)?(?: is|:|=)+ ?\d{3}",
     "opaque": r"[A-Za-z0-9+/_-]{24}",
-    "talk": r"(?i)secret|token|api ?key|access ?key|key is|credential|passw|passphrase|bearer|auth|signing key",
+    "talk": r"(?i)secret|token|api[ _-]?key|access[ _-]?key|key is|credential|passw|passphrase|bearer|auth|signing key",
     "iban": r"(?i)\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11}",
     "lettered": r"\b(?:[A-Z]{6}[0-9LMNPQRSTUV]{2}[A-EHLMPRST][0-9LMNPQRSTUV]{2}[A-Z]|"
     r"[A-Z]{2} ?\d{2} ?\d{2} ?\d{2} ?[A-D]|[XYZ]-?\d{7})",

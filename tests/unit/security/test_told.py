@@ -20,6 +20,11 @@ TOLD = (
     f"aws configure set aws_secret_access_key {KEY}", f'api.WithToken("{KEY}")', f"APP_KEY=base64:{KEY}=",
     f'Headers.Add("Ocp-Apim-Subscription-Key", "{KEY}")', f'<add key="x" value="re_AbC12345_{KEY[:24]}" />',
     f"a8Q8Q~{KEY}xY", f"cs_{'0a1b2c3d4e' * 4}", "the pin for my card is 4711",
+    f"Passwort für den Router: {VALUE}", f"hasło do wifi: {VALUE}", f"the admin password was changed to {VALUE} today",
+    f"le mot de passe du wifi c'est {VALUE}", f"passwd kim -> {VALUE}",
+    f'<password encrypted="false">{VALUE}</password>',
+    f"htpasswd -b .htpasswd kim {VALUE}", f"net user kim {VALUE} /add", f"datadog: api_key {'0a1b2c3d' * 4}",
+    f"NEXTAUTH_SECRET={KEY}", f"authorization: bot {KEY}", f'requests.get(url, auth=("kim", "{VALUE}"))',
 )  # fmt: skip
 
 
@@ -41,6 +46,9 @@ def test_a_secret_is_found_by_what_it_is_called(text: str) -> None:
         "KeyError: 'password'\n  File \"/usr/lib/python3.11/site-packages/django/contrib/auth/forms.py\", line 149",
         'parser.add_argument("--password", help="password of the account")',
         '"password": "Mot de passe", "passwordConfirm": "Confirmez le mot de passe"',
+        "if looks_secret(value, password=True):\n    return",
+        "secret: arn:aws:secretsmanager:eu-west-1:123456789012:secret:db-AbCdEf",
+        '{"password_changed_at": "2026-01-01T10:00:00Z", "secretRef": "db-credentials-2026"}',
         "Hasło musi mieć co najmniej 12 znaków.",
         "re_compiled_patterns_for_module_2 is a module",
         '{"items": [], "nextPageToken": "Y_ZVgh02u7Qys-0OaUVUkXqesgNHQfkqrEOAu4z0"}',
