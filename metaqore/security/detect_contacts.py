@@ -11,7 +11,7 @@ import re
 
 from metaqore.security.detect_patterns import Match
 from metaqore.security.detect_people import Tie, person_in
-from metaqore.security.detect_rule import DIGITS, Hit, Rule, Words, after, around, before
+from metaqore.security.detect_rule import Hit, Rule, Words, after, around, before
 from metaqore.security.model import Label
 
 _ROLE_MAILBOXES = frozenset(
@@ -223,37 +223,31 @@ _SOUTHERN_STREET = (
     r"Alameda|Acceso|Urbanizacion|Rua|Travessa|Praca"
 )
 _UK_POSTCODE = r"[A-Z]{1,2}[0-9][A-Z0-9]? ?[0-9][A-Z]{2}"
-#: What every address has that is looked for.
-_POSTAL = (
-    r"[ ,\n][A-Z]{1,2}[0-9][A-Z0-9]? ?[0-9][A-Z]{2}\b|\b\d{5}\b|"
-    r"\b(?:\d{2}-\d{3}|\d{4}(?: ?[A-Z]{2})?),?[ \n][A-Z]"
-)
 _SEP = r"(?: ?[,\n]\s*| )"
 
 RULES: tuple[Rule, ...] = (
-    Rule("contact.email", r"[A-Za-z0-9._%+'-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,6}[A-Za-z]{2,24}\b", _email,
-         r"[A-Za-z0-9._%+'-]@[A-Za-z0-9-]"),
-    Rule("contact.phone", r"[+(]?\(?\d(?:[ ./()-]{0,3}\d){6,16}(?: ?(?:x|ext\.?) ?\d{1,6})?", _phone, DIGITS),
+    Rule("contact.email", r"[A-Za-z0-9._%+'-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,6}[A-Za-z]{2,24}\b", _email),
+    Rule("contact.phone", r"[+(]?\(?\d(?:[ ./()-]{0,3}\d){6,16}(?: ?(?:x|ext\.?) ?\d{1,6})?", _phone),
     Rule("contact.ip", r"\b(?:\d{1,3}(?:\.\d{1,3}){3}|(?:[0-9a-fA-F]{1,4}:){2,7}(?::?[0-9a-fA-F]{1,4}){1,6})\b", _ip),
     # 4934 Anderson Isle Suite 008, Smithhaven, LA 85272
     Rule("contact.address_us", rf"\b\d{{1,6}} (?:{_WORD} ){{1,4}}?{_WORD}(?:,? (?:Suite|Apt\.?|Unit|Ste\.?|"
         rf"#) ?\w{{1,6}})?{_SEP}"
-         rf"{_CITY},? [A-Z]{{2}} \d{{5}}(?:-\d{{4}})?\b", _address, _POSTAL),
+         rf"{_CITY},? [A-Z]{{2}} \d{{5}}(?:-\d{{4}})?\b", _address),
     Rule("contact.address_forces", r"\b(?:APO|FPO|DPO),? (?:AA|AE|AP) \d{5}\b", _forces),
     # Flat 95, Johnson Locks, Charlesburgh, CH73 6DB
     Rule("contact.address_uk", rf"\b(?:(?:Flat|Studio|Unit|Apartment|Apt|No\.?) )?\d{{1,5}}[A-Za-z]?,?[ \n]"
-        rf"(?:{_WORD}[ ,\n]{{1,3}}){{1,8}}{_UK_POSTCODE}\b", _address, _POSTAL),
+        rf"(?:{_WORD}[ ,\n]{{1,3}}){{1,8}}{_UK_POSTCODE}\b", _address),
     # Kasimir-Gerlach-Strasse 9, 42613 Perleberg; aleja Strazacka 33/28, 18-595 Koszalin; Jansstraat 7, 3765NC, Liessel
     Rule("contact.address_eu", rf"\b[A-Za-z][A-Za-z'.-]+(?: [A-Za-z'.-]+){{0,4}} \d{{1,5}} ?[a-zA-Z]?(?:[/-]\d{{1,4}})?"
         rf"(?: ?m\. ?\d+)?{_SEP}(?:[A-Z]{{1,2}}-)?(?:\d{{5}}|\d{{2}}-\d{{3}}|\d{{4}}(?: ?[A-Z]{{2}})?),?[ \n]{_CITY}",
-        _address, _POSTAL),
+        _address),
     # Piazza Coriolano, 424 Piano 9, 98043, Rometta; Camino de Nerea 13, Teruel, 39622
     Rule("contact.address_south", rf"\b(?:{_SOUTHERN_STREET}) (?:[A-Za-z'.-]+ ){{0,5}}[A-Za-z'.-]+,? ?\d{{1,4}}"
-        r"[A-Za-z0-9 .,\n-]{0,50}?\b\d{5}\b", _address, _POSTAL),
+        r"[A-Za-z0-9 .,\n-]{0,50}?\b\d{5}\b", _address),
     # 39, boulevard Mendes, 04488 Briand
     Rule("contact.address_fr", rf"(?i:\b(?:\d{{1,4}}(?: ?(?:bis|ter))?,? )?(?:rue|avenue|boulevard|chemin|place|"
         rf"impasse|allee|quai|cours|route|square|passage))"
-         rf"(?: [A-Za-z'.-]+){{1,7}}{_SEP}\d{{5}} {_CITY}", _address, _POSTAL),
+         rf"(?: [A-Za-z'.-]+){{1,7}}{_SEP}\d{{5}} {_CITY}", _address),
     # 12 Queen Street West, Toronto, ON M5H 2N2; 7 George Street, Sydney NSW 2000; Drottninggatan 12, 111 21 Stockholm;
     # Rua Augusta 83, 1100-053 Lisboa; Avenida Paulista 100, Sao Paulo 01310-100
     Rule("contact.address_far", rf"\b\d{{1,6}} (?:{_WORD} ){{1,4}}?{_WORD}{_SEP}(?:{_CITY},? (?:AB|BC|MB|NB|NL|NS|"

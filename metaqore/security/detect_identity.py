@@ -10,7 +10,7 @@ import re
 from metaqore.security import detect_numbers as numbers
 from metaqore.security.detect_patterns import Match
 from metaqore.security.detect_people import Tie, person_in
-from metaqore.security.detect_rule import DIGITS, Hit, Rule, Words, around, before
+from metaqore.security.detect_rule import Hit, Rule, Words, around, before
 from metaqore.security.model import Label
 
 #: A digit group inside something longer: an amount, a hash, a version, a serial with letters.
@@ -79,9 +79,9 @@ def _stands_alone(text: str, match: Match) -> bool:
 
 
 def _card(text: str, match: Match) -> Hit | None:
-    groups = re.split(r"[ -]", match.text)
-    if not _stands_alone(text, match) or not numbers.payment_card(match.text):
+    if not numbers.payment_card(match.text) or not _stands_alone(text, match):
         return None
+    groups = re.split(r"[ -]", match.text)
     if len(groups) > 1 and not _card_groups([len(g) for g in groups]):
         return None
     near = around(text, match.start, match.end, 60)
@@ -118,12 +118,12 @@ def _ssn(text: str, match: Match) -> Hit | None:
 
 
 def _national(text: str, match: Match) -> Hit | None:
-    if not _stands_alone(text, match):
-        return None
     digits = numbers.digits_of(match.text)
+    if len(digits) not in _LENGTHS or not _stands_alone(text, match):
+        return None
     if _OF_BOOKS.search(before(text, match.start, 12)):
         return None
-    kinds = [kind for kind in _LENGTHS.get(len(digits), ()) if numbers.NATIONAL_NUMBERS[kind](digits)]
+    kinds = [kind for kind in _LENGTHS[len(digits)] if numbers.NATIONAL_NUMBERS[kind](digits)]
     if len(re.split(r"[ .+-]", match.text)) > _MOST_GROUPS:
         # Figures in a row; only a French number is written in so many groups.
         kinds = [kind for kind in kinds if kind == "fr_nir"]
@@ -168,7 +168,7 @@ def _document(text: str, match: Match) -> Hit | None:
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("identity.payment_card", r"\d(?:[ -]?\d){12,18}", _card, DIGITS),
+    Rule("identity.payment_card", r"\d(?:[ -]?\d){12,18}", _card),
     # Groups of four, or none: what follows may be the next one.
     Rule(
         "identity.iban",
@@ -176,10 +176,9 @@ RULES: tuple[Rule, ...] = (
         r"(?:[ -]?[A-Z0-9]){11,40})|"
         r"(?i)\b[A-Z]{2}\d{2}[A-Z0-9]{11,40}",
         _iban,
-        r"\d{2}(?:[ -]?[A-Za-z0-9]){11}",
     ),
-    Rule("identity.us_ssn", r"\d{3}-\d{2}-\d{4}", _ssn, DIGITS),
-    Rule("identity.national", r"\d(?:[ .+-]?\d){8,14}", _national, DIGITS),
+    Rule("identity.us_ssn", r"\d{3}-\d{2}-\d{4}", _ssn),
+    Rule("identity.national", r"\d(?:[ .+-]?\d){8,14}", _national),
     Rule(
         "identity.lettered",
         r"\b(?:[A-Z]{6}[0-9LMNPQRSTUV]{2}[A-EHLMPRST][0-9LMNPQRSTUV]{2}[A-Z][0-9LMNPQRSTUV]{3}[A-Z]|"

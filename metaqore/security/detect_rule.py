@@ -29,13 +29,6 @@ class Rule(NamedTuple):
     id: str
     pattern: str
     judge: Judge
-    #: A small RE2 pattern that occurs wherever ``pattern`` matches; "" where its literals say enough.
-    needs: str = ""
-
-
-#: What numbers of seven digits and more, and long opaque strings have.
-DIGITS = r"\d(?:[ ./()+-]{0,3}\d){6}"
-OPAQUE = r"[A-Za-z0-9+/_.-]{24}"
 
 
 def before(text: str, start: int, size: int = 80) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from metaqore.security import detect_told
 from metaqore.security.detect_patterns import Match
-from metaqore.security.detect_rule import OPAQUE, Hit, Rule, Words, around, before
+from metaqore.security.detect_rule import Hit, Rule, Words, around, before
 from metaqore.security.detect_values import (
     character_classes,
     critical,
@@ -109,7 +109,7 @@ def _issued(kind: str) -> Rule:
             return None
         return critical(kind, match, 0.98)
 
-    return Rule(f"secret.{kind}", _ISSUED[kind], judge, OPAQUE if kind in ("twilio_key", "discord_token") else "")
+    return Rule(f"secret.{kind}", _ISSUED[kind], judge)
 
 
 def _jwt(_text: str, match: Match) -> Hit | None:
@@ -217,6 +217,6 @@ RULES: tuple[Rule, ...] = (
         r"(?i)\b(?P<scheme>bearer|basic|token|bot)[ =:]+['\"]?(?P<value>[A-Za-z0-9._~+/=-]{12,})",
         _authorization,
     ),
-    Rule("secret.opaque", r"\b[A-Za-z0-9+/_-]{24,}={0,2}", _opaque, OPAQUE),
+    Rule("secret.opaque", r"\b[A-Za-z0-9+/_-]{24,}={0,2}", _opaque),
     *detect_told.RULES,
 )

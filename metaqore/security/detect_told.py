@@ -153,8 +153,6 @@ def _pin(text: str, match: Match) -> Hit | None:
     return critical("pin", match, 0.8, "value")
 
 
-#: What any text has in which one of them is found: looked for once for all of them.
-_SAID = rf"(?i)(?:{NAMES}|{BRIEF})"
 RULES: tuple[Rule, ...] = (
     Rule(
         "secret.assigned",
@@ -163,20 +161,17 @@ RULES: tuple[Rule, ...] = (
         r" ['\"]|\( ?['\"])"
         r"(?P<value>[^\s'\"<]{4,})",
         _assigned,
-        _SAID,
     ),
     Rule(
         "secret.apart",
         rf"(?i)\b(?:name|key|variable|property|setting|parameter|option|field|id)['\"]?[ :=]{{1,4}}['\"]?"
         rf"(?P<key>[a-z0-9_.-]*(?:{NAMES}|pass)[a-z0-9_.-]*)\b",
         _apart,
-        _SAID,
     ),
     Rule(
         "secret.short_name",
         rf"(?i)(?:\b|_)(?:{BRIEF})['\"\]]{{0,2}}\s{{0,2}}(?::=|=>|=|:)\s{{0,2}}['\"]?(?P<value>[^\s'\"<]{{6,}})",
         _short_name,
-        _SAID,
     ),
     Rule(
         "secret.pair",
@@ -191,13 +186,11 @@ RULES: tuple[Rule, ...] = (
         r"to|est|es|e|je|jest|ar|on|er|it's|as|c'est|for|do|de|fur|pour|para|per|voor|pro|->)"
         r":? ['\"]?(?P<value>[^\s'\"]{2,80})",
         _told,
-        rf"{_SAID}|(?i)login",
     ),
     Rule(
         "secret.beside",
         rf"(?i)(?:{PASSWORDS}|\b(?:pw|psw|mdp|clave))[ ,]{{1,2}}['\"]?(?P<value>[^\s'\"]{{8,80}})",
         _beside,
-        _SAID,
     ),
     Rule(
         "secret.option",
@@ -208,7 +201,6 @@ RULES: tuple[Rule, ...] = (
         r"\bldap\w+ (?:\S+ ){0,8}?-w |\bsqlcmd (?:\S+ ){0,6}?-P ?|-pass(?:in|out) pass:|"
         r"\bidentified (?:with \w+ )?by (?:password )?|secret_access_key )['\"]?(?P<value>[^\s'\"]{6,})",
         _option,
-        r"(?i)--?(?:pass|pw|secret|token)|sshpass|mysql|curl |login |redis-cli|ldap|sqlcmd|identified |_key ",
     ),
     # An argument of what connects to a database, or logs in.
     Rule(
@@ -217,13 +209,11 @@ RULES: tuple[Rule, ...] = (
         r"(?:auth ?= ?|[Bb]asic_?[Aa]uth|NetworkCredential|UsernamePassword\w*)\( ?['\"][^'\"\n]*['\"] ?, ?|"
         r"ConvertTo-SecureString (?:-String )?)['\"](?P<value>[^'\"\n]{6,80})['\"]",
         _option,
-        r"PDO\(|mysqli|getConnection",
     ),
     Rule(
         "secret.pin",
         r"(?i)\b(?:pin|cvv2?|cvc2?|security code|otp|one-time (?:code|password))(?: code| number)?"
         r"(?: (?:for|of|to)(?: [a-z]+){1,3}?)?(?: is|:|=)+ ?(?P<value>\d{3,8})\b",
         _pin,
-        r"(?i)\b(?:pin|cv[vc]2?|security code|otp|one-time)\b",
     ),
 )
