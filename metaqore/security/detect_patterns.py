@@ -43,6 +43,9 @@ class Match(NamedTuple):
     text: str
 
 
+_NONE: dict[str, str] = {}
+
+
 def occurs(*patterns: str) -> Callable[[bytes], Any]:
     """Return the question which of some RE2 patterns occur in a text, by their numbers; None for none of them."""
     made = re2.Set.SearchSet(_OPTIONS)
@@ -96,7 +99,7 @@ class Patterns:
             except re2.error as error:
                 raise ValueError(f"pattern {name!r} is not valid RE2: {error}") from error
             # The library's own iterator costs several times what a search in a short text does.
-            named = tuple((group.decode(), number - 1) for group, number in compiled.groupindex.items())
+            named = tuple((group.decode(), number) for group, number in compiled.groupindex.items())
             self._searches[name] = (compiled._regexp.Match, named)
             need = (needs or {}).get(name)
             asked[bool(need)].setdefault(need or uncounted(pattern), []).append(name)
@@ -114,12 +117,14 @@ class Patterns:
     def find(self, name: str, data: bytes, start: int = 0) -> Iterator[Match]:
         """Yield the non-overlapping matches of one pattern from ``start`` on, leftmost first."""
         search, named = self._searches[name]
-        last = len(data)
+        last, groups = len(data), _NONE
         while start <= last:
-            (begin, end), *spans = search(_ANYWHERE, data, start, last)
+            spans = search(_ANYWHERE, data, start, last)
+            begin, end = spans[0]
             if begin < 0:
                 return
-            groups = {key: data[slice(*spans[n])].decode() for key, n in named if spans[n][0] >= 0} if named else {}
+            if named:
+                groups = {key: data[slice(*spans[n])].decode() for key, n in named if spans[n][0] >= 0}
             yield Match(begin, end, groups, data[begin:end].decode())
             # An empty match must not be found again.
             start = end if end > start else start + 1

@@ -119,9 +119,11 @@ def views(original: str, folded: str) -> list[View]:
             for match, text in decoded
             if text
         ]
-    for name in (name for name in _WHOLE if name in signs and next(_SIGNS.find(name, data), None)):
+    for name in (name for name in _WHOLE if name in signs):
         for start, end in _regions(name, folded):
             piece = folded[start:end]
+            if not next(_SIGNS.find(name, data[start:end]), None):
+                continue
             if (text := _WHOLE[name](piece)) != piece:
                 found.append(View(name, fold(text).text, start, end, _reads_better(text, piece)))
     if _TAG_OCTETS in original.encode("utf-8", "surrogatepass") and len(hidden := "".join(_TAGS.findall(original))) > 3:
@@ -176,15 +178,17 @@ def _reads_better(decoded: str, text: str) -> bool:
 
 def _from_base64(blob: str) -> str:
     """Return the text of some lines of base64. A last line that is none of it may only look so: ``desk`` is a word."""
+    if blob.islower():
+        return ""  # A path, or a long word: one text in ten thousand has no capital in base64.
     lines = blob.splitlines()
     return _decoded("".join(lines)) or (_decoded("".join(lines[:-1])) if len(lines) > 1 else "")
 
 
 def _decoded(blob: str) -> str:
-    packed = re.sub(r"\s", "", blob).rstrip("=").translate({45: "+", 95: "/"})
+    packed = "".join(blob.split()).rstrip("=").replace("-", "+").replace("_", "/")
     packed = packed[: len(packed) - (len(packed) % 4 == 1)]
     try:
-        return _readable(base64.b64decode(packed + "=" * (-len(packed) % 4)))
+        return _readable(binascii.a2b_base64(packed + "=" * (-len(packed) % 4)))
     except binascii.Error:
         return ""
 
