@@ -19,7 +19,7 @@ from re2 import _re2
 
 _ANYWHERE = _re2.RE2.Anchor.UNANCHORED
 #: Patterns in one automaton. With twice as many, the words of the rules in any order take several times as long.
-_TOGETHER = 6
+_TOGETHER = 8
 #: The same of those whose repetitions are counted.
 _COUNTED_TOGETHER = 4
 #: Each automaton is built lazily, and anew when it outgrows this; ordinary texts need a tenth of it.
