@@ -6,6 +6,7 @@ from marshmallow import Schema, fields, validate
 
 from api.schemas.strict import Integer, Moment, choice, text
 from metaqore.audit.privacy import BASES, CLASSES, FLOOR_DAYS
+from metaqore.store.views.subject_access import HOLDINGS
 
 
 class SubjectQuery(Schema):
@@ -39,28 +40,29 @@ class ErasureSchema(Schema):
     erased = fields.Dict(keys=fields.String(), values=fields.Integer(), metadata={"description": "What → how many"})
 
 
-class ExportSchema(Schema):
-    """Everything that is kept of a data subject (GDPR Art. 15); each other place is a list beside these."""
-
-    organization = fields.String(required=True)
-    subject = fields.String(required=True)
-    kept_days = fields.Dict(
-        keys=fields.String(), values=fields.Integer(), required=True,
-        metadata={"description": "Class of payloads → how long they are kept"},
-    )  # fmt: skip
-    requests = fields.List(fields.Dict(), required=True, metadata={"description": "Payloads and results, readable"})
-    recipients = fields.List(
-        fields.Dict(), required=True, metadata={"description": "Which endpoints were told of its requests"}
-    )
-    entries = fields.List(
-        fields.Dict(), required=True, metadata={"description": "Entries of the audit log that speak of it"}
-    )
-    versions = fields.List(fields.Dict())
-    calls = fields.List(fields.Dict())
-    decisions = fields.List(fields.Dict())
-    proposals = fields.List(fields.Dict())
-    conflicts = fields.List(fields.Dict())
-    intents = fields.List(fields.Dict())
+_SAYS = {
+    "requests": "Payloads and results, readable",
+    "recipients": "Which endpoints were told of its requests",
+    "entries": "Entries of the audit log that speak of it",
+}
+#: Everything that is kept of a data subject (GDPR Art. 15): a list for each place where something can be.
+ExportSchema = Schema.from_dict(
+    {
+        "organization": fields.String(required=True),
+        "subject": fields.String(required=True),
+        "kept_days": fields.Dict(
+            keys=fields.String(), values=fields.Integer(), required=True,
+            metadata={"description": "Class of payloads → how long they are kept"},
+        ),
+        **{
+            place: fields.List(
+                fields.Dict(), required=True, metadata={"description": _SAYS.get(place, f"What {place} hold of it")}
+            )
+            for place in HOLDINGS
+        },
+    },
+    name="ExportSchema",
+)  # fmt: skip
 
 
 class NewHoldSchema(Schema):

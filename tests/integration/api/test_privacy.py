@@ -24,6 +24,8 @@ def test_a_subject_reads_what_is_kept_and_is_erased_but_not_while_a_hold_is_in_f
     exported = mq.get(f"/privacy/export?subject={subject}").json
     assert exported["requests"][0]["payload"]["content"] == f"text of {subject}"
     assert exported["versions"][0]["content"] == f"text of {subject}"
+    documented = mq.get("/openapi.json", key="").json["components"]["schemas"]["Export"]["properties"]
+    assert set(exported) == set(documented)
     hold = mq.post("/privacy/holds", {"subject": subject, "reason": "case 12"})
     assert (hold.status, hold.json["subject"]) == (201, subject)
     refused = mq.post("/privacy/erasures", {"subject": subject})
