@@ -107,8 +107,17 @@ def tokens_of(chunk: Chunk) -> list[str]:
 
 def token_span(chunk: Chunk, first: int, last: int) -> tuple[int, int]:
     """Return the characters that the tokens ``[first, last)`` of a chunk cover."""
-    found = list(islice(_TOKEN.finditer(chunk.text), first, last))
-    return (found[0].start(), found[-1].end()) if found else (0, 0)
+    text, tokens = chunk.text, chunk.tokens
+    # Between two tokens stands none, so the next occurrence of one is the one that is meant.
+    end = 0
+    for token in islice(tokens, first):
+        end = text.find(token, end) + len(token)
+    if first >= last:
+        return 0, 0
+    start = text.find(tokens[first], end)
+    for token in islice(tokens, first, last):
+        end = text.find(token, end) + len(token)
+    return start, end
 
 
 def _marked(text: str) -> str:

@@ -227,7 +227,7 @@ _SEP = r"(?: ?[,\n]\s*| )"
 
 RULES: tuple[Rule, ...] = (
     Rule("contact.email", r"[A-Za-z0-9._%+'-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,6}[A-Za-z]{2,24}\b", _email),
-    Rule("contact.phone", r"[+(]?\(?\d(?:[ ./()-]{0,3}\d){6,16}(?: ?(?:x|ext\.?) ?\d{1,6})?", _phone),
+    Rule("contact.phone", r"(?:[+(]\(?|\b)\d(?:[ ./()-]{0,3}\d){6,16}(?: ?(?:x|ext\.?) ?\d{1,6})?", _phone),
     Rule("contact.ip", r"\b(?:\d{1,3}(?:\.\d{1,3}){3}|(?:[0-9a-fA-F]{1,4}:){2,7}(?::?[0-9a-fA-F]{1,4}){1,6})\b", _ip),
     # 4934 Anderson Isle Suite 008, Smithhaven, LA 85272
     Rule("contact.address_us", rf"\b\d{{1,6}} (?:{_WORD} ){{1,4}}?{_WORD}(?:,? (?:Suite|Apt\.?|Unit|Ste\.?|"

@@ -168,7 +168,7 @@ def _document(text: str, match: Match) -> Hit | None:
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("identity.payment_card", r"\d(?:[ -]?\d){12,18}", _card),
+    Rule("identity.payment_card", r"\b\d(?:[ -]?\d){12,18}", _card),
     # Groups of four, or none: what follows may be the next one.
     Rule(
         "identity.iban",
@@ -177,8 +177,8 @@ RULES: tuple[Rule, ...] = (
         r"(?i)\b[A-Z]{2}\d{2}[A-Z0-9]{11,40}",
         _iban,
     ),
-    Rule("identity.us_ssn", r"\d{3}-\d{2}-\d{4}", _ssn),
-    Rule("identity.national", r"\d(?:[ .+-]?\d){8,14}", _national),
+    Rule("identity.us_ssn", r"\b\d{3}-\d{2}-\d{4}", _ssn),
+    Rule("identity.national", r"\b\d(?:[ .+-]?\d){8,14}", _national),
     Rule(
         "identity.lettered",
         r"\b(?:[A-Z]{6}[0-9LMNPQRSTUV]{2}[A-EHLMPRST][0-9LMNPQRSTUV]{2}[A-Z][0-9LMNPQRSTUV]{3}[A-Z]|"

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from functools import cached_property
 from itertools import accumulate
 
@@ -72,19 +73,23 @@ _FOLD = _Fold({code: chr(code) for code in range(128)} | {code: " " for code in 
 class Folded:
     """An ASCII text and where each of its characters stood."""
 
-    def __init__(self, text: str, original: str, moved: bool) -> None:
+    def __init__(self, text: str, original: str, grown: dict[str, int]) -> None:
+        """``grown``: of each character that was dropped or became several how many more than one it is now."""
         self.text = text
-        #: True where characters were dropped or became several, so that offsets differ.
-        self.moved = moved
+        #: True where offsets differ.
+        self.moved = bool(grown)
+        self._grown = grown
         self._original = original
 
     @cached_property
     def _moves(self) -> tuple[list[int], list[int]]:
         """Return where characters stand that became none or several, and of each how many folded ones end with it."""
-        text = self._original
-        grown = {char: size - 1 for char in set(text) if (size := len(_FOLD[ord(char)])) != 1}
-        runs = _UNUSUAL.finditer(text)
-        places = [place for run in runs for place, char in enumerate(run[0], run.start()) if char in grown]
+        text, grown = self._original, self._grown
+        if len(grown) > _FEW:
+            runs = _UNUSUAL.finditer(text)
+            places = [place for run in runs for place, char in enumerate(run[0], run.start()) if char in grown]
+        else:
+            places = sorted(place for char in grown for place in _places(text, char))
         growth = accumulate(grown[text[place]] for place in places)
         ends = [place + 1 + more for place, more in zip(places, growth, strict=True)]
         return [-1, *places, len(text)], [0, *ends]
@@ -112,10 +117,17 @@ class Folded:
         return self._origin(start), self._origin(end - 1) + 1
 
 
+def _places(text: str, char: str) -> Iterator[int]:
+    place = text.find(char)
+    while place >= 0:
+        yield place
+        place = text.find(char, place + 1)
+
+
 def fold(text: str) -> Folded:
     """Return the ASCII form of ``text``. Linear; never fails, lone surrogates included."""
     if text.isascii():
-        return Folded(text.translate(_FOLD) if text.encode().translate(None, _PLAIN) else text, text, False)
+        return Folded(text.translate(_FOLD) if text.encode().translate(None, _PLAIN) else text, text, {})
     unusual = set(text.encode("utf-8", "surrogatepass").translate(None, _PLAIN).decode("utf-8", "surrogatepass"))
     if len(unusual) > _FEW:
         folded = text.translate(_FOLD)
@@ -124,4 +136,4 @@ def fold(text: str) -> Folded:
         # What a letter becomes may be a control character: these are replaced first, and so not again.
         for char in sorted(unusual):
             folded = folded.replace(char, _FOLD[ord(char)])
-    return Folded(folded, text, any(len(_FOLD[ord(char)]) != 1 for char in unusual))
+    return Folded(folded, text, {char: size - 1 for char in unusual if (size := len(_FOLD[ord(char)])) != 1})
