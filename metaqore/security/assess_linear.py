@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
-from itertools import accumulate, islice, pairwise
+from itertools import accumulate, pairwise
 from operator import add, attrgetter, sub
 from struct import unpack
 from typing import NamedTuple
@@ -41,6 +41,8 @@ _MARKS = {"\x01": "<url>", "\x02": "internalhost", "\x03": "<id>"}
 #: Words, the marks, and the punctuation that carries meaning in prompts and markup.
 _SIGNS = "\x01\x02\x03[]{}<>|#*`"
 _TOKEN = re.compile(rf"[a-z0-9']+|[{re.escape(_SIGNS)}]+")
+#: So many tokens, to be passed over at once.
+_RUNS = {size: re.compile(rf"(?:[^a-z0-9'{re.escape(_SIGNS)}]*(?:{_TOKEN.pattern})){{{size}}}") for size in (64, 8, 1)}
 #: Stands between words and signs; no folded text has it.
 _EDGE = "\0"
 _BLANKED = bytes(byte if _TOKEN.match(chr(byte)) else ord(" ") for byte in range(256))
@@ -107,17 +109,17 @@ def tokens_of(chunk: Chunk) -> list[str]:
 
 def token_span(chunk: Chunk, first: int, last: int) -> tuple[int, int]:
     """Return the characters that the tokens ``[first, last)`` of a chunk cover."""
-    text, tokens = chunk.text, chunk.tokens
-    # Between two tokens stands none, so the next occurrence of one is the one that is meant.
-    end = 0
-    for token in islice(tokens, first):
-        end = text.find(token, end) + len(token)
-    if first >= last:
-        return 0, 0
-    start = text.find(tokens[first], end)
-    for token in islice(tokens, first, last):
-        end = text.find(token, end) + len(token)
-    return start, end
+    before = _after(chunk.text, 0, first)
+    start = _TOKEN.search(chunk.text, before)
+    return (start.start(), _after(chunk.text, before, last - first)) if start and first < last else (0, 0)
+
+
+def _after(text: str, end: int, count: int) -> int:
+    """Return where so many tokens after ``end`` end."""
+    for size, run in _RUNS.items():
+        while count >= size and (found := run.match(text, end)):
+            end, count = found.end(), count - size
+    return end
 
 
 def _marked(text: str) -> str:
