@@ -128,7 +128,7 @@ def _leaves(payload: Any) -> tuple[list[tuple[str, str, str]], bool]:
                 # No line of a value would say this name.
                 leaves.append((pointer, _named(parent, key), ""))
             stack += [
-                (f"{pointer}/{_escape(name)}", key, str(name), depth + 1, item) for name, item in reversed(members)
+                (f"{pointer}/{escape(name)}", key, str(name), depth + 1, item) for name, item in reversed(members)
             ]
         elif isinstance(value, list | tuple):
             if key and not value:
@@ -148,5 +148,6 @@ def _named(parent: str, name: str) -> str:
     return f"{parent}.{name}" if parent else name
 
 
-def _escape(name: object) -> str:
+def escape(name: object) -> str:
+    """Return the name of a member as a step of a JSON pointer (RFC 6901 §3)."""
     return str(name).replace("~", "~0").replace("/", "~1")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
+from metaqore.security.detect_numbers import is_fiction
 from metaqore.security.detect_patterns import Match
 from metaqore.security.detect_people import Tie, person_in
 from metaqore.security.detect_rule import Hit, Rule, Words, after, around, before
@@ -85,7 +86,6 @@ _OTHER = re.compile(
     r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{1,3}(?:\.\d{1,3}){3}|\d{3}-\d{2}-\d{4}|\d+\.\d*|"
     r"(?:1[5-9]|20)\d{2} ?-{0,3} ?(?:1[5-9]|20)\d{2}"
 )
-_FICTION = re.compile(r"(?:1?\d{3}|1)?55501\d{2}")
 _GOES_ON = re.compile(r"[A-Za-z0-9_@]|\+[a-z]|[-./:,][0-9]")
 
 
@@ -121,7 +121,7 @@ def _phone(text: str, match: Match) -> Hit | None:
 
 def _other_number(number: str, digits: str) -> bool:
     """True for dates, times, IP addresses, versions, ranges and North America's fiction range."""
-    return bool(_OTHER.fullmatch(number) or _FICTION.fullmatch(digits) or _DATE.search(number))
+    return bool(_OTHER.fullmatch(number) or is_fiction(digits) or _DATE.search(number))
 
 
 def _phone_shape(number: str, digits: str) -> float:

@@ -6,6 +6,7 @@ they can be such a number at all. Chance matches are rare: see the share of rand
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import date
 
@@ -29,11 +30,17 @@ _VERHOEFF_D = (
 _VERHOEFF_P = (
     "0123456789", "1576283094", "5803796142", "8916043527", "9453126870", "4286573901", "2793806415", "7046913258"
 )  # fmt: skip
+_FICTION = re.compile(r"(?:1?\d{3}|1)?55501\d{2}")
 
 
 def digits_of(text: str) -> str:
     """Return the digits of ``text`` without anything else."""
     return "".join(filter(str.isdigit, text))
+
+
+def is_fiction(digits: str) -> bool:
+    """North America's numbers that are set aside for fiction: 555-0100 to 555-0199, with or without what is before."""
+    return bool(_FICTION.fullmatch(digits))
 
 
 def luhn(digits: str) -> bool:

@@ -108,7 +108,6 @@ IN_JSON = rf"(?i){_NAME}[\"'] ?[,\]:]"
 _IN_LINES = rf"(?i)(?:{_LONG}|(?:^|[^a-z])(?:{_SHORT}))(?::|\n|$)"
 _has_table, _has_names = occurs(IN_TABLE), occurs(_IN_LINES)
 _MOST_ROWS = 500
-_FICTION = re.compile(r"(?:1?\d{3}|1)?55501\d{2}")
 _ICD = re.compile(r"[A-Z]\d\d(?:\.\w{1,4})?")
 _DAY = re.compile(r"\d{4}-\d{1,2}-\d{1,2}(?:T.*)?|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}")
 _PERSONAL_NAME = re.compile(r"[A-Z][a-z'-]+(?: [A-Z]\.?)?(?: [a-z]{2,3})? [A-Z][A-Za-z'-]+(?: [A-Z][a-z'-]+)?")
@@ -200,7 +199,7 @@ def _personal(kind: str, value: str, beside: Iterable[str], *, known: bool) -> s
     if kind == "number":
         return _national(value, digits)
     if kind == "phone":
-        fine = 7 <= len(digits) <= 15 and _numeric(value) and len(set(digits)) > 2 and not _FICTION.fullmatch(digits)
+        fine = 7 <= len(digits) <= 15 and _numeric(value) and len(set(digits)) > 2 and not numbers.is_fiction(digits)
         return "phone" if fine else None
     if kind == "street" and (known or "place" in beside):
         house = re.search(r"[A-Za-z]{3}.*\d|\d.*[A-Za-z]{3}", value)

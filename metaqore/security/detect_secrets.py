@@ -1,7 +1,7 @@
 """Credentials: issuer formats, private keys, connection strings, headers; those told by name are in ``detect_told``.
 
-Formats: the issuers' public documentation of their token
-prefixes; RFC 7519 (JWT), RFC 7468 (PEM), RFC 6750 (bearer), RFC 7617 (basic), RFC 3986 §3.2.1 (userinfo).
+Formats: the issuers' public documentation of their token prefixes; RFC 7519 (JWT), RFC 7468 (PEM), RFC 6750 (bearer),
+RFC 7617 (basic), RFC 3986 §3.2.1 (userinfo).
 """
 
 from __future__ import annotations

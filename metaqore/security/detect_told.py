@@ -102,12 +102,16 @@ def _told(text: str, match: Match) -> Hit | None:
 _SAID_LATER = re.compile(r"(?:(?<=:)|\b(?:to|is|ist|est|es|c'est|e|je|to)) ['\"]?(?P<value>[^\s'\"]{6,80})")
 
 
+def _is_no_word(value: str) -> bool:
+    """True for what no person writes as a word."""
+    return character_classes(value) >= 3 and letters_and_digits(value) and entropy(value) > 2.8
+
+
 def _said_later(text: str, match: Match) -> Hit | None:
     """What stands after one of the next words, where no person writes it as a word."""
     for found in _SAID_LATER.finditer(text[match.start : match.start + 120].partition("\n")[0]):
         value = found["value"].rstrip(".,;:!?)")
-        mixed = character_classes(value) >= 3 and letters_and_digits(value) and entropy(value) > 2.8
-        if mixed and "/" not in value and looks_secret(value, password=True):
+        if _is_no_word(value) and "/" not in value and looks_secret(value, password=True):
             start = match.start + found.start("value")
             return Hit("password", Label.CRITICAL, 0.8, start, start + len(value))
     return None
@@ -116,8 +120,7 @@ def _said_later(text: str, match: Match) -> Hit | None:
 def _beside(text: str, match: Match) -> Hit | None:
     """A value right after the word, with nothing between: only what no person writes as a word."""
     value = match.groups["value"].rstrip(".,;:!?)")
-    mixed = character_classes(value) >= 3 and letters_and_digits(value) and entropy(value) > 2.8
-    return _told(text, match) if mixed else None
+    return _told(text, match) if _is_no_word(value) else None
 
 
 def _pair(_text: str, match: Match) -> Hit | None:

@@ -25,7 +25,8 @@ _PLACEHOLDER = re.compile(
 )
 #: Words that stand where a password would; with or without some digits after them.
 _EVERYDAY = re.compile(
-    r"(?:password|passwd|passwort|kennwort|haslo|contrasena|senha|clave|wachtwoord|geheim|pass|pwd|secret|token|key|api|apikey|access|user(?:name)?|login|admin|root|guest|"
+    r"(?:password|passwd|passwort|kennwort|haslo|contrasena|senha|clave|wachtwoord|geheim|"
+    r"pass|pwd|secret|token|key|api|apikey|access|user(?:name)?|login|admin|root|guest|"
     r"test(?:ing)?|demo|"
     r"default|value|string|str|bytes|int|hidden|masked|private|public|credentials?|hunter|qwerty|letmein|postgres|"
     r"mysql|redis|rabbit(?:mq)?|mongo(?:db)?|localhost|app|db|bearer|basic|required|optional|auth|"

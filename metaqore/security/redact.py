@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 from metaqore.errors import InvalidInput
-from metaqore.security.assess_payload import read
+from metaqore.security.assess_payload import escape, read
 from metaqore.security.detect import MAX_FINDINGS, find
 from metaqore.security.detect_records import kind_of
 from metaqore.security.model import Finding, Label
@@ -181,7 +181,7 @@ class _Cutter:
         """Yield (kind, text) of what was found."""
         if isinstance(value, Mapping):
             for key, item in value.items():
-                inner = f"{pointer}/{_escape(key)}"
+                inner = f"{pointer}/{escape(key)}"
                 if inner in self._keys:
                     yield self._keys[inner], str(key)
                 yield from self._found(item, inner)
@@ -196,7 +196,7 @@ class _Cutter:
         if isinstance(value, Mapping):
             walked: dict[Any, Any] = {}
             for key, item in value.items():
-                inner = f"{pointer}/{_escape(key)}"
+                inner = f"{pointer}/{escape(key)}"
                 name = (
                     self._mark(self._keys[inner], str(key), None) if inner in self._keys else self._without(key, None)
                 )
@@ -310,7 +310,3 @@ def _is_json(text: str) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
-
-
-def _escape(name: object) -> str:
-    return str(name).replace("~", "~0").replace("/", "~1")

@@ -71,7 +71,7 @@ _OPTIONS = re2.Options()
 _OPTIONS.case_sensitive = False
 _OPTIONS.max_mem = 1 << 23
 #: On the text as it came; RE2, so linear. Gaps reach to the end of the sentence: counted ones multiply its states.
-PATTERN = re2.compile(
+_PATTERN = re2.compile(
     f"(?:игнорируй|игнорировать|игнорируйте|забудь|забудьте|не обращай внимания|не следуй|не выполняй|отбрось|отмени|"
     f"нарушь|пренебреги)[^.!?\\n]*(?:{_RU_ORDERS})"
     f"|(?:{_RU_ORDERS})[^.!?\\n]*(?:больше не действу|отмен|недействительн|устарел|не имеют силы)"
@@ -105,7 +105,7 @@ _INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 
 def place(text: str) -> tuple[int, int] | None:
     """Return the characters with which a text says one of these. Half a surrogate pair is read as ``?``. Linear."""
-    found = PATTERN.search(text.encode("utf-8", "replace").decode())
+    found = _PATTERN.search(text.encode("utf-8", "replace").decode())
     return found.span() if found else None
 
 
